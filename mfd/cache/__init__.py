@@ -1,0 +1,1 @@
+from mfd.detector import ImageFeatures as ImageFeatures

@@ -1,0 +1,25 @@
+"""What mfd raises for anything a user or a file can cause: found, expected, what to do."""
+
+
+class MfdError(Exception):
+    """The root of all errors a user can cause; the command line prints it as one line."""
+
+
+class ConfigError(MfdError, ValueError):
+    """A setting, flag or `mfd.toml` entry that cannot be used."""
+
+
+class DataError(MfdError, ValueError):
+    """An annotation file or image that cannot be used."""
+
+
+class DetectorError(MfdError, ValueError):
+    """A detector or checkpoint that does not fulfil the contract of `mfd.detector`."""
+
+
+class StoreError(MfdError, ValueError):
+    """A feature store that is missing, unfinished, damaged or of another identity."""
+
+
+class TrainingError(MfdError, RuntimeError):
+    """Training that cannot go on, such as a loss that is not finite."""

@@ -1,0 +1,75 @@
+"""What the mask head reads: several images' features, padded to common sizes, and their boxes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from mfd.cache import ImageFeatures
+
+
+@dataclass
+class FeatureBatch:
+    """Feature maps of B images and N boxes on them.
+
+    Attributes:
+        memory: one map per level, finest first; beyond an image's own size it is zero.
+        memory_hw: each image's own (height, width) on each level, pixels of that level.
+        c1: the stage-1 map, or None for heads that do without.
+        c1_hw: each image's own (height, width) on `c1`.
+        queries: of the N boxes, images one after the other.
+        boxes: (centre x, centre y, width, height); 0 and 1 are the edges of the box's own image.
+        labels: logit column of each box's category.
+        image_index: which image a box is on, ascending.
+    """
+
+    memory: list[Float[Tensor, "B H W D"]]
+    memory_hw: Int[Tensor, "B L 2"]
+    c1: Float[Tensor, "B H4 W4 C"] | None
+    c1_hw: Int[Tensor, "B 2"]
+    queries: Float[Tensor, "N D"]
+    boxes: Float[Tensor, "N 4"]
+    labels: Int[Tensor, " N"]
+    image_index: Int[Tensor, " N"]
+
+    def to(self, device: torch.device | str) -> "FeatureBatch":
+        """The same batch on another device, copied asynchronously from pinned memory."""
+        moved = {
+            name: value.to(device, non_blocking=True)
+            for name, value in vars(self).items()
+            if isinstance(value, Tensor)
+        }
+        return replace(self, memory=[m.to(device, non_blocking=True) for m in self.memory], **moved)
+
+
+def collate(
+    images: Sequence[ImageFeatures],
+    queries: Sequence[Int[Tensor, " n"]],
+    labels: Sequence[Int[Tensor, " n"]],
+    dtype: torch.dtype = torch.float32,
+) -> FeatureBatch:
+    """The batch of `images` with the chosen `queries` of each (indices) and their `labels`."""
+    levels = len(images[0].memory)
+    memory = [_pad([image.memory[level] for image in images], dtype) for level in range(levels)]
+    c1 = [image.c1 for image in images if image.c1 is not None]
+    counts = torch.tensor([len(chosen) for chosen in queries])
+    return FeatureBatch(
+        memory=memory,
+        memory_hw=torch.tensor([[m.shape[:2] for m in image.memory] for image in images]),
+        c1=_pad(c1, dtype) if c1 else None,
+        c1_hw=torch.tensor([m.shape[:2] for m in c1]).reshape(-1, 2),
+        queries=torch.cat([i.queries[q] for i, q in zip(images, queries, strict=True)]).to(dtype),
+        boxes=torch.cat([i.boxes[q] for i, q in zip(images, queries, strict=True)]).float(),
+        labels=torch.cat(list(labels)),
+        image_index=torch.repeat_interleave(torch.arange(len(images)), counts),
+    )
+
+
+def _pad(maps: Sequence[Float[Tensor, "_h _w C"]], dtype: torch.dtype) -> Float[Tensor, "B H W C"]:
+    height, width = (max(m.shape[axis] for m in maps) for axis in (0, 1))
+    padded = torch.zeros(len(maps), height, width, maps[0].shape[2], dtype=dtype)
+    for row, single in zip(padded, maps, strict=True):
+        row[: single.shape[0], : single.shape[1]] = single
+    return padded

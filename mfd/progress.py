@@ -1,0 +1,66 @@
+"""A progress bar with rate and time left; plain lines where there is no terminal."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+_SECONDS_BETWEEN_LINES = 15.0
+
+
+class Advance(Protocol):
+    """Call it when `count` more items are done; `note` is shown behind the rate."""
+
+    def __call__(self, count: int = 1, note: str = "") -> None: ...
+
+
+@contextmanager
+def progress(title: str, total: int, done: int = 0, unit: str = "images") -> Iterator[Advance]:
+    """A function to call after each piece of work, `done` of `total` being there already.
+
+    The rate counts this run's work only, so a resumed run does not look faster than it is.
+    """
+    console = Console(stderr=True)
+    started = time.monotonic()
+    fresh = 0
+
+    def rate() -> str:
+        return f"{fresh / max(time.monotonic() - started, 1e-9):.1f} {unit}/s"
+
+    if console.is_terminal:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[rate]}  {task.fields[note]}"),
+        )
+        with Progress(*columns, console=console) as bar:
+            task = bar.add_task(title, total=total, completed=done, rate="", note="")
+
+            def advance_bar(count: int = 1, note: str = "") -> None:
+                nonlocal fresh
+                fresh += count
+                bar.update(task, advance=count, rate=rate(), note=note)
+
+            yield advance_bar
+        return
+
+    last_line = started
+
+    def advance_line(count: int = 1, note: str = "") -> None:
+        nonlocal fresh, last_line
+        fresh += count
+        now = time.monotonic()
+        finished = done + fresh >= total
+        if now - last_line < _SECONDS_BETWEEN_LINES and not finished:
+            return
+        last_line = now
+        left = (total - done - fresh) * (now - started) / max(fresh, 1)
+        text = f"{title}: {done + fresh}/{total}, {rate()}, {left:.0f} s left  {note}"
+        console.print(text.rstrip(), highlight=False, soft_wrap=True)
+
+    yield advance_line
