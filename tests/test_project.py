@@ -1,0 +1,55 @@
+"""`mfd.toml`: what is read, and what is refused by name."""
+
+from pathlib import Path
+
+import pytest
+
+from mfd.errors import ConfigError
+from mfd.project import Project, load_project
+
+
+def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
+    assert load_project(tmp_path) == Project()
+
+
+def test_relative_paths_count_from_the_file(tmp_path: Path) -> None:
+    (tmp_path / "mfd.toml").write_text(
+        'data = "coco"\nweights = "r50.pth"\ndetector = "mine.py:build"\nencoder_layer = 4\n'
+    )
+    project = load_project(tmp_path)
+    assert project.data == tmp_path / "coco"
+    assert project.weights == str(tmp_path / "r50.pth")
+    assert project.detector == f"{tmp_path}/mine.py:build"
+    assert project.encoder_layer == 4
+    assert project.runs == Path("runs")
+
+
+def test_absolute_and_hub_paths_stay_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "mfd.toml").write_text(
+        'data = "/coco"\nweights = "hf://someone/model/w.pth"\ndetector = "hf:someone/model"\n'
+    )
+    project = load_project(tmp_path)
+    assert project.data == Path("/coco")
+    assert project.weights == "hf://someone/model/w.pth"
+    assert project.detector == "hf:someone/model"
+
+
+def test_flags_win_and_absent_flags_do_not(tmp_path: Path) -> None:
+    project = Project(detector="demo").override(detector=None, stores=tmp_path)
+    assert project.detector == "demo"
+    assert project.stores == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('detectr = "demo"', "unknown key 'detectr'; did you mean 'detector'"),
+        ("data = 3", "data must be a str, found a int"),
+        ("encoder_layer = true", "encoder_layer must be a int, found a bool"),
+        ("data = ", "not valid TOML"),
+    ],
+)
+def test_a_wrong_file_is_refused_by_name(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "mfd.toml").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load_project(tmp_path)
