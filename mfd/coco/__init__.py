@@ -1,0 +1,15 @@
+"""COCO data: what a data set holds, read and checked before any other work is done with it."""
+
+from mfd.coco.dataset import CocoDataset, read_dataset, split_paths
+from mfd.coco.records import Annotation, ImageEntry
+from mfd.coco.segmentation import decode_segmentation, encode_segmentation
+
+__all__ = [
+    "Annotation",
+    "CocoDataset",
+    "ImageEntry",
+    "decode_segmentation",
+    "encode_segmentation",
+    "read_dataset",
+    "split_paths",
+]

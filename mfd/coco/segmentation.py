@@ -1,0 +1,151 @@
+"""COCO segmentations as masks, each checked before pycocotools' C code, which trusts its input."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+from pycocotools import mask as coco_mask
+
+from mfd.errors import DataError
+
+_LARGEST_MASK = 2**31  # pixels; pycocotools counts them in 32 bits
+_FARTHEST = 10  # how many image sides a polygon may lie out of frame: its cost grows with length
+
+
+def encode_segmentation(segmentation: Any, size_hw: tuple[int, int]) -> dict[str, Any]:
+    """The segmentation as pycocotools' compressed RLE: `{"size": [H, W], "counts": bytes}`.
+
+    Polygons of fewer than three points enclose nothing and are left out, so the mask may be empty.
+
+    Args:
+        segmentation: as in a COCO file: polygons [[x, y, x, y, ...], ...] in pixels, or RLE
+            {"size": [H, W], "counts": ...} compressed (str or bytes) or not (list of runs).
+        size_hw: of the image.
+
+    Raises:
+        DataError: a segmentation that is malformed or of another size, or coordinates that are
+            not finite or absurdly far away.
+    """
+    check_segmentation(segmentation, size_hw)
+    height, width = size_hw
+    if isinstance(segmentation, Mapping):
+        counts = segmentation["counts"]
+        if isinstance(counts, list):
+            rle = {"size": [height, width], "counts": counts}
+            return dict(coco_mask.frPyObjects(rle, height, width))
+        compressed = counts.encode("ascii") if isinstance(counts, str) else counts
+        return {"size": [height, width], "counts": compressed}
+    polygons = [polygon for polygon in segmentation if len(polygon) >= 6]
+    if not polygons:
+        return dict(coco_mask.encode(np.zeros(size_hw, np.uint8, order="F")))
+    return dict(coco_mask.merge(coco_mask.frPyObjects(polygons, height, width)))
+
+
+def decode_segmentation(segmentation: Any, size_hw: tuple[int, int]) -> UInt8[np.ndarray, "H W"]:
+    """The mask, 1 on the object and 0 elsewhere; arguments as for `encode_segmentation`.
+
+    Raises:
+        DataError: as `encode_segmentation`.
+    """
+    height, width = size_hw
+    runs = _decompress_runs(encode_segmentation(segmentation, size_hw)["counts"])
+    values = (np.arange(len(runs)) % 2).astype(np.uint8)  # runs of 0 and 1 take turns
+    return np.ascontiguousarray(np.repeat(values, runs).reshape(width, height).T)
+
+
+def check_segmentation(segmentation: Any, size_hw: tuple[int, int]) -> None:
+    """Nothing, if `encode_segmentation` can take this segmentation.
+
+    Raises:
+        DataError: as `encode_segmentation`.
+    """
+    if isinstance(segmentation, Mapping):
+        _check_rle(segmentation, size_hw)
+    elif isinstance(segmentation, list):
+        for polygon in segmentation:
+            _check_polygon(polygon, size_hw)
+    else:
+        raise DataError(
+            f"segmentation is a {type(segmentation).__name__}, expected polygons or an RLE"
+        )
+
+
+def _check_polygon(polygon: Any, size_hw: tuple[int, int]) -> None:
+    if not isinstance(polygon, list):
+        raise DataError(
+            f"polygon is a {type(polygon).__name__}, expected a list of coordinates; "
+            "a segmentation is a list of polygons"
+        )
+    if len(polygon) % 2:
+        raise DataError(f"polygon has {len(polygon)} coordinates, expected pairs of x and y")
+    try:
+        finite = math.isfinite(math.fsum(polygon))
+    except (TypeError, OverflowError, ValueError) as error:  # no numbers; huge ones; inf - inf
+        raise DataError("polygon has coordinates that are not finite numbers") from error
+    if not finite:
+        raise DataError("polygon has coordinates that are not finite numbers")
+    limit = _FARTHEST * max(size_hw)
+    if polygon and (min(polygon) < -limit or max(polygon) > limit):
+        raise DataError(
+            f"polygon reaches from {min(polygon):.6g} to {max(polygon):.6g}, far out of an image "
+            f"of height and width {size_hw}; coordinates are pixels"
+        )
+
+
+def _check_rle(rle: Mapping[str, Any], size_hw: tuple[int, int]) -> None:
+    height, width = size_hw
+    if height * width >= _LARGEST_MASK:
+        raise DataError(f"mask of height and width {size_hw} is too large for a COCO RLE")
+    if (size := rle.get("size")) != [height, width]:
+        raise DataError(f"RLE has size {size}, expected the image's {[height, width]}")
+    counts = rle.get("counts")
+    if isinstance(counts, list):
+        runs = _listed_runs(counts)
+    elif isinstance(counts, str | bytes):
+        runs = _decompress_runs(counts)
+    else:
+        raise DataError(f"RLE counts are a {type(counts).__name__}, expected a list or a string")
+    if (runs < 0).any():
+        raise DataError(f"RLE has a run of {runs.min()} pixels, expected none below 0")
+    if (total := int(runs.sum())) != height * width:
+        raise DataError(f"RLE runs add up to {total} pixels, expected {height} * {width}")
+
+
+def _listed_runs(counts: Sequence[Any]) -> Int64[np.ndarray, " n"]:
+    for run in counts:
+        if type(run) is not int or abs(run) >= _LARGEST_MASK:
+            raise DataError(f"RLE has a run of {run!r}, expected a whole number of pixels")
+    return np.asarray(counts, np.int64)
+
+
+def _decompress_runs(counts: str | bytes) -> Int64[np.ndarray, " n"]:
+    """Run lengths behind COCO's compressed counts.
+
+    Each number is written in digits of five bits, lowest first, as characters from "0" on; bit 5
+    says that another digit follows, bit 4 of the last digit is the sign. From the fourth number
+    on, what is written is the difference to the number two before.
+    """
+    try:
+        text = counts.encode("ascii") if isinstance(counts, str) else counts
+    except UnicodeEncodeError as error:
+        raise DataError("RLE counts hold characters that COCO never writes") from error
+    digits = np.frombuffer(text, np.uint8).astype(np.int64) - 48
+    if ((digits < 0) | (digits > 63)).any():
+        raise DataError("RLE counts hold characters that COCO never writes")
+    if not len(digits):
+        return digits
+    last = np.flatnonzero((digits & 32) == 0)
+    if not len(last) or last[-1] != len(digits) - 1:
+        raise DataError("RLE counts are cut off in the middle of a number")
+    first = np.concatenate(([0], last[:-1] + 1))
+    lengths = last - first + 1
+    if lengths.max() > 7:  # 7 * 5 bits hold every 32-bit count and its sign
+        raise DataError("RLE counts hold a number beyond 32 bits")
+    place = np.arange(len(digits)) - np.repeat(first, lengths)
+    numbers = np.add.reduceat((digits & 31) << (5 * place), first)
+    numbers -= np.where(digits[last] & 16, np.int64(1) << (5 * lengths), 0)
+    numbers[1::2] = np.cumsum(numbers[1::2])
+    numbers[2::2] = np.cumsum(numbers[2::2])
+    return numbers

@@ -1,0 +1,217 @@
+"""A COCO file as its users write them, and as nobody should."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pycocotools.coco import COCO
+
+from mfd.coco import encode_segmentation, read_dataset, split_paths
+from mfd.errors import DataError
+
+TRIANGLE = [[2.0, 3.0, 20.0, 5.0, 9.0, 30.0]]
+
+
+def annotation(annotation_id: int, **fields: Any) -> dict[str, Any]:
+    return {
+        "id": annotation_id,
+        "image_id": 9,
+        "category_id": 90,
+        "bbox": [2.0, 3.0, 18.0, 27.0],
+        "area": 240.5,
+        "iscrowd": 0,
+        "segmentation": TRIANGLE,
+        **fields,
+    }
+
+
+def content(**fields: Any) -> dict[str, Any]:
+    return {
+        "images": [
+            {"id": 25, "file_name": "b/second.png", "height": 31, "width": 47},
+            {"id": 9, "file_name": "first.jpg", "height": 37, "width": 53},
+        ],
+        "categories": [{"id": 90, "name": "toothbrush"}, {"id": 1, "name": "person"}],
+        "annotations": [annotation(4)],
+        **fields,
+    }
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[Any], tuple[Path, Path]]:
+    def write(value: Any) -> tuple[Path, Path]:
+        (tmp_path / "images").mkdir(exist_ok=True)
+        (tmp_path / "instances.json").write_text(json.dumps(value))
+        return tmp_path / "instances.json", tmp_path / "images"
+
+    return write
+
+
+def test_images_come_sorted_and_ids_keep_their_gaps(write: Callable[..., Any]) -> None:
+    dataset = read_dataset(*write(content()))
+    assert [image.image_id for image in dataset.images] == [9, 25]
+    assert dataset.images[0].size_hw == (37, 53)
+    assert dataset.path(dataset.images[1]) == dataset.images_dir / "b/second.png"
+    assert dataset.categories == {90: "toothbrush", 1: "person"}
+    assert [a.annotation_id for a in dataset.annotations[9]] == [4]
+    assert 25 not in dataset.annotations
+    assert not dataset.skipped
+
+
+def test_a_file_without_annotations_describes_images_alone(write: Callable[..., Any]) -> None:
+    test_split = content()
+    del test_split["annotations"]
+    dataset = read_dataset(*write(test_split))
+    assert len(dataset.images) == 2
+    assert not dataset.annotations
+
+
+def test_a_missing_area_is_the_masks_and_a_missing_iscrowd_is_no(
+    write: Callable[..., Any],
+) -> None:
+    bare = annotation(4)
+    del bare["area"], bare["iscrowd"]
+    (found,) = read_dataset(*write(content(annotations=[bare]))).annotations[9]
+    assert 200 < found.area < 260
+    assert found.iscrowd is False
+    (boxed,) = read_dataset(*write(content(annotations=[bare])), need_masks=False).annotations[9]
+    assert boxed.area == 18 * 27
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"bbox": [2.0, 3.0, 0.0, 27.0]}, "0 pixels wide"),
+        ({"bbox": [53.0, 3.0, 5.0, 27.0]}, "outside"),
+        ({"bbox": [-9.0, 3.0, 9.0, 27.0]}, "outside"),
+        ({"segmentation": []}, "no segmentation"),
+        ({"segmentation": None}, "no segmentation"),
+        ({"segmentation": [[1.0, 2.0, 3.0, 4.0]]}, "three points"),
+        ({"segmentation": {"size": [37, 53], "counts": [37 * 53]}}, "empty"),
+    ],
+)
+def test_what_nothing_can_be_learnt_from_is_set_aside_by_name(
+    fields: dict[str, Any], why: str, write: Callable[..., Any]
+) -> None:
+    dataset = read_dataset(*write(content(annotations=[annotation(4), annotation(7, **fields)])))
+    assert [a.annotation_id for a in dataset.annotations[9]] == [4]
+    (line,) = dataset.skipped
+    assert "annotation 7 of image 9" in line
+    assert why in line
+
+
+def test_boxes_that_reach_out_of_frame_and_crowds_are_kept(write: Callable[..., Any]) -> None:
+    crowd = {"size": [37, 53], "counts": [40, 60, 37 * 53 - 100]}
+    records = [
+        annotation(1, bbox=[-3.0, -2.0, 80.0, 70.0]),
+        annotation(2, iscrowd=1, segmentation=crowd),
+    ]
+    first, second = read_dataset(*write(content(annotations=records))).annotations[9]
+    assert first.bbox_xywh == (-3.0, -2.0, 80.0, 70.0)
+    assert second.iscrowd is True
+
+
+def second_image(**fields: Any) -> list[dict[str, Any]]:
+    first = {"id": 9, "file_name": "first.jpg", "height": 37, "width": 53}
+    return [first, {"id": 25, "file_name": "b.png", "height": 31, "width": 47, **fields}]
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "malformed RLE": (
+        {"annotations": [annotation(4, segmentation={"size": [37, 53], "counts": "oo"})]},
+        "annotation 4: RLE counts are cut off",
+    ),
+    "mask of another image": (
+        {"annotations": [annotation(4, segmentation={"size": [53, 37], "counts": [37 * 53]})]},
+        "annotation 4: RLE has size",
+    ),
+    "dangling image": ({"annotations": [annotation(4, image_id=8)]}, "annotation 4: its image 8"),
+    "dangling category": ({"annotations": [annotation(4, category_id=2)]}, "its category 2 is not"),
+    "annotation twice": ({"annotations": [annotation(4), annotation(4)]}, "annotation 4 occurs"),
+    "annotation without id": ({"annotations": [annotation("x")]}, "whole number"),
+    "broken box": ({"annotations": [annotation(4, bbox=[1, 2, 3])]}, "annotation 4: its bbox"),
+    "box of NaN": ({"annotations": [annotation(4, bbox=[1, 2, 3, float("nan")])]}, "its bbox"),
+    "huge area": ({"annotations": [annotation(4, area=10**400)]}, "its area"),
+    "odd iscrowd": ({"annotations": [annotation(4, iscrowd=2)]}, "its iscrowd is 2"),
+    "no mask at all": ({"annotations": [annotation(4, segmentation=[])]}, "none of its 1"),
+    "image twice": ({"images": second_image(id=9)}, "image 9 occurs twice"),
+    "category twice": ({"categories": [{"id": 1}, {"id": 1}]}, "category 1 occurs twice"),
+    "image without height": ({"images": second_image(height=None)}, "image 25 has 'height' None"),
+    "image of no width": ({"images": second_image(width=0)}, "image 25 has height and width"),
+    "id beyond 64 bits": ({"images": second_image(id=2**70)}, "whole number"),
+    "parent folder": ({"images": second_image(file_name="a/../../b.png")}, "leaves the image"),
+    "absolute path": ({"images": second_image(file_name="/etc/passwd")}, "leaves the image"),
+    "Windows drive": ({"images": second_image(file_name="C:\\b.png")}, "leaves the image"),
+    "Windows parent": ({"images": second_image(file_name="..\\b.png")}, "leaves the image"),
+    "NUL": ({"images": second_image(file_name="a\0b")}, "expected a path"),
+    "no file name": ({"images": second_image(file_name=7)}, "image 25 has file_name 7"),
+    "no images": ({"images": None}, "no list of objects 'images'"),
+    "annotations as a dictionary": ({"annotations": {}}, "no list of objects 'annotations'"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_makes_no_sense_is_refused_naming_file_and_record(
+    case: str, write: Callable[..., Any]
+) -> None:
+    fields, problem = REFUSED[case]
+    with pytest.raises(DataError, match=problem) as caught:
+        read_dataset(*write(content(**fields)))
+    assert "instances.json" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_link_that_leaves_the_image_folder_is_refused(
+    tmp_path: Path, write: Callable[..., Any]
+) -> None:
+    paths = write(content())
+    (tmp_path / "outside").mkdir()
+    link = tmp_path / "images" / "b"
+    link.symlink_to(tmp_path / "outside")
+    with pytest.raises(DataError, match=r"image 25 has file_name 'b/second\.png', which leaves"):
+        read_dataset(*paths)
+    link.unlink()
+    (tmp_path / "images" / "c").mkdir()
+    link.symlink_to(tmp_path / "images" / "c")
+    assert len(read_dataset(*paths).images) == 2
+
+
+def test_an_image_folder_that_is_itself_a_link_is_accepted(
+    tmp_path: Path, write: Callable[..., Any]
+) -> None:
+    annotations_file, images_dir = write(content())
+    (tmp_path / "linked").symlink_to(images_dir)
+    assert len(read_dataset(annotations_file, tmp_path / "linked").images) == 2
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"images": [', "\ufffe"])
+def test_what_is_no_coco_file_is_refused_by_name(text: str, tmp_path: Path) -> None:
+    (tmp_path / "broken.json").write_text(text)
+    with pytest.raises(DataError, match=r"broken\.json"):
+        read_dataset(tmp_path / "broken.json", tmp_path)
+
+
+def test_missing_files_and_folders_are_named(tmp_path: Path, write: Callable[..., Any]) -> None:
+    annotations_file, _ = write(content())
+    with pytest.raises(DataError, match=r"no annotation file .*none\.json"):
+        read_dataset(tmp_path / "none.json", tmp_path)
+    with pytest.raises(DataError, match=r"no image folder .*nowhere"):
+        read_dataset(annotations_file, tmp_path / "nowhere")
+    with pytest.raises(DataError, match="'test'"):
+        split_paths(tmp_path, "test")
+
+
+def test_real_annotations_are_all_kept_and_their_masks_are_pycocotools_own(shared: Path) -> None:
+    annotations_file, images_dir = split_paths(shared / "real" / "coco", "val")
+    dataset = read_dataset(annotations_file, images_dir)
+    coco = COCO(annotations_file)
+    assert [image.image_id for image in dataset.images] == sorted(coco.imgs)
+    assert not dataset.skipped
+    sizes = {image.image_id: image.size_hw for image in dataset.images}
+    ours = [a for found in dataset.annotations.values() for a in found]
+    assert {a.annotation_id for a in ours} == set(coco.anns)
+    for a in ours[::7]:
+        expected = coco.annToRLE(coco.anns[a.annotation_id])
+        assert encode_segmentation(a.segmentation, sizes[a.image_id]) == expected
