@@ -1,0 +1,45 @@
+"""Files that are either whole or absent, also after a power cut."""
+
+import os
+from pathlib import Path
+
+import google_crc32c
+
+_BLOCK = 1 << 22
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Put `content` at `path` by a synced temporary file and a rename.
+
+    Raises:
+        OSError: as the file system does; `path` is then what it was before.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the list of names in a folder, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def crc32c(path: Path) -> int:
+    """The CRC-32C of a file's content, read in blocks of 4 MiB."""
+    value = 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            value = google_crc32c.extend(value, block)
+    return value

@@ -1,0 +1,79 @@
+"""The index arrays: the image list, written first, and the sizes of the maps, written last."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import zarr
+
+from mfd.cache.identity import StoreImage
+from mfd.cache.journal import ImageRecord
+from mfd.cache.layout import ZarrArray
+from mfd.errors import StoreError
+
+
+def write_image_list(arrays: Mapping[str, ZarrArray], images: Sequence[StoreImage]) -> None:
+    """Fill the index arrays that are known before any image has been read."""
+    names = [image.file_name.encode() for image in images]
+    length = max(map(len, names))
+    padded = b"".join(name.ljust(length, b"\0") for name in names)
+    digests = b"".join(bytes.fromhex(image.sha256) for image in images)
+    _set(arrays, "index/image_id", np.array([image.image_id for image in images]))
+    _set(arrays, "index/orig_hw", np.array([image.original_hw for image in images]))
+    _set(arrays, "index/file_name", np.frombuffer(padded, np.uint8).reshape(len(images), length))
+    _set(arrays, "index/sha256", np.frombuffer(digests, np.uint8).reshape(len(images), 32))
+
+
+def write_sizes(arrays: Mapping[str, ZarrArray], records: Sequence[ImageRecord | None]) -> None:
+    """Fill the index arrays that are known when all units are finished."""
+    levels = arrays["index/level_hw"].shape[1]
+    absent = ImageRecord((0, 0), ((0, 0),) * levels, (0, 0))
+    sizes = [record or absent for record in records]
+    level_hw = np.array([size.level_hw for size in sizes])
+    _set(arrays, "index/hw", np.array([size.input_hw for size in sizes]))
+    _set(arrays, "index/level_hw", level_hw)
+    _set(arrays, "index/c1_hw", np.array([size.c1_hw for size in sizes]))
+    _set(arrays, "index/n_tokens", level_hw.prod(-1).sum(-1))
+    _set(arrays, "index/valid", np.array([record is not None for record in records]))
+    _set(arrays, "_units", np.ones(arrays["_units"].shape))
+
+
+def read_images(path: Path) -> tuple[StoreImage, ...]:
+    """The store's image list.
+
+    Raises:
+        StoreError: if an index array is damaged.
+    """
+    ids, orig_hw, names, digests = (
+        read_index(path, name) for name in ("image_id", "orig_hw", "file_name", "sha256")
+    )
+    return tuple(
+        StoreImage(
+            int(ids[row]),
+            names[row].tobytes().rstrip(b"\0").decode(),
+            (int(orig_hw[row, 0]), int(orig_hw[row, 1])),
+            digests[row].tobytes().hex(),
+        )
+        for row in range(len(ids))
+    )
+
+
+def read_index(path: Path, name: str) -> np.ndarray:
+    """The whole of `index/<name>`.
+
+    Raises:
+        StoreError: if it is missing or damaged.
+    """
+    array = path / "index" / name
+    try:
+        if not any(array.glob("c.*")):  # zarr would read zeros
+            raise FileNotFoundError("its only chunk is missing")
+        return np.asarray(zarr.open_array(array, mode="r", zarr_format=3)[...])
+    except (ValueError, KeyError, FileNotFoundError) as error:
+        raise StoreError(
+            f"{array} is damaged ({error}); run `mfd cache verify --repair` and extract again"
+        ) from error
+
+
+def _set(arrays: Mapping[str, ZarrArray], name: str, values: np.ndarray) -> None:
+    arrays[name][...] = values.astype(arrays[name].dtype)

@@ -1,0 +1,142 @@
+"""Which units are finished: one small file each, written after everything it vouches for.
+
+A unit without its journal does not exist, whatever lies in the arrays.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mfd.cache.durable import crc32c, sync, write_atomically
+from mfd.cache.identity import json_sha256
+from mfd.errors import StoreError
+
+FOLDER = "_units"
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """Sizes of one stored image; None in its place says that the image could not be read.
+
+    Args:
+        input_hw: size of the detector's input, pixels.
+        level_hw: size of every encoder map.
+        c1_hw: size of the stage-1 map, (0, 0) where the store leaves it out.
+    """
+
+    input_hw: tuple[int, int]
+    level_hw: tuple[tuple[int, int], ...]
+    c1_hw: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """Length and CRC-32C of a file as it was committed."""
+
+    size: int
+    crc32c: int
+
+    @classmethod
+    def of(cls, path: Path) -> "FileRecord":
+        """The record of a file as it is now."""
+        return cls(path.stat().st_size, crc32c(path))
+
+
+@dataclass(frozen=True)
+class UnitRecord:
+    """One unit's journal.
+
+    Args:
+        images: in the unit's order.
+        files: by name relative to the store; a file that is not listed must not exist.
+    """
+
+    images: tuple[ImageRecord | None, ...]
+    files: Mapping[str, FileRecord]
+
+
+class Journal:
+    """The journals of one store, in its folder `_units`."""
+
+    def __init__(self, store: Path) -> None:
+        self.store = store
+        self.folder = store / FOLDER
+
+    def committed(self) -> set[int]:
+        """Numbers of the finished units."""
+        names = (Path(entry.name) for entry in os.scandir(self.folder))
+        return {int(n.stem) for n in names if n.suffix == ".json" and n.stem.isdigit()}
+
+    def read(self, unit: int) -> UnitRecord:
+        """What was committed for a unit.
+
+        Raises:
+            StoreError: if the journal is missing or damaged.
+        """
+        path = self._path(unit)
+        try:
+            journal = json.loads(path.read_text())
+            record, digest = journal["record"], journal["sha256"]
+        except FileNotFoundError as error:
+            raise StoreError(f"{path} is missing; {_REPAIR}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"{path} is damaged ({error}); {_REPAIR}") from error
+        if json_sha256(record) != digest:
+            raise StoreError(f"{path} is damaged (checksum differs); {_REPAIR}")
+        return UnitRecord(
+            images=tuple(image and _image(image) for image in record["images"]),
+            files={name: FileRecord(*values) for name, values in record["files"].items()},
+        )
+
+    def commit(self, unit: int, record: UnitRecord) -> None:
+        """Make a unit exist. Everything the record names must be on the disk already."""
+        values = {
+            "images": [i and [i.input_hw, i.level_hw, i.c1_hw] for i in record.images],
+            "files": {name: [f.size, f.crc32c] for name, f in record.files.items()},
+        }
+        journal = {"record": values, "sha256": json_sha256(values)}
+        write_atomically(self._path(unit), json.dumps(journal, sort_keys=True).encode())
+
+    def revoke(self, unit: int) -> None:
+        """Make a unit unfinished again; its data is overwritten later."""
+        self._path(unit).unlink(missing_ok=True)
+        sync(self.folder)
+
+    def _path(self, unit: int) -> Path:
+        return self.folder / f"{unit:06d}.json"
+
+
+class WriterLock:
+    """Held by the one process that writes a store; the kernel frees it when the process dies.
+
+    Raises:
+        StoreError: if another process holds it.
+    """
+
+    def __init__(self, store: Path) -> None:
+        self._descriptor = os.open(store / FOLDER / ".lock", os.O_CREAT | os.O_RDWR)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self.release()
+            raise StoreError(
+                f"{store} is being written by another process; wait for it or stop it"
+            ) from error
+
+    def release(self) -> None:
+        """Let another process write."""
+        with suppress(OSError):
+            os.close(self._descriptor)
+
+
+_REPAIR = "run `mfd cache verify --repair` and extract again"
+
+
+def _image(values: list[Any]) -> ImageRecord:
+    input_hw, level_hw, c1_hw = values
+    return ImageRecord(tuple(input_hw), tuple((h, w) for h, w in level_hw), tuple(c1_hw))

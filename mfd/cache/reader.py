@@ -1,0 +1,220 @@
+"""Reading a finished store, one image at a time and from any number of threads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from mfd.cache.identity import Profile, StoredDtype, StoreIdentity, StoreImage
+from mfd.cache.index import read_images, read_index
+from mfd.cache.journal import ImageRecord, Journal, UnitRecord
+from mfd.cache.layout import UNIT, Codec, data_arrays, open_arrays
+from mfd.cache.manifest import Manifest, require_identity
+from mfd.cache.rows import from_rows
+from mfd.detector import DetectorSpec, ImageFeatures
+from mfd.errors import StoreError
+
+
+@dataclass(frozen=True)
+class StoreInfo:
+    """A store in a few words, finished or not.
+
+    Args:
+        codec: "none", "zstd" or "blosc".
+        num_images: length of the image list.
+        num_units: of 16 images; all of them committed in a complete store.
+        num_bytes: of all files.
+        identity_sha256: 64 hex digits; the folder's name has the first eight.
+        provenance: texts kept when the store was made.
+    """
+
+    path: Path
+    spec: DetectorSpec
+    split: str
+    view: str
+    profile: Profile
+    dtype: StoredDtype
+    codec: Codec
+    num_images: int
+    num_units: int
+    committed_units: int
+    num_bytes: int
+    complete: bool
+    identity_sha256: str
+    provenance: Mapping[str, str]
+
+    @classmethod
+    def read(cls, path: Path) -> "StoreInfo":
+        """What the store at `path` is; works for unfinished ones.
+
+        Raises:
+            StoreError: if there is no store of this schema.
+        """
+        manifest = Manifest.read(path)
+        count = manifest.fields["images"]["count"]
+        return cls(
+            path=path,
+            spec=manifest.spec,
+            split=manifest.fields["split"],
+            view=manifest.fields["view"],
+            profile=manifest.fields["profile"],
+            dtype=manifest.fields["dtype"],
+            codec=manifest.codec,
+            num_images=count,
+            num_units=-(-count // UNIT),
+            committed_units=len(Journal(path).committed()),
+            num_bytes=sum(file.stat().st_size for file in path.rglob("*") if file.is_file()),
+            complete=manifest.status == "complete",
+            identity_sha256=manifest.identity_sha256,
+            provenance=manifest.provenance,
+        )
+
+
+class Store:
+    """The features of a list of images: `store[i]` for i in `range(len(store))`.
+
+    Images that could not be read at extraction are left out; `store.invalid` names them.
+
+    Attributes:
+        path: the store's folder.
+        spec: of the detector.
+        image_ids: of `store[0]`, `store[1]`, ..., ascending.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path = path
+        self.spec = manifest.spec
+        self._manifest = manifest
+        self._journal = Journal(path)
+        self._units: dict[int, UnitRecord] = {}
+        self._layout = data_arrays(
+            manifest.spec,
+            manifest.fields["profile"],
+            manifest.fields["dtype"],
+            manifest.fields["images"]["count"],
+            manifest.plan,
+        )
+        self._arrays = open_arrays(path, self._layout, manifest.codec)
+        ids = read_index(path, "image_id")
+        self._rows = np.flatnonzero(read_index(path, "valid"))
+        self.image_ids: tuple[int, ...] = tuple(ids[self._rows].tolist())
+        self._original_hw = read_index(path, "orig_hw")
+
+    @classmethod
+    def open(cls, path: Path | str, *, expected: StoreIdentity | None = None) -> "Store":
+        """Open a finished store.
+
+        Args:
+            expected: refuse any other identity than this.
+
+        Raises:
+            StoreError: if there is none, it is unfinished or damaged, or its schema or identity
+                is another; the field that differs is named with both values.
+        """
+        path = Path(path)
+        manifest = Manifest.read(path)
+        if expected is not None:
+            require_identity(path, manifest, expected)
+        if manifest.status != "complete":
+            units = -(-manifest.fields["images"]["count"] // UNIT)
+            done = len(Journal(path).committed())
+            raise StoreError(
+                f"{path} is unfinished: {done} of {units} units of {UNIT} images are there; "
+                "run `mfd extract` again to go on"
+            )
+        return cls(path, manifest)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, position: int) -> ImageFeatures:
+        """The features at a position, in the stored element type.
+
+        Raises:
+            IndexError: beyond the last image.
+            StoreError: naming the image, if its data is damaged or missing.
+        """
+        if not 0 <= position < len(self):
+            raise IndexError(f"position {position} of a store of {len(self)} images")
+        row = int(self._rows[position])
+        image_id = self.image_ids[position]
+        sizes = self._sizes(row, image_id)
+        lengths = {
+            "enc/tokens": sum(height * width for height, width in sizes.level_hw),
+            "c1/map": sizes.c1_hw[0] * sizes.c1_hw[1],
+        }
+        rows = {}
+        for name, array in self._arrays.items():
+            try:
+                rows[name] = np.asarray(array[row, : lengths.get(name, array.shape[1])])
+            except (ValueError, OSError) as error:
+                raise StoreError(
+                    f"image {image_id}: {self.path / name} is damaged ({error}); {_REPAIR}"
+                ) from error
+        height, width = self._original_hw[row].tolist()
+        return from_rows(rows, sizes, image_id, (height, width), self.spec)
+
+    def position(self, image_id: int) -> int:
+        """Where an image is: `store[store.position(image_id)]`.
+
+        Raises:
+            StoreError: if the store does not have it.
+        """
+        try:
+            return self._positions[image_id]
+        except KeyError as error:
+            raise StoreError(
+                f"{self.path} has no image {image_id}; extract a store of the right image list"
+            ) from error
+
+    @cached_property
+    def images(self) -> tuple[StoreImage, ...]:
+        """File name, size and digest of `store[0]`, `store[1]`, ..."""
+        images = read_images(self.path)
+        return tuple(images[row] for row in self._rows)
+
+    @cached_property
+    def invalid(self) -> tuple[StoreImage, ...]:
+        """The images that could not be read when the store was made."""
+        valid = set(self._rows.tolist())
+        return tuple(i for row, i in enumerate(read_images(self.path)) if row not in valid)
+
+    @cached_property
+    def identity(self) -> StoreIdentity:
+        """Everything that determines the store's content."""
+        return self._manifest.identity(read_images(self.path))
+
+    def info(self) -> StoreInfo:
+        """The store in a few words."""
+        return StoreInfo.read(self.path)
+
+    @cached_property
+    def _positions(self) -> dict[int, int]:
+        return {image_id: position for position, image_id in enumerate(self.image_ids)}
+
+    def _sizes(self, row: int, image_id: int) -> ImageRecord:
+        """The image's sizes, after a look at its files: zarr reads a missing one as zeros."""
+        unit = row // UNIT
+        if unit not in self._units:
+            self._units[unit] = self._journal.read(unit)
+        record = self._units[unit]
+        for array in self._layout:
+            name = array.file(row)
+            path = self.path / name
+            found = path.stat().st_size if path.exists() else None
+            committed = record.files.get(name)
+            if found != (committed and committed.size):
+                raise StoreError(
+                    f"image {image_id}: {path} is "
+                    f"{'missing' if found is None else f'{found} bytes long'}, expected "
+                    f"{committed.size if committed else 'no'} bytes; {_REPAIR}"
+                )
+        sizes = record.images[row % UNIT]
+        if sizes is None:
+            raise StoreError(f"image {image_id}: {self.path}/index/valid is damaged; {_REPAIR}")
+        return sizes
+
+
+_REPAIR = "run `mfd cache verify --repair` and extract again"

@@ -1,0 +1,65 @@
+"""A tiny detector's spec and random features, for the tests of the store."""
+
+import hashlib
+from collections.abc import Sequence
+from math import ceil
+
+import torch
+
+from mfd.cache import StoreIdentity, StoreImage
+from mfd.detector import DetectorSpec, ImageFeatures, Preprocessing
+
+SPEC = DetectorSpec(
+    name="tiny",
+    dim=12,
+    strides=(16, 32),
+    num_queries=7,
+    category_ids=(1, 3, 90),
+    c1_channels=5,
+    weights_digest="ab" * 32,
+    preprocessing=Preprocessing(shorter_side=75, longer_side=133),
+)
+
+
+def make_identity(count: int = 35, spec: DetectorSpec = SPEC, **fields: object) -> StoreIdentity:
+    """The identity of `count` images of odd sizes with gaps in their ids."""
+    images = tuple(
+        StoreImage(
+            image_id=3 * n + 5,
+            file_name=f"part {n % 3}/größe_{n}.jpg",
+            original_hw=(41 + 7 * (n % 5), 67 - 11 * (n % 4)),
+            sha256=hashlib.sha256(str(n).encode()).hexdigest(),
+        )
+        for n in range(count)
+    )
+    return StoreIdentity(**{"spec": spec, "split": "train", "images": images, **fields})
+
+
+def make_features(image: StoreImage, spec: DetectorSpec = SPEC) -> ImageFeatures:
+    """Features that depend on the image id alone."""
+    generator = torch.Generator().manual_seed(image.image_id)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    side = spec.preprocessing
+    short, long = sorted(image.original_hw)
+    scale = min(side.shorter_side / short, side.longer_side / long)
+    height, width = side.size_hw or (round(n * scale) for n in image.original_hw)
+    return ImageFeatures(
+        image_id=image.image_id,
+        original_hw=image.original_hw,
+        input_hw=(height, width),
+        queries=normal(spec.num_queries, spec.dim),
+        boxes=normal(spec.num_queries, 4).sigmoid(),
+        logits=normal(spec.num_queries, spec.num_logits),
+        memory=[normal(ceil(height / s), ceil(width / s), spec.dim) for s in spec.strides],
+        c1=normal(
+            ceil(height / spec.c1_stride), ceil(width / spec.c1_stride), spec.c1_channels
+        ).relu(),
+    )
+
+
+def features_of(images: Sequence[StoreImage], spec: DetectorSpec = SPEC) -> list[ImageFeatures]:
+    """The features of several images."""
+    return [make_features(image, spec) for image in images]
