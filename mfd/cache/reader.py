@@ -6,6 +6,9 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
+from jaxtyping import Float, Int32
+from torch import Tensor
 
 from mfd.cache.identity import Profile, StoredDtype, StoreIdentity, StoreImage
 from mfd.cache.index import read_images, read_index
@@ -136,25 +139,35 @@ class Store:
             IndexError: beyond the last image.
             StoreError: naming the image, if its data is damaged or missing.
         """
-        if not 0 <= position < len(self):
-            raise IndexError(f"position {position} of a store of {len(self)} images")
-        row = int(self._rows[position])
-        image_id = self.image_ids[position]
-        sizes = self._sizes(row, image_id)
+        row, sizes = self._row(position)
         lengths = {
             "enc/tokens": sum(height * width for height, width in sizes.level_hw),
             "c1/map": sizes.c1_hw[0] * sizes.c1_hw[1],
         }
-        rows = {}
-        for name, array in self._arrays.items():
-            try:
-                rows[name] = np.asarray(array[row, : lengths.get(name, array.shape[1])])
-            except (ValueError, OSError) as error:
-                raise StoreError(
-                    f"image {image_id}: {self.path / name} is damaged ({error}); {_REPAIR}"
-                ) from error
+        rows = {
+            name: self._read(name, position, lengths.get(name, array.shape[1]))
+            for name, array in self._arrays.items()
+        }
         height, width = self._original_hw[row].tolist()
-        return from_rows(rows, sizes, image_id, (height, width), self.spec)
+        return from_rows(rows, sizes, self.image_ids[position], (height, width), self.spec)
+
+    def detections(self, position: int) -> tuple[Float[Tensor, "Q K"], Float[Tensor, "Q 4"]]:
+        """Logits and boxes alone, as `store[position]` has them, at a fraction of the reading.
+
+        Raises:
+            IndexError, StoreError: as `store[position]`.
+        """
+        self._row(position)
+        logits, boxes = (
+            torch.from_numpy(self._read(name, position, self.spec.num_queries))
+            for name in ("dec/logit", "dec/box")
+        )
+        return logits, boxes
+
+    @cached_property
+    def input_hw(self) -> Int32[np.ndarray, "N 2"]:
+        """(height, width) of every image after the detector's resize, pixels."""
+        return read_index(self.path, "hw")[self._rows]
 
     def position(self, image_id: int) -> int:
         """Where an image is: `store[store.position(image_id)]`.
@@ -193,6 +206,21 @@ class Store:
     @cached_property
     def _positions(self) -> dict[int, int]:
         return {image_id: position for position, image_id in enumerate(self.image_ids)}
+
+    def _row(self, position: int) -> tuple[int, ImageRecord]:
+        if not 0 <= position < len(self):
+            raise IndexError(f"position {position} of a store of {len(self)} images")
+        row = int(self._rows[position])
+        return row, self._sizes(row, self.image_ids[position])
+
+    def _read(self, name: str, position: int, length: int) -> np.ndarray:
+        try:
+            return np.asarray(self._arrays[name][int(self._rows[position]), :length])
+        except (ValueError, OSError) as error:
+            raise StoreError(
+                f"image {self.image_ids[position]}: {self.path / name} is damaged ({error}); "
+                f"{_REPAIR}"
+            ) from error
 
     def _sizes(self, row: int, image_id: int) -> ImageRecord:
         """The image's sizes, after a look at its files: zarr reads a missing one as zeros."""
