@@ -1,0 +1,51 @@
+"""Frozen for certain: evaluation mode, no gradients, and weights that nothing has touched."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from torch import nn
+
+from mfd.errors import DetectorError
+from mfd.extract.digest import weights_digest
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def freeze(module: Module) -> Module:
+    """The same module in evaluation mode, none of its parameters asking for a gradient."""
+    return module.eval().requires_grad_(False)
+
+
+@contextmanager
+def stays_frozen(module: nn.Module) -> Iterator[str]:
+    """The digest of the weights, compared with a second one when the block ends normally.
+
+    Raises:
+        DetectorError: the module is not frozen, or its weights are not what they were.
+    """
+    _check_frozen(module)
+    before = weights_digest(module)
+    yield before
+    _check_frozen(module)
+    if (after := weights_digest(module)) != before:
+        raise DetectorError(
+            f"the detector's weights changed while it ran: digest {after[:16]}, expected "
+            f"{before[:16]}; a frozen detector keeps no running state, so look for buffers that "
+            "its forward pass updates"
+        )
+
+
+def _check_frozen(module: nn.Module) -> None:
+    for name, part in module.named_modules():
+        if part.training:
+            raise DetectorError(
+                f"the detector's {name or 'root module'} is in training mode, expected eval(); "
+                "freeze the detector before it is used"
+            )
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            raise DetectorError(
+                f"the detector's parameter {name} asks for a gradient, expected none; freeze the "
+                "detector before it is used"
+            )
