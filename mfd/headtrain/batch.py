@@ -1,6 +1,6 @@
 """What the mask head reads: several images' features, padded to common sizes, and their boxes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -19,6 +19,7 @@ class FeatureBatch:
         memory_hw: each image's own (height, width) on each level, pixels of that level.
         c1: the stage-1 map, or None for heads that do without.
         c1_hw: each image's own (height, width) on `c1`.
+        input_hw: size of the images as the detector saw them, pixels; strides count these.
         queries: of the N boxes, images one after the other.
         boxes: (centre x, centre y, width, height); 0 and 1 are the edges of the box's own image.
         labels: logit column of each box's category.
@@ -29,19 +30,35 @@ class FeatureBatch:
     memory_hw: Int[Tensor, "B L 2"]
     c1: Float[Tensor, "B H4 W4 C"] | None
     c1_hw: Int[Tensor, "B 2"]
+    input_hw: Int[Tensor, "B 2"]
     queries: Float[Tensor, "N D"]
     boxes: Float[Tensor, "N 4"]
     labels: Int[Tensor, " N"]
     image_index: Int[Tensor, " N"]
 
-    def to(self, device: torch.device | str) -> "FeatureBatch":
-        """The same batch on another device, copied asynchronously from pinned memory."""
-        moved = {
-            name: value.to(device, non_blocking=True)
-            for name, value in vars(self).items()
-            if isinstance(value, Tensor)
-        }
-        return replace(self, memory=[m.to(device, non_blocking=True) for m in self.memory], **moved)
+    def to(
+        self, device: torch.device | str, dtype: torch.dtype | None = None
+    ) -> "FeatureBatch":
+        """The same batch on another device, copied asynchronously from pinned memory.
+
+        Args:
+            dtype: of maps and queries, once they are there; None leaves them as they are.
+        """
+        moved = self._each(lambda tensor: tensor.to(device, non_blocking=True))
+        return replace(
+            moved,
+            memory=[level.to(dtype=dtype) for level in moved.memory],
+            c1=None if moved.c1 is None else moved.c1.to(dtype=dtype),
+            queries=moved.queries.to(dtype=dtype),
+        )
+
+    def pin_memory(self) -> "FeatureBatch":
+        """The same batch in pages that a GPU can copy from while other work goes on."""
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, function: Callable[[Tensor], Tensor]) -> "FeatureBatch":
+        changed = {k: function(v) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        return replace(self, memory=[function(level) for level in self.memory], **changed)
 
 
 def collate(
@@ -60,6 +77,7 @@ def collate(
         memory_hw=torch.tensor([[m.shape[:2] for m in image.memory] for image in images]),
         c1=_pad(c1, dtype) if c1 else None,
         c1_hw=torch.tensor([m.shape[:2] for m in c1]).reshape(-1, 2),
+        input_hw=torch.tensor([image.input_hw for image in images]),
         queries=torch.cat([i.queries[q] for i, q in zip(images, queries, strict=True)]).to(dtype),
         boxes=torch.cat([i.boxes[q] for i, q in zip(images, queries, strict=True)]).float(),
         labels=torch.cat(list(labels)),

@@ -1,0 +1,70 @@
+"""The box feature encoder F_b of section 3.3: refines the s x s region features of every box."""
+
+from collections.abc import Iterable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mfd.headtrain.config import HeadConfig
+from mfd.headtrain.head.convnext import ConvNeXtLayer
+from mfd.headtrain.head.deformable import DeformableLayer
+from mfd.headtrain.head.position import pixel_positions
+from mfd.headtrain.head.swin import SwinLayer
+
+SWIN_WINDOW = 8
+"""Side of the box encoder's attention windows, cells of a region."""
+
+
+def build_box_encoder(config: HeadConfig, dim: int) -> nn.Module:
+    """The encoder that `config` names: `encoder(regions, layer)` runs its layer of that number.
+
+    Layers are called one by one because the query encoder works between them.
+    """
+    if config.box_layers and config.box_encoder == "deformable":
+        return DeformableBoxEncoder(config, dim)
+    if config.box_encoder == "swin":
+        return PlainBoxEncoder(
+            SwinLayer(dim, config.num_heads, SWIN_WINDOW, shifted=bool(index % 2))
+            for index in range(config.box_layers)
+        )
+    return PlainBoxEncoder(ConvNeXtLayer(dim) for _ in range(config.box_layers))
+
+
+class PlainBoxEncoder(nn.Module):
+    """Layers that need nothing but the regions."""
+
+    def __init__(self, layers: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, regions: Float[Tensor, "N s s D"], layer: int) -> Float[Tensor, "N s s D"]:
+        """The regions after one layer."""
+        return self.layers[layer](regions)
+
+
+class DeformableBoxEncoder(nn.Module):
+    """Deformable encoder layers on the one map that a region is, with learned positions.
+
+    All layers share one position embedding, as the parameter counts of table 3 show.
+    """
+
+    def __init__(self, config: HeadConfig, dim: int) -> None:
+        super().__init__()
+        self.position = nn.Parameter(torch.empty(config.roi_size, config.roi_size, dim))
+        nn.init.trunc_normal_(self.position, std=0.02)  # [ours, ViT's]
+        self.layers = nn.ModuleList(
+            DeformableLayer(dim, config.num_heads, 1, config.num_points)
+            for _ in range(config.box_layers)
+        )
+
+    def forward(self, regions: Float[Tensor, "N s s D"], layer: int) -> Float[Tensor, "N s s D"]:
+        """The regions after one layer."""
+        size = regions.shape[1]
+        shapes = torch.tensor([[size, size]], device=regions.device)
+        y, x = pixel_positions(shapes, size, size)
+        grid = torch.broadcast_tensors(x[:, None], y[:, :, None])  # (1, s, s) each
+        centres = torch.stack(grid, -1).view(1, size * size, 1, 2)
+        position = self.position.flatten(0, 1)[None]
+        refined = self.layers[layer](regions.flatten(1, 2), position, centres, shapes)
+        return refined.view(regions.shape)

@@ -1,0 +1,115 @@
+"""The image feature encoder F_e of section 3.2: refines the frozen encoder's maps."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from mfd.detector import DetectorSpec
+from mfd.headtrain.config import HeadConfig
+from mfd.headtrain.head.convnext import ConvNeXtLayer
+from mfd.headtrain.head.deformable import DeformableLayer
+from mfd.headtrain.head.padding import valid_pixels
+from mfd.headtrain.head.position import pixel_encoding, pixel_positions
+from mfd.headtrain.head.swin import SwinLayer
+
+SWIN_WINDOW = 14
+"""Side of the image encoder's attention windows, pixels of the finest map."""
+
+
+def build_image_encoder(config: HeadConfig, spec: DetectorSpec) -> nn.Module:
+    """The encoder that `config` names: maps of all levels in, the finest one out."""
+    if config.image_layers == 0:
+        return FinestMap()
+    encoder = {
+        "deformable": DeformableImageEncoder,
+        "swin": SwinImageEncoder,
+        "convnext": ConvNeXtImageEncoder,
+    }[config.image_encoder]
+    return encoder(config, spec)
+
+
+class FinestMap(nn.Module):
+    """No encoder: the detector's finest map as it is."""
+
+    def forward(
+        self, memory: list[Float[Tensor, "B _h _w D"]], memory_hw: Int[Tensor, "B L 2"]
+    ) -> Float[Tensor, "B H W D"]:
+        """The first level."""
+        return memory[0]
+
+
+class DeformableImageEncoder(nn.Module):
+    """Deformable encoder layers over all levels, with sine positions and no level embedding."""
+
+    def __init__(self, config: HeadConfig, spec: DetectorSpec) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            DeformableLayer(spec.dim, config.num_heads, len(spec.strides), config.num_points)
+            for _ in range(config.image_layers)
+        )
+
+    def forward(
+        self, memory: list[Float[Tensor, "B _h _w D"]], memory_hw: Int[Tensor, "B L 2"]
+    ) -> Float[Tensor, "B H W D"]:
+        """The refined finest level; padding holds nothing of use."""
+        height, width, dim = memory[0].shape[1:]
+        sizes = [(level.shape[1], level.shape[2]) for level in memory]
+        memory_hw = memory_hw.to(memory[0].device)
+        shapes = torch.tensor(sizes, device=memory[0].device)  # (L, 2)
+        valid, centres, encodings = [], [], []
+        for level, (rows, columns) in enumerate(sizes):
+            y, x = pixel_positions(memory_hw[:, level], rows, columns)
+            grid = torch.broadcast_tensors(x[:, None], y[:, :, None])  # (B, H, W) each
+            valid.append(valid_pixels(memory_hw[:, level], rows, columns).flatten(1))
+            centres.append(torch.stack(grid, -1).flatten(1, 2))
+            encodings.append(pixel_encoding(y, x, dim).flatten(1, 2))
+        own_share = (memory_hw / shapes).flip(-1)[:, None]  # (B, 1, L, 2): image / padded map, xy
+        reference_points = torch.cat(centres, 1)[:, :, None] * own_share
+        position = torch.cat(encodings, 1)
+        tokens = torch.cat([level.flatten(1, 2) for level in memory], 1)
+        is_image = torch.cat(valid, 1)
+        for layer in self.layers:
+            tokens = layer(tokens, position, reference_points, shapes, is_image)
+        return tokens[:, : height * width].unflatten(1, (height, width))
+
+
+class SwinImageEncoder(nn.Module):
+    """Swin layers on the finest level, every second one with shifted windows."""
+
+    def __init__(self, config: HeadConfig, spec: DetectorSpec) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            *(
+                SwinLayer(spec.dim, config.num_heads, SWIN_WINDOW, shifted=bool(index % 2))
+                for index in range(config.image_layers)
+            )
+        )
+
+    def forward(
+        self, memory: list[Float[Tensor, "B _h _w D"]], memory_hw: Int[Tensor, "B L 2"]
+    ) -> Float[Tensor, "B H W D"]:
+        """The refined finest level, each image cut into windows on its own; padding is zero."""
+        finest = memory[0]
+        refined = torch.zeros_like(finest)
+        for index, (rows, columns) in enumerate(memory_hw[:, 0].tolist()):
+            image = finest[index : index + 1, :rows, :columns]
+            refined[index, :rows, :columns] = self.layers(image)[0]
+        return refined
+
+
+class ConvNeXtImageEncoder(nn.Module):
+    """ConvNeXt layers on the finest level."""
+
+    def __init__(self, config: HeadConfig, spec: DetectorSpec) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(ConvNeXtLayer(spec.dim) for _ in range(config.image_layers))
+
+    def forward(
+        self, memory: list[Float[Tensor, "B _h _w D"]], memory_hw: Int[Tensor, "B L 2"]
+    ) -> Float[Tensor, "B H W D"]:
+        """The refined finest level; padding holds nothing of use."""
+        finest = memory[0]
+        valid = valid_pixels(memory_hw[:, 0].to(finest.device), *finest.shape[1:3])
+        for layer in self.layers:
+            finest = layer(finest, valid)
+        return finest

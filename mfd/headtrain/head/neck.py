@@ -1,0 +1,97 @@
+"""The neck of eq. 14, GroupNorm(1x1 convolution of C1), on whole maps or on regions of them.
+
+GroupNorm's statistics are those of the whole map. The convolution is linear, so they follow from
+the mean and covariance of C1's channels, and with them the neck is one affine map per image: it
+can be applied to RoIAlign's output instead of its input, and to few boxes that is far cheaper.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from mfd.headtrain.head.padding import valid_pixels
+
+NUM_GROUPS = 32
+"""GroupNorm's groups, fewer where the width is no multiple of it."""
+
+
+@dataclass
+class ChannelMoments:
+    """Mean and covariance of a map's channels over each image's own pixels."""
+
+    mean: Float[Tensor, "B C"]
+    covariance: Float[Tensor, "B C C"]
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, maps: Float[Tensor, "B H W C"], sizes_hw: Int[Tensor, "B 2"]) -> "ChannelMoments":
+        """The moments of maps whose padding is zero, in float32 or better."""
+        with torch.autocast(maps.device.type, enabled=False):
+            exact = maps.flatten(1, 2)
+            exact = exact if exact.dtype == torch.float64 else exact.float()
+            pixels = sizes_hw.prod(1).to(exact)[:, None]
+            mean = exact.sum(1) / pixels
+            valid = valid_pixels(sizes_hw, *maps.shape[1:3]).flatten(1)
+            centred = (exact - mean[:, None]) * valid[..., None]
+            covariance = centred.transpose(1, 2) @ centred / pixels[..., None]
+        return cls(mean, covariance)
+
+
+class Neck(nn.Module):
+    """1x1 convolution with bias, then GroupNorm over each image's own pixels."""
+
+    def __init__(self, in_dim: int, out_dim: int) -> None:
+        super().__init__()
+        self.convolution = nn.Linear(in_dim, out_dim)
+        self.norm = nn.GroupNorm(math.gcd(NUM_GROUPS, out_dim), out_dim)
+        nn.init.xavier_uniform_(self.convolution.weight)  # as Deformable DETR's input projections
+        nn.init.zeros_(self.convolution.bias)
+
+    def forward(
+        self, c1: Float[Tensor, "B H W C"], sizes_hw: Int[Tensor, "B 2"]
+    ) -> Float[Tensor, "B H W D"]:
+        """The neck on maps; their padding is ignored, and zero in the result."""
+        x = self.convolution(c1)
+        valid = valid_pixels(sizes_hw, *c1.shape[1:3])[..., None, None]
+        groups = x.unflatten(-1, (self.norm.num_groups, -1)).float()
+        values = (sizes_hw.prod(1) * groups.shape[-1]).view(-1, 1, 1, 1, 1)
+        mean = groups.masked_fill(~valid, 0).sum((1, 2, 4), keepdim=True) / values
+        centred = (groups - mean).masked_fill(~valid, 0)
+        variance = centred.square().sum((1, 2, 4), keepdim=True) / values
+        normed = (centred * (variance + self.norm.eps).rsqrt()).flatten(-2)
+        return (normed * self.norm.weight + self.norm.bias).masked_fill(~valid[..., 0], 0)
+
+    def on_regions(
+        self,
+        regions: Float[Tensor, "N s s C"],
+        inside: Float[Tensor, "N s s 1"],
+        image_index: Int[Tensor, " N"],
+        moments: ChannelMoments,
+    ) -> Float[Tensor, "N s s D"]:
+        """RoIAlign of the neck's maps from RoIAlign of C1.
+
+        Args:
+            regions: RoIAlign of C1.
+            inside: RoIAlign of a map of ones: less than one where a box leaves the image.
+            moments: of C1.
+        """
+        scale, shift = self._affine(moments)
+        x = nn.functional.linear(regions, self.convolution.weight)
+        return x * scale[image_index, None, None] + inside * shift[image_index, None, None]
+
+    def _affine(self, moments: ChannelMoments) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
+        """Scale and shift of each image and channel that convolution bias and GroupNorm make."""
+        with torch.autocast(moments.mean.device.type, enabled=False):
+            weight = self.convolution.weight
+            mean = moments.mean @ weight.T + self.convolution.bias  # (B, D)
+            variance = ((weight @ moments.covariance) * weight).sum(-1)  # (B, D)
+            by_group = mean.unflatten(1, (self.norm.num_groups, -1))  # (B, G, D / G)
+            group_mean = by_group.mean(-1, keepdim=True)
+            spread = (by_group - group_mean).square() + variance.view_as(by_group)
+            group_variance = spread.mean(-1, keepdim=True).expand_as(by_group).flatten(1)
+            scale = self.norm.weight * (group_variance + self.norm.eps).rsqrt()
+            offset = self.convolution.bias - group_mean.expand_as(by_group).flatten(1)
+            return scale, self.norm.bias + offset * scale

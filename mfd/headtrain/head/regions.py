@@ -1,0 +1,120 @@
+"""From feature maps to the region features of every box: eq. 1, 5, 14, the channel mapper, eq. 3.
+
+    F = neck(C1) + up-sampled E1        R_i = RoIAlign(mapper(F), box i)
+
+All of it but GroupNorm's statistics is linear, so RoIAlign may come first. Both ways give the same
+regions. Training has few boxes, and C1 needs no gradient: RoIAlign comes first and F is never made.
+Inference has a hundred boxes, more region cells than F has pixels: the equations as they stand.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from mfd.detector import DetectorSpec
+from mfd.headtrain.batch import FeatureBatch
+from mfd.headtrain.config import HeadConfig
+from mfd.headtrain.head.neck import ChannelMoments, Neck
+from mfd.headtrain.head.padding import zero_padding
+from mfd.headtrain.head.sampling import RoIAlign, RoIAlignUpsampled, Upsample
+
+
+class Maps(NamedTuple):
+    """The maps that regions are cut from; both have zeros on their padding.
+
+    Attributes:
+        coarse: E1 behind the image encoder.
+        fine_hw: each image's own size at the resolution of F.
+        c1: the backbone map at the resolution of F, or None.
+    """
+
+    coarse: Float[Tensor, "B h w D"]
+    coarse_hw: Int[Tensor, "B 2"]
+    fine_hw: Int[Tensor, "B 2"]
+    c1: Float[Tensor, "B H W C"] | None
+
+
+class Regions(nn.Module):
+    """The region features of every box, d channels wide."""
+
+    def __init__(self, config: HeadConfig, spec: DetectorSpec) -> None:
+        super().__init__()
+        dim = config.region_dim(spec)
+        self.use_c1 = config.use_c1
+        self.stride = spec.c1_stride if config.use_c1 else min(spec.c1_stride, spec.strides[0])
+        self.magnification = max(spec.strides[0] // self.stride, 1)
+        self.neck = Neck(spec.c1_channels, spec.dim) if config.neck else None
+        self.mapper = nn.Linear(spec.dim, dim) if dim != spec.dim else None
+        self.upsample = Upsample()
+        self.roi_align = RoIAlign(config.roi_size)
+        self.roi_align_upsampled = RoIAlignUpsampled(config.roi_size)
+
+    def forward(
+        self, finest: Float[Tensor, "B h w D"], batch: FeatureBatch
+    ) -> Float[Tensor, "N s s d"]:
+        """R of every box; `finest` is E1 behind the image encoder."""
+        maps, boxes = self._maps(finest, batch), self._boxes_xyxy(batch)
+        if self.training:
+            return self.from_regions(maps, boxes, batch.image_index)
+        return self.roi_align(self.feature_map(maps), boxes, batch.image_index, maps.fine_hw)
+
+    def whole_maps(
+        self, finest: Float[Tensor, "B h w D"], batch: FeatureBatch
+    ) -> tuple[Float[Tensor, "B H W d"], Int[Tensor, "B 2"]]:
+        """The mapped F itself and each image's own size on it, for heads without RoIAlign."""
+        maps = self._maps(finest, batch)
+        return self.feature_map(maps), maps.fine_hw
+
+    def feature_map(self, maps: Maps) -> Float[Tensor, "B H W d"]:
+        """The mapped F; its padding holds nothing of use."""
+        full = maps.coarse
+        if maps.c1 is not None:
+            _, height, width, _ = maps.c1.shape
+            full = self.upsample(full, maps.coarse_hw, maps.fine_hw, height, width)
+            full = full + (maps.c1 if self.neck is None else self.neck(maps.c1, maps.fine_hw))
+        elif self.magnification > 1:
+            height, width = (self.magnification * side for side in full.shape[1:3])
+            full = self.upsample(full, maps.coarse_hw, maps.fine_hw, height, width)
+        return full if self.mapper is None else self.mapper(full)
+
+    def from_regions(
+        self, maps: Maps, boxes_xyxy: Float[Tensor, "N 4"], image_index: Int[Tensor, " N"]
+    ) -> Float[Tensor, "N s s d"]:
+        """RoIAlign of the mapped F without F; `boxes_xyxy` in its pixels."""
+        inside = self._inside(maps, boxes_xyxy, image_index)
+        added = None
+        if maps.c1 is not None:
+            added = self.roi_align(maps.c1, boxes_xyxy, image_index, maps.fine_hw)
+            if self.neck is not None:
+                moments = ChannelMoments.of(maps.c1, maps.fine_hw)
+                added = self.neck.on_regions(added, inside, image_index, moments)
+        regions = self.roi_align_upsampled(
+            maps.coarse, boxes_xyxy, image_index, maps.coarse_hw, maps.fine_hw, added
+        )
+        if self.mapper is None:
+            return regions
+        return nn.functional.linear(regions, self.mapper.weight) + inside * self.mapper.bias
+
+    def _inside(self, maps: Maps, boxes_xyxy: Tensor, image_index: Tensor) -> Tensor:
+        """RoIAlign of ones: what a constant such as a bias becomes where boxes leave the image."""
+        ones = torch.ones_like(maps.coarse[..., :1])
+        return self.roi_align_upsampled(ones, boxes_xyxy, image_index, maps.coarse_hw, maps.fine_hw)
+
+    def _maps(self, finest: Tensor, batch: FeatureBatch) -> Maps:
+        coarse_hw = batch.memory_hw[:, 0].to(finest.device)
+        coarse = zero_padding(finest, coarse_hw)
+        if not self.use_c1:
+            return Maps(coarse, coarse_hw, coarse_hw * self.magnification, None)
+        if batch.c1 is None:
+            raise ValueError("this head adds C1, but the batch has none; set use_c1=false")
+        fine_hw = batch.c1_hw.to(finest.device)
+        return Maps(coarse, coarse_hw, fine_hw, zero_padding(batch.c1, fine_hw))
+
+    def _boxes_xyxy(self, batch: FeatureBatch) -> Float[Tensor, "N 4"]:
+        """Corners of the boxes in pixels of F."""
+        scale = batch.input_hw.to(batch.boxes).flip(1).repeat(1, 2) / self.stride  # (B, 4)
+        centre, size = batch.boxes.split(2, -1)
+        corners = torch.cat([centre - size / 2, centre + size / 2], -1)
+        return corners * scale[batch.image_index]
