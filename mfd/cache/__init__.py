@@ -11,5 +11,8 @@ from mfd.cache.listing import references as references
 from mfd.cache.listing import remove_store as remove_store
 from mfd.cache.reader import Store as Store
 from mfd.cache.reader import StoreInfo as StoreInfo
+from mfd.cache.verify import Damage as Damage
+from mfd.cache.verify import repair_store as repair_store
+from mfd.cache.verify import verify_store as verify_store
 from mfd.cache.writer import StoreWriter as StoreWriter
 from mfd.detector import ImageFeatures as ImageFeatures

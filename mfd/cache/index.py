@@ -8,7 +8,7 @@ import zarr
 
 from mfd.cache.identity import StoreImage
 from mfd.cache.journal import ImageRecord
-from mfd.cache.layout import ZarrArray
+from mfd.cache.layout import REPAIR, ZarrArray
 from mfd.errors import StoreError
 
 
@@ -45,7 +45,7 @@ def read_images(path: Path) -> tuple[StoreImage, ...]:
         StoreError: if an index array is damaged.
     """
     ids, orig_hw, names, digests = (
-        read_index(path, name) for name in ("image_id", "orig_hw", "file_name", "sha256")
+        read_index(path, f"index/{name}") for name in ("image_id", "orig_hw", "file_name", "sha256")
     )
     return tuple(
         StoreImage(
@@ -59,20 +59,18 @@ def read_images(path: Path) -> tuple[StoreImage, ...]:
 
 
 def read_index(path: Path, name: str) -> np.ndarray:
-    """The whole of `index/<name>`.
+    """The whole of one index array.
 
     Raises:
         StoreError: if it is missing or damaged.
     """
-    array = path / "index" / name
+    array = path / name
     try:
         if not any(array.glob("c.*")):  # zarr would read zeros
             raise FileNotFoundError("its only chunk is missing")
         return np.asarray(zarr.open_array(array, mode="r", zarr_format=3)[...])
     except (ValueError, KeyError, FileNotFoundError) as error:
-        raise StoreError(
-            f"{array} is damaged ({error}); run `mfd cache verify --repair` and extract again"
-        ) from error
+        raise StoreError(f"{array} is damaged ({error}); {REPAIR}") from error
 
 
 def _set(arrays: Mapping[str, ZarrArray], name: str, values: np.ndarray) -> None:

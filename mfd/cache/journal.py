@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from mfd.cache.durable import crc32c, sync, write_atomically
-from mfd.cache.identity import json_sha256
+from mfd.cache.identity import canonical_json, json_sha256
+from mfd.cache.layout import REPAIR
 from mfd.errors import StoreError
 
 FOLDER = "_units"
@@ -83,11 +84,11 @@ class Journal:
             journal = json.loads(path.read_text())
             record, digest = journal["record"], journal["sha256"]
         except FileNotFoundError as error:
-            raise StoreError(f"{path} is missing; {_REPAIR}") from error
+            raise StoreError(f"{path} is missing; {REPAIR}") from error
         except (ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"{path} is damaged ({error}); {_REPAIR}") from error
+            raise StoreError(f"{path} is damaged ({error}); {REPAIR}") from error
         if json_sha256(record) != digest:
-            raise StoreError(f"{path} is damaged (checksum differs); {_REPAIR}")
+            raise StoreError(f"{path} is damaged (checksum differs); {REPAIR}")
         return UnitRecord(
             images=tuple(image and _image(image) for image in record["images"]),
             files={name: FileRecord(*values) for name, values in record["files"].items()},
@@ -100,7 +101,7 @@ class Journal:
             "files": {name: [f.size, f.crc32c] for name, f in record.files.items()},
         }
         journal = {"record": values, "sha256": json_sha256(values)}
-        write_atomically(self._path(unit), json.dumps(journal, sort_keys=True).encode())
+        write_atomically(self._path(unit), canonical_json(journal).encode())
 
     def revoke(self, unit: int) -> None:
         """Make a unit unfinished again; its data is overwritten later."""
@@ -132,9 +133,6 @@ class WriterLock:
         """Let another process write."""
         with suppress(OSError):
             os.close(self._descriptor)
-
-
-_REPAIR = "run `mfd cache verify --repair` and extract again"
 
 
 def _image(values: list[Any]) -> ImageRecord:

@@ -6,6 +6,8 @@ Every image has the same room on the token axis; the chunks a short image does n
 absent from its shard and cost 16 bytes each.
 """
 
+import shutil
+import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import ceil
@@ -17,11 +19,13 @@ import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 from zarr.storage import MemoryStore
 
+from mfd.cache.durable import write_atomically
 from mfd.cache.identity import Profile, StoredDtype, StoreIdentity
 from mfd.detector import DetectorSpec, Preprocessing
 from mfd.errors import StoreError
 
 UNIT = 16
+REPAIR = "run `mfd cache verify --repair` and extract again"
 C1_SHARD = 4  # images: 16 stride-4 maps would be half a gigabyte at 800 x 1333
 ZarrArray = zarr.Array[Any]
 Codec = Literal["none", "zstd", "blosc"]
@@ -33,17 +37,19 @@ _MAX_WASTE = 0.03
 
 @dataclass(frozen=True)
 class Plan:
-    """Room for the largest image on the padded axes, fixed when the store is created.
+    """Room for the largest image on every padded axis, fixed when the store is created.
 
     Args:
         tokens: per image of `enc/tokens`; a multiple of `token_chunk`.
         pixels: per image of `c1/map`; a multiple of `pixel_chunk`.
+        name_bytes: of the longest file name, in UTF-8.
     """
 
     tokens: int
     token_chunk: int
     pixels: int
     pixel_chunk: int
+    name_bytes: int
 
     def to_json(self) -> dict[str, int]:
         """The plan as plain JSON values."""
@@ -88,7 +94,8 @@ def make_plan(identity: StoreIdentity, input_hw: Sequence[tuple[int, int]] | Non
     width = np.dtype(identity.dtype).itemsize
     tokens, token_chunk = _room(sizes, spec.strides, spec.dim * width)
     pixels, pixel_chunk = _room(sizes, (spec.c1_stride,), spec.c1_channels * width)
-    return Plan(tokens, token_chunk, pixels, pixel_chunk)
+    name_bytes = max(len(image.file_name.encode()) for image in identity.images)
+    return Plan(tokens, token_chunk, pixels, pixel_chunk, name_bytes)
 
 
 def resized_hw(preprocessing: Preprocessing, original_hw: tuple[int, int]) -> tuple[int, int]:
@@ -124,14 +131,12 @@ def data_arrays(
     return tuple(arrays)
 
 
-def index_arrays(
-    spec: DetectorSpec, num_images: int, file_name_bytes: int
-) -> tuple[ArrayLayout, ...]:
+def index_arrays(spec: DetectorSpec, num_images: int, plan: Plan) -> tuple[ArrayLayout, ...]:
     """The arrays about all images, one chunk each; `file_name` is UTF-8 padded with zeros."""
     levels = len(spec.strides)
     return (
         _index("index/image_id", "int64", num_images),
-        _index("index/file_name", "uint8", num_images, file_name_bytes),
+        _index("index/file_name", "uint8", num_images, plan.name_bytes),
         _index("index/sha256", "uint8", num_images, 32),
         _index("index/orig_hw", "int32", num_images, 2),
         _index("index/hw", "int32", num_images, 2),
@@ -175,16 +180,26 @@ def open_arrays(
             found = zarr.open_array(path / array.name, mode=mode, zarr_format=3)
         except (ValueError, KeyError, TypeError, FileNotFoundError) as error:
             raise StoreError(
-                f"{path / array.name} cannot be opened ({error}); extract the store again"
+                f"{path / array.name}/zarr.json is damaged ({error}); {REPAIR}"
             ) from error
         expected = ideal[array.name].metadata.to_dict()
         if wrong := [k for k, v in found.metadata.to_dict().items() if v != expected[k]]:
             raise StoreError(
                 f"{path / array.name}/zarr.json is damaged ({wrong[0]} differs from the layout); "
-                "extract the store again"
+                f"{REPAIR}"
             )
         opened[array.name] = found
     return opened
+
+
+def restore_metadata(path: Path, arrays: Sequence[ArrayLayout], codec: Codec) -> None:
+    """Write the arrays' `zarr.json` files anew, leaving their data alone."""
+    building = path.with_name(f".{path.name}.tmp-{uuid.uuid4().hex}")
+    create_arrays(zarr.create_group(building), arrays, codec)
+    for array in arrays:
+        metadata = Path(array.name, "zarr.json")
+        write_atomically(path / metadata, (building / metadata).read_bytes())
+    shutil.rmtree(building)
 
 
 def planned_bytes(identity: StoreIdentity, input_hw: Sequence[tuple[int, int]] | None) -> int:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import zarr
 from zarr.errors import GroupNotFoundError
 
+from mfd.cache.durable import sync
 from mfd.cache.identity import (
     SCHEMA,
     StoreIdentity,
@@ -17,7 +18,7 @@ from mfd.cache.identity import (
     json_sha256,
 )
 from mfd.cache.index import read_images
-from mfd.cache.layout import Codec, Plan
+from mfd.cache.layout import UNIT, ArrayLayout, Codec, Plan, data_arrays, index_arrays
 from mfd.detector import DetectorSpec
 from mfd.errors import StoreError
 
@@ -94,6 +95,27 @@ class Manifest:
             status="complete" if status == "complete" else "unfinished",
         )
 
+    @property
+    def num_images(self) -> int:
+        """Length of the image list."""
+        return self.fields["images"]["count"]
+
+    @property
+    def num_units(self) -> int:
+        """How many units the finished store has."""
+        return -(-self.num_images // UNIT)
+
+    @property
+    def data_arrays(self) -> tuple[ArrayLayout, ...]:
+        """The arrays that units fill."""
+        profile, dtype = self.fields["profile"], self.fields["dtype"]
+        return data_arrays(self.spec, profile, dtype, self.num_images, self.plan)
+
+    @property
+    def index_arrays(self) -> tuple[ArrayLayout, ...]:
+        """The arrays about all images."""
+        return index_arrays(self.spec, self.num_images, self.plan)
+
     def identity(self, images: tuple[StoreImage, ...]) -> StoreIdentity:
         """The identity, once the image list has been read from the index arrays."""
         return StoreIdentity(
@@ -104,6 +126,15 @@ class Manifest:
             profile=self.fields["profile"],
             dtype=self.fields["dtype"],
         )
+
+
+def set_status(path: Path, status: Status) -> None:
+    """Declare a store complete or unfinished, for certain once this returns."""
+    group = zarr.open_group(path, mode="r+", zarr_format=3)
+    if group.attrs["status"] != status:
+        group.attrs["status"] = status
+        sync(path / "zarr.json")
+        sync(path)
 
 
 def require_identity(path: Path, found: Manifest, expected: StoreIdentity) -> None:

@@ -13,9 +13,10 @@ from torch import Tensor
 from mfd.cache.identity import Profile, StoredDtype, StoreIdentity, StoreImage
 from mfd.cache.index import read_images, read_index
 from mfd.cache.journal import ImageRecord, Journal, UnitRecord
-from mfd.cache.layout import UNIT, Codec, data_arrays, open_arrays
+from mfd.cache.layout import REPAIR, UNIT, Codec, open_arrays
 from mfd.cache.manifest import Manifest, require_identity
 from mfd.cache.rows import from_rows
+from mfd.cache.verify import Damage, verify_store
 from mfd.detector import DetectorSpec, ImageFeatures
 from mfd.errors import StoreError
 
@@ -56,7 +57,6 @@ class StoreInfo:
             StoreError: if there is no store of this schema.
         """
         manifest = Manifest.read(path)
-        count = manifest.fields["images"]["count"]
         return cls(
             path=path,
             spec=manifest.spec,
@@ -65,8 +65,8 @@ class StoreInfo:
             profile=manifest.fields["profile"],
             dtype=manifest.fields["dtype"],
             codec=manifest.codec,
-            num_images=count,
-            num_units=-(-count // UNIT),
+            num_images=manifest.num_images,
+            num_units=manifest.num_units,
             committed_units=len(Journal(path).committed()),
             num_bytes=sum(file.stat().st_size for file in path.rglob("*") if file.is_file()),
             complete=manifest.status == "complete",
@@ -92,18 +92,12 @@ class Store:
         self._manifest = manifest
         self._journal = Journal(path)
         self._units: dict[int, UnitRecord] = {}
-        self._layout = data_arrays(
-            manifest.spec,
-            manifest.fields["profile"],
-            manifest.fields["dtype"],
-            manifest.fields["images"]["count"],
-            manifest.plan,
-        )
+        self._layout = manifest.data_arrays
         self._arrays = open_arrays(path, self._layout, manifest.codec)
-        ids = read_index(path, "image_id")
-        self._rows = np.flatnonzero(read_index(path, "valid"))
+        ids = read_index(path, "index/image_id")
+        self._rows = np.flatnonzero(read_index(path, "index/valid"))
         self.image_ids: tuple[int, ...] = tuple(ids[self._rows].tolist())
-        self._original_hw = read_index(path, "orig_hw")
+        self._original_hw = read_index(path, "index/orig_hw")
 
     @classmethod
     def open(cls, path: Path | str, *, expected: StoreIdentity | None = None) -> "Store":
@@ -121,11 +115,10 @@ class Store:
         if expected is not None:
             require_identity(path, manifest, expected)
         if manifest.status != "complete":
-            units = -(-manifest.fields["images"]["count"] // UNIT)
             done = len(Journal(path).committed())
             raise StoreError(
-                f"{path} is unfinished: {done} of {units} units of {UNIT} images are there; "
-                "run `mfd extract` again to go on"
+                f"{path} is unfinished: {done} of {manifest.num_units} units of {UNIT} images are "
+                "there; run `mfd extract` again to go on"
             )
         return cls(path, manifest)
 
@@ -167,7 +160,7 @@ class Store:
     @cached_property
     def input_hw(self) -> Int32[np.ndarray, "N 2"]:
         """(height, width) of every image after the detector's resize, pixels."""
-        return read_index(self.path, "hw")[self._rows]
+        return read_index(self.path, "index/hw")[self._rows]
 
     def position(self, image_id: int) -> int:
         """Where an image is: `store[store.position(image_id)]`.
@@ -199,6 +192,10 @@ class Store:
         """Everything that determines the store's content."""
         return self._manifest.identity(read_images(self.path))
 
+    def verify(self) -> list[Damage]:
+        """What is damaged, by reading every byte; nothing in a sound store."""
+        return verify_store(self.path)
+
     def info(self) -> StoreInfo:
         """The store in a few words."""
         return StoreInfo.read(self.path)
@@ -219,7 +216,7 @@ class Store:
         except (ValueError, OSError) as error:
             raise StoreError(
                 f"image {self.image_ids[position]}: {self.path / name} is damaged ({error}); "
-                f"{_REPAIR}"
+                f"{REPAIR}"
             ) from error
 
     def _sizes(self, row: int, image_id: int) -> ImageRecord:
@@ -237,12 +234,9 @@ class Store:
                 raise StoreError(
                     f"image {image_id}: {path} is "
                     f"{'missing' if found is None else f'{found} bytes long'}, expected "
-                    f"{committed.size if committed else 'no'} bytes; {_REPAIR}"
+                    f"{committed.size if committed else 'no'} bytes; {REPAIR}"
                 )
         sizes = record.images[row % UNIT]
         if sizes is None:
-            raise StoreError(f"image {image_id}: {self.path}/index/valid is damaged; {_REPAIR}")
+            raise StoreError(f"image {image_id}: {self.path}/index/valid is damaged; {REPAIR}")
         return sizes
-
-
-_REPAIR = "run `mfd cache verify --repair` and extract again"

@@ -13,18 +13,16 @@ from mfd.cache.identity import StoreIdentity, StoreImage
 from mfd.cache.index import write_image_list, write_sizes
 from mfd.cache.journal import FileRecord, ImageRecord, Journal, UnitRecord, WriterLock
 from mfd.cache.layout import (
+    REPAIR,
     UNIT,
     ArrayLayout,
     Codec,
-    Plan,
     create_arrays,
-    data_arrays,
-    index_arrays,
     make_plan,
     open_arrays,
     planned_bytes,
 )
-from mfd.cache.manifest import Manifest, require_identity
+from mfd.cache.manifest import Manifest, require_identity, set_status
 from mfd.cache.rows import to_rows
 from mfd.detector import ImageFeatures
 from mfd.errors import StoreError
@@ -46,7 +44,7 @@ class StoreWriter:
         self._plan = manifest.plan
         self._journal = Journal(path)
         self._committed = self._journal.committed()
-        self._data, self._index = layouts(identity, manifest.plan)
+        self._data, self._index = manifest.data_arrays, manifest.index_arrays
         self._zarr = open_arrays(path, (*self._data, *self._index), manifest.codec, mode="r+")
 
     @classmethod
@@ -123,7 +121,7 @@ class StoreWriter:
         sizes = tuple(e[1] if e else None for e in encoded)
         try:
             if unit in self._committed:
-                self._set_status("unfinished")
+                set_status(self.path, "unfinished")
                 self._journal.revoke(unit)
                 self._committed.discard(unit)
             files: dict[str, FileRecord] = {}
@@ -154,17 +152,14 @@ class StoreWriter:
             for name, file in record.files.items():
                 path = self.path / name
                 if not path.exists() or path.stat().st_size != file.size:
-                    raise StoreError(
-                        f"{path} is missing or not {file.size} bytes long; "
-                        "run `mfd cache verify --repair` and extract again"
-                    )
+                    raise StoreError(f"{path} is missing or not {file.size} bytes long; {REPAIR}")
             records.extend(record.images)
         write_image_list(self._zarr, self.identity.images)
         write_sizes(self._zarr, records)
         for array in self._index:
             sync(self.path / array.file(0))
             sync(self.path / array.name)
-        self._set_status("complete")
+        set_status(self.path, "complete")
         return self.path
 
     def close(self) -> None:
@@ -197,13 +192,6 @@ class StoreWriter:
         sync(self.path / array.name)
         return files
 
-    def _set_status(self, status: str) -> None:
-        group = zarr.open_group(self.path, mode="r+", zarr_format=3)
-        if group.attrs["status"] != status:
-            group.attrs["status"] = status
-            sync(self.path / "zarr.json")
-            sync(self.path)
-
 
 def remove_leftovers(path: Path) -> list[Path]:
     """Delete the half-written temporary files of a killed writer; returns what they were."""
@@ -213,25 +201,13 @@ def remove_leftovers(path: Path) -> list[Path]:
     return leftovers
 
 
-def layouts(
-    identity: StoreIdentity, plan: Plan
-) -> tuple[tuple[ArrayLayout, ...], tuple[ArrayLayout, ...]]:
-    """The arrays of a store: those that units fill, and the index."""
-    images = identity.images
-    longest_name = max(len(image.file_name.encode()) for image in images)
-    return (
-        data_arrays(identity.spec, identity.profile, identity.dtype, len(images), plan),
-        index_arrays(identity.spec, len(images), longest_name),
-    )
-
-
 def _create(path: Path, identity: StoreIdentity, manifest: Manifest) -> None:
     """Make an empty store beside its place and move it there whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     building = path.with_name(f".{path.name}.tmp-{uuid.uuid4().hex}")
-    data, index = layouts(identity, manifest.plan)
+    index = manifest.index_arrays
     group = zarr.create_group(building, attributes=manifest.to_attributes())
-    create_arrays(group, (*data, *index), manifest.codec)
+    create_arrays(group, (*manifest.data_arrays, *index), manifest.codec)
     write_image_list(open_arrays(building, index, manifest.codec, mode="r+"), identity.images)
     for file in (building, *building.rglob("*")):
         sync(file)
