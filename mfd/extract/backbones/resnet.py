@@ -1,5 +1,7 @@
 """ResNet, from Transformers."""
 
+import re
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -46,3 +48,14 @@ class ResNet(nn.Module):
         for stage in self.stages[1:]:
             maps.append(stage(maps[-1]))
         return maps[1:]
+
+    @staticmethod
+    def official_name(name: str) -> str:
+        """The name in torchvision's ResNet, hence in official checkpoints, of a weight here."""
+        name = re.sub(r"^embedder\.embedder\.convolution", "conv1", name)
+        name = re.sub(r"^embedder\.embedder\.normalization", "bn1", name)
+        name = re.sub(r"^stages\.(\d)\.layers\.", lambda m: f"layer{int(m[1]) + 1}.", name)
+        name = re.sub(r"layer\.(\d)\.convolution", lambda m: f"conv{int(m[1]) + 1}", name)
+        name = re.sub(r"layer\.(\d)\.normalization", lambda m: f"bn{int(m[1]) + 1}", name)
+        name = name.replace("shortcut.convolution", "downsample.0")
+        return name.replace("shortcut.normalization", "downsample.1")

@@ -34,6 +34,9 @@ class Backbone(Protocol):
 
     def levels(self, c1: Float[Tensor, "B C H4 W4"]) -> list[Float[Tensor, "B _C _H _W"]]: ...
 
+    @staticmethod
+    def official_name(name: str) -> str: ...
+
 
 @dataclass
 class Predictions:
