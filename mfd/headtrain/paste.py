@@ -1,0 +1,90 @@
+"""From a probability map in a box's own frame to the image's mask, as COCO's run lengths.
+
+One object at a time and only inside its box: the pixels outside are never made, and memory is
+bounded by one box, whatever the number of objects.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+from numpy.typing import NDArray
+from pycocotools import mask as mask_utils
+
+Rle = dict[str, Any]
+"""COCO's compressed run lengths: {"size": [height, width], "counts": bytes}."""
+
+
+def paste_mask(
+    probabilities: Float[np.ndarray, "h w"],
+    box_xyxy: Float[np.ndarray, "4"],
+    size_hw: tuple[int, int],
+    threshold: float = 0.5,
+) -> Rle:
+    """The image's mask of one object: its map resized to its box, where above `threshold` (eq. 4).
+
+    A pixel belongs to the box if its centre (x + 0.5, y + 0.5) lies inside; the map is read there
+    bilinearly, its cells having their centres at half steps too. Between a border cell's centre and
+    the edge of the box the border cell is continued. A box without any pixel centre, or outside
+    the image, gives an empty mask.
+
+    Args:
+        probabilities: row = y, column = x; the map's outer edges are the edges of the box.
+        box_xyxy: left, top, right, bottom in pixels of the image, not rounded; may reach outside.
+        size_hw: of the image, pixels.
+    """
+    left, top, right, bottom = (float(edge) for edge in box_xyxy)
+    rows, columns = probabilities.shape
+    xs = _pixels_between(left, right, size_hw[1])
+    ys = _pixels_between(top, bottom, size_hw[0])
+    across = _bilinear_weights(xs, left, right, columns)  # (width, columns)
+    down = _bilinear_weights(ys, top, bottom, rows)  # (height, rows)
+    resized = across @ probabilities.T.astype(np.float32, copy=False) @ down.T  # (width, height)
+    return encode_columns(resized > threshold, xs.start, ys.start, size_hw)
+
+
+def fill_box(box_xyxy: Float[np.ndarray, "4"], size_hw: tuple[int, int]) -> Rle:
+    """The mask of all pixels whose centre lies inside the box, in pixels of the image."""
+    left, top, right, bottom = (float(edge) for edge in box_xyxy)
+    xs = _pixels_between(left, right, size_hw[1])
+    ys = _pixels_between(top, bottom, size_hw[0])
+    return encode_columns(np.ones((len(xs), len(ys)), bool), xs.start, ys.start, size_hw)
+
+
+def encode_columns(
+    columns: Bool[np.ndarray, "w h"], left: int, top: int, size_hw: tuple[int, int]
+) -> Rle:
+    """The run lengths of a mask that is false outside a rectangle, without making the whole mask.
+
+    Args:
+        columns: the rectangle, transposed: COCO's runs go down one column after the other.
+        left: of the rectangle in the image, pixels.
+        top: likewise.
+        size_hw: of the image, pixels.
+    """
+    height, width = size_hw
+    # One false pixel below every column ends its runs, unless runs may continue in the next column.
+    pitch = columns.shape[1] + (columns.shape[1] < height)
+    pixels = np.zeros(len(columns) * pitch + 2, bool)  # and one before the first, after the last
+    pixels[1:-1].reshape(len(columns), pitch)[:, : columns.shape[1]] = columns
+    column, row = np.divmod(np.flatnonzero(pixels[1:] != pixels[:-1]), pitch)
+    changes = (left + column) * height + top + row
+    counts = np.diff(changes, prepend=0, append=height * width)
+    if len(changes) and counts[-1] == 0:  # the mask's last pixel is the image's
+        counts = counts[:-1]
+    runs = {"size": [height, width], "counts": counts}
+    return mask_utils.frPyObjects(runs, height, width)
+
+
+def _pixels_between(low: float, high: float, size: int) -> range:
+    """The pixels of 0 .. size - 1 whose centres are at least `low` and below `high`."""
+    first = max(math.ceil(low - 0.5), 0)
+    return range(first, max(first, min(math.ceil(high - 0.5), size)))
+
+
+def _bilinear_weights(pixels: range, low: float, high: float, cells: int) -> NDArray[np.float32]:
+    """(pixels, cells): what each of `cells` between `low` and `high` adds at a pixel's centre."""
+    centres = np.arange(pixels.start, pixels.stop) + 0.5
+    position = ((centres - low) / (high - low) * cells - 0.5).clip(0, cells - 1)
+    return np.maximum(1 - np.abs(position[:, None] - np.arange(cells)), 0).astype(np.float32)
