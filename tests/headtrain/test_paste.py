@@ -83,7 +83,7 @@ def test_mask_is_the_bilinear_formula_at_every_pixel_centre(
 @pytest.mark.parametrize("box_xyxy", BOXES.values(), ids=BOXES.keys())
 def test_run_lengths_are_those_of_the_whole_mask(box_xyxy: tuple[float, ...]) -> None:
     probabilities = np.random.default_rng(1).random((9, 9), dtype=np.float32)
-    probabilities[4, 4] = 1
+    probabilities[3:6] = 1
 
     rle = paste_mask(probabilities, np.array(box_xyxy), SIZE_HW)
 
