@@ -1,0 +1,124 @@
+"""Training batches read from a store and its targets, a few of them ahead in threads."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mfd.cache import ImageFeatures, Store
+from mfd.errors import TrainingError
+from mfd.headtrain.batch import collate
+from mfd.headtrain.prefetch import prefetch
+from mfd.headtrain.sampler import epoch_batches
+from mfd.headtrain.targets import Targets
+from mfd.headtrain.train_config import TrainConfig
+from mfd.headtrain.training_batch import TrainingBatch
+
+C1Source = Callable[[int], Float[Tensor, "H4 W4 C"]]
+
+
+class StoredBatches:
+    """A `BatchSource` of all images that have matched boxes.
+
+    Args:
+        needs_c1: whether the head reads the stage-1 map at all.
+        c1_source: the stage-1 map of an image id, for stores that leave it out.
+        pin_memory: make batches in the stored element type and in pages that a GPU can copy from;
+            otherwise they are float32.
+
+    Raises:
+        TrainingError: no image has a matched box, the targets are of another store, or the
+            stage-1 map is needed and nobody has it.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        targets: Targets,
+        config: TrainConfig,
+        *,
+        needs_c1: bool = True,
+        c1_source: C1Source | None = None,
+        pin_memory: bool = False,
+    ) -> None:
+        if (of := targets.identity["features"]) != store.identity.sha256:
+            raise TrainingError(
+                f"{targets.path} are targets of the features {of[:8]}, but {store.path} is "
+                f"{store.identity.sha256[:8]}; build the targets of this store"
+            )
+        if needs_c1 and store.identity.profile == "lite" and c1_source is None:
+            raise TrainingError(
+                f"{store.path} is of the profile 'lite', without the stage-1 map that the head "
+                "reads; give the detector that computes it, or a head with use_c1=false"
+            )
+        self._positions = [i for i, count in enumerate(targets.counts) if count]
+        if not self._positions:
+            raise TrainingError(
+                f"{targets.path} has no matched object in {len(targets)} images, so there is "
+                "nothing to learn; look at the annotations"
+            )
+        self._sizes = store.input_hw[self._positions].tolist()
+        self._store, self._targets, self._config = store, targets, config
+        self._c1_source = c1_source if needs_c1 and store.identity.profile == "lite" else None
+        self._needs_c1, self._pin = needs_c1, pin_memory
+
+    @property
+    def images_per_epoch(self) -> int:
+        """Images with matched boxes."""
+        return len(self._positions)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches of an epoch; the last one may be smaller."""
+        return -(-len(self._positions) // self._config.batch_size)
+
+    def batches(self, start: int, stop: int) -> Iterator[TrainingBatch]:
+        """The batches of steps `start` to `stop`, counted from 0 over all epochs."""
+        config = self._config
+        return prefetch(
+            self._load, self._members(start, stop), workers=config.readers, ahead=config.prefetch
+        )
+
+    def _members(self, start: int, stop: int) -> Iterator[Sequence[int]]:
+        """Positions in the store of every step's images."""
+        for step in range(start, stop):
+            epoch, index = divmod(step, self.steps_per_epoch)
+            if step == start or index == 0:
+                batches = epoch_batches(
+                    self._positions, self._sizes, self._config.batch_size, self._config.seed, epoch
+                )
+            yield batches[index]
+
+    def _load(self, members: Sequence[int]) -> TrainingBatch:
+        images = [self._image(position) for position in members]
+        targets = [self._targets[position] for position in members]
+        batch = TrainingBatch(
+            features=collate(
+                images,
+                [t.query_index for t in targets],
+                [t.labels for t in targets],
+                images[0].queries.dtype if self._pin else torch.float32,
+            ),
+            crops=torch.cat([t.crops for t in targets]),
+            area_ratio=torch.cat([t.area_ratio for t in targets]),
+            image_names=tuple(self._name(position) for position in members),
+            bytes_read=sum(map(_stored_bytes, images)) + sum(t.crops.nbytes for t in targets),
+        )
+        return batch.pin_memory() if self._pin else batch
+
+    def _image(self, position: int) -> ImageFeatures:
+        features = self._store[position]
+        if self._c1_source is not None:
+            return replace(features, c1=self._c1_source(features.image_id))
+        return features if self._needs_c1 else replace(features, c1=None)
+
+    def _name(self, position: int) -> str:
+        image = self._store.images[position]
+        return f"{image.image_id} ({image.file_name})"
+
+
+def _stored_bytes(features: ImageFeatures) -> int:
+    maps = [*features.memory, features.queries, features.boxes, features.logits]
+    return sum(m.nbytes for m in maps) + (0 if features.c1 is None else features.c1.nbytes)
