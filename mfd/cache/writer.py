@@ -157,7 +157,8 @@ class StoreWriter:
         write_image_list(self._zarr, self.identity.images)
         write_sizes(self._zarr, records)
         for array in self._index:
-            sync(self.path / array.file(0))
+            if (file := self.path / array.file(0)).exists():  # one of zeros only is left out
+                sync(file)
             sync(self.path / array.name)
         set_status(self.path, "complete")
         return self.path

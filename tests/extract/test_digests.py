@@ -1,0 +1,50 @@
+"""Digests of image files: right, remembered, and renewed when a file changes."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from mfd.extract import digests, image_digests
+from tests.extract.tiny import make_dataset
+
+
+def test_digests_are_sha256_and_a_missing_file_has_a_mark(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / "images", 5)
+    dataset.path(dataset.images[3]).unlink()
+    found = image_digests(dataset, tmp_path)
+    for i, entry in enumerate(dataset.images):
+        path = dataset.path(entry)
+        expected = "0" * 64 if i == 3 else hashlib.sha256(path.read_bytes()).hexdigest()
+        assert found[i] == expected
+
+
+def test_files_are_read_once_until_they_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = make_dataset(tmp_path / "images", 5)
+    first = image_digests(dataset, tmp_path)
+    read: list[str] = []
+    original = digests.file_sha256
+    monkeypatch.setattr(
+        digests, "file_sha256", lambda path: (read.append(path.name), original(path))[1]
+    )
+    assert image_digests(dataset, tmp_path) == first
+    assert read == []
+    edited = dataset.path(dataset.images[2])
+    content = bytearray(edited.read_bytes())
+    content[-20] ^= 1  # same length
+    edited.write_bytes(content)
+    os.utime(edited, ns=(1, 1))
+    second = image_digests(dataset, tmp_path)
+    assert read == [edited.name]
+    assert [a == b for a, b in zip(first, second, strict=True)] == [True, True, False, True, True]
+
+
+def test_a_memory_that_was_cut_off_is_made_again(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / "images", 3)
+    first = image_digests(dataset, tmp_path)
+    (memory,) = tmp_path.glob(".digests-*.json")
+    memory.write_bytes(memory.read_bytes()[:40])
+    assert image_digests(dataset, tmp_path) == first

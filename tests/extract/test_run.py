@@ -1,0 +1,251 @@
+"""An extraction from images to a finished store, interrupted and disturbed."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from mfd.cache import Store, StoreWriter
+from mfd.coco import CocoDataset
+from mfd.errors import ConfigError, DataError, DetectorError, StoreError
+from mfd.extract import (
+    ExtractConfig,
+    detect,
+    extract,
+    image_digests,
+    input_size,
+    load_detector,
+    load_image,
+    store_identity,
+)
+from mfd.extract.batches import similar_sizes
+from tests.extract.tiny import make_dataset
+
+TINY = Path(__file__).with_name("tiny.py")
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> CocoDataset:
+    return make_dataset(tmp_path / "images", 37)
+
+
+@pytest.fixture
+def detector() -> nn.Module:
+    return load_detector(f"{TINY}:detector")
+
+
+@pytest.fixture
+def open_writer(tmp_path: Path) -> Callable[..., StoreWriter]:
+    def open_writer(detector: Any, dataset: CocoDataset, **identity: str) -> StoreWriter:
+        digests = image_digests(dataset, tmp_path)
+        plan = store_identity(detector.spec, dataset, digests, split="val", **identity)
+        return StoreWriter.open(tmp_path / "stores", plan)
+
+    return open_writer
+
+
+@pytest.mark.parametrize("profile", ["full", "lite"])
+def test_the_store_holds_the_detectors_own_outputs(
+    profile: str, detector: Any, dataset: CocoDataset, open_writer: Callable[..., StoreWriter]
+) -> None:
+    lines: list[str] = []
+    with open_writer(detector, dataset, profile=profile, dtype="float32") as writer:
+        done = extract(detector, dataset, writer, ExtractConfig(batch_size=1), lines.append)
+    assert done.images == 37
+    assert [line.split()[-2:] for line in lines] == [
+        ["sha256", done.weights_digest],
+        [f"{done.weights_digest},", "unchanged"],
+    ]
+    store = Store.open(done.path)
+    assert store.image_ids == tuple(entry.image_id for entry in dataset.images)
+    for position, entry in enumerate(dataset.images):
+        image = load_image(dataset.path(entry), detector.spec.preprocessing)
+        (expected,) = detect(detector, [image], [entry.image_id])
+        found = store[position]
+        assert (found.original_hw, found.input_hw) == (entry.size_hw, image.input_hw)
+        for name in ("queries", "boxes", "logits"):
+            assert torch.equal(getattr(found, name), getattr(expected, name)), name
+        for level, wanted in zip(found.memory, expected.memory, strict=True):
+            assert torch.equal(level, wanted)
+        if profile == "full":
+            assert torch.equal(found.c1, expected.c1)
+        else:
+            assert found.c1 is None
+
+
+def test_batching_changes_nothing_inside_the_images(
+    detector: Any, dataset: CocoDataset, open_writer: Callable[..., StoreWriter]
+) -> None:
+    class Unpadded(nn.Module):
+        """Pools the valid part alone, as a detector that masks its padding does."""
+
+        spec = detector.spec
+
+        def forward(self, images: torch.Tensor, padding_mask: torch.Tensor) -> Any:
+            output = detector(images, padding_mask)
+            mean = (images * ~padding_mask[:, None]).sum((2, 3)) / (~padding_mask).sum((1, 2))[
+                :, None
+            ]
+            queries = mean[:, :1, None] * detector.queries
+            output.queries, output.boxes = queries, detector.boxes(queries).sigmoid()
+            output.logits = detector.classes(queries)
+            return output
+
+    stores = []
+    for batch_size, name in ((1, "alone"), (7, "together")):
+        with open_writer(detector, dataset, view=name, dtype="float32") as writer:
+            config = ExtractConfig(batch_size=batch_size)
+            stores.append(Store.open(extract(Unpadded().eval(), dataset, writer, config).path))
+    alone, together = stores
+    for one, other in zip(alone, together, strict=True):
+        torch.testing.assert_close(one.queries, other.queries, rtol=0, atol=1e-5)
+        torch.testing.assert_close(one.boxes, other.boxes, rtol=0, atol=1e-5)
+        for level, wanted in zip(one.memory, other.memory, strict=True):
+            # a map's last row or column may lie half on padding; convolutions look over the edge
+            sizes = list(zip(level.shape[:2], wanted.shape[:2], strict=True))
+            assert all(abs(a - b) <= 1 for a, b in sizes)
+            h, w = map(min, sizes)
+            inside = (slice(0, h - 2), slice(0, w - 2))
+            torch.testing.assert_close(level[inside], wanted[inside], rtol=0, atol=1e-5)
+
+
+def break_images(dataset: CocoDataset) -> list[str]:
+    """Spoil five of 37 files, each in another way; returns their names."""
+    paths = [dataset.path(dataset.images[i]) for i in (0, 4, 17, 20, 36)]
+    paths[0].unlink()
+    paths[1].write_bytes(b"")
+    paths[2].write_bytes(paths[2].read_bytes()[:900])
+    paths[3].write_text("not an image")
+    paths[4].write_bytes(dataset.path(dataset.images[1]).read_bytes())  # another size
+    return [path.name for path in paths]
+
+
+def test_bad_images_are_named_and_left_out_and_the_rest_is_extracted(
+    detector: Any, dataset: CocoDataset, open_writer: Callable[..., StoreWriter]
+) -> None:
+    names = break_images(dataset)
+    lines: list[str] = []
+    with (
+        open_writer(detector, dataset) as writer,
+        pytest.raises(DataError, match="5 of 37 images could not be used") as caught,
+    ):
+        extract(detector, dataset, writer, say=lines.append)
+    assert all(name in str(caught.value) for name in names)
+    named = [line for line in lines if "left out" in line]
+    assert len(named) == 5
+    assert all(name in line for name, line in zip(names, named, strict=True))
+    store = Store.open(writer.path)
+    assert len(store) == 32
+    assert [image.file_name for image in store.invalid] == names
+    for i in range(len(store)):
+        assert store[i].image_id == store.image_ids[i]
+
+    with (
+        open_writer(detector, dataset) as writer,
+        pytest.raises(DataError, match="5 of 37"),
+    ):
+        extract(detector, dataset, writer)  # nothing to do, and still no success
+
+
+def test_strict_stops_at_the_first_bad_image_and_keeps_what_was_finished(
+    detector: Any, dataset: CocoDataset, open_writer: Callable[..., StoreWriter]
+) -> None:
+    bad = dataset.path(dataset.images[20])
+    bad.write_bytes(b"")
+    with (
+        open_writer(detector, dataset) as writer,
+        pytest.raises(DataError, match=bad.name),
+    ):
+        extract(detector, dataset, writer, ExtractConfig(strict=True))
+    assert writer.todo == (1, 2)
+    with pytest.raises(StoreError, match="unfinished"):
+        Store.open(writer.path)
+
+
+class Disturbed(nn.Module):
+    """A detector with something happening at its n-th call."""
+
+    def __init__(self, detector: Any, call: int, what: Callable[[Any, Any], None]) -> None:
+        super().__init__()
+        self.detector, self.spec = detector, detector.spec
+        self.call, self.what = call, what
+
+    def forward(self, images: torch.Tensor, padding_mask: torch.Tensor) -> Any:
+        output = self.detector(images, padding_mask)
+        self.call -= 1
+        if self.call == 0:
+            self.what(self.detector, output)
+        return output
+
+
+def test_an_interrupted_run_says_how_to_go_on_and_goes_on(
+    detector: Any, dataset: CocoDataset, open_writer: Callable[..., StoreWriter]
+) -> None:
+    def interrupt(detector: Any, output: Any) -> None:
+        raise KeyboardInterrupt
+
+    lines: list[str] = []
+    config = ExtractConfig(batch_size=4)
+    disturbed = Disturbed(detector, 9, interrupt).eval()
+    with open_writer(detector, dataset) as writer, pytest.raises(KeyboardInterrupt):
+        extract(disturbed, dataset, writer, config, lines.append)
+    assert 0 < len(writer.todo) < writer.num_units
+    assert "the same command goes on" in lines[-1]
+    with open_writer(detector, dataset) as writer:
+        done = extract(detector, dataset, writer, config)
+    assert done.images < 37
+    assert len(Store.open(done.path)) == 37
+
+
+def test_features_that_are_not_finite_stop_the_run_naming_the_image(
+    detector: Any, dataset: CocoDataset, open_writer: Callable[..., StoreWriter]
+) -> None:
+    def spoil(detector: Any, output: Any) -> None:
+        output.memory[1][0, 1, 1, 3] = float("nan")
+
+    preprocessing = detector.spec.preprocessing
+    sizes = [input_size(entry.size_hw, preprocessing) for entry in dataset.images[:16]]
+    (third,) = similar_sizes(sizes, 1)[2]
+    image_id = dataset.images[third].image_id
+    disturbed = Disturbed(detector, 3, spoil).eval()
+    with (
+        open_writer(detector, dataset) as writer,
+        pytest.raises(StoreError, match=f"image {image_id}:"),
+    ):
+        extract(disturbed, dataset, writer, ExtractConfig(batch_size=1))
+
+
+def test_values_beyond_float16_stop_the_run_with_the_cure(
+    detector: Any, dataset: CocoDataset, open_writer: Callable[..., StoreWriter]
+) -> None:
+    def inflate(detector: Any, output: Any) -> None:
+        output.logits[0, 2, 1] = 7e4
+
+    disturbed = Disturbed(detector, 1, inflate).eval()
+    with (
+        open_writer(detector, dataset) as writer,
+        pytest.raises(StoreError, match="--dtype float32"),
+    ):
+        extract(disturbed, dataset, writer)
+
+
+def test_weights_that_change_while_they_run_leave_the_store_unfinished(
+    detector: Any, dataset: CocoDataset, open_writer: Callable[..., StoreWriter]
+) -> None:
+    def drift(detector: Any, output: Any) -> None:
+        detector.boxes.bias.add_(1e-6)
+
+    disturbed = Disturbed(detector, 2, drift).eval()
+    with open_writer(detector, dataset) as writer, pytest.raises(DetectorError, match="changed"):
+        extract(disturbed, dataset, writer)
+    with pytest.raises(StoreError, match="unfinished"):
+        Store.open(writer.path)
+
+
+@pytest.mark.parametrize("field", ["batch_size", "workers"])
+def test_nonsensical_settings_are_refused(field: str) -> None:
+    with pytest.raises(ConfigError, match=f"{field} is 0"):
+        ExtractConfig(**{field: 0})
