@@ -60,7 +60,7 @@ class ObjectToObject(nn.Module):
         if not len(queries):
             return queries
         placed = (queries + self.position(box_encoding(boxes).to(queries)))[None]
-        other_image = image_index[:, None] != image_index  # (N, N)
+        other_image = (image_index[:, None] != image_index).to(queries.device)  # (N, N)
         attended, _ = self.attention(
             placed, placed, queries[None], attn_mask=other_image, need_weights=False
         )

@@ -72,8 +72,8 @@ class Regions(nn.Module):
         full = maps.coarse
         if maps.c1 is not None:
             _, height, width, _ = maps.c1.shape
-            full = self.upsample(full, maps.coarse_hw, maps.fine_hw, height, width)
-            full = full + (maps.c1 if self.neck is None else self.neck(maps.c1, maps.fine_hw))
+            c1 = maps.c1 if self.neck is None else self.neck(maps.c1, maps.fine_hw)
+            full = self.upsample(full, maps.coarse_hw, maps.fine_hw, height, width, c1)
         elif self.magnification > 1:
             height, width = (self.magnification * side for side in full.shape[1:3])
             full = self.upsample(full, maps.coarse_hw, maps.fine_hw, height, width)

@@ -79,13 +79,15 @@ class Upsample(nn.Module):
         to_hw: Int[Tensor, "B 2"],
         height: int,
         width: int,
+        add: Float[Tensor, "B H W C"] | None = None,
     ) -> Float[Tensor, "B H W C"]:
-        """Maps of `height` x `width`; beyond `to_hw` they repeat the border.
+        """Maps of `height` x `width`, plus `add`; beyond `to_hw` they repeat the border.
 
         Equals `interpolate(maps[i, :h_i, :w_i], to_hw[i], mode="bilinear", align_corners=False)`.
         """
         rows = _resize_axis(maps, 1, from_hw[:, 0], to_hw[:, 0], height)
-        return _resize_axis(rows, 2, from_hw[:, 1], to_hw[:, 1], width)
+        resized = _resize_axis(rows, 2, from_hw[:, 1], to_hw[:, 1], width)
+        return resized if add is None else resized + add
 
 
 def _resize_axis(
