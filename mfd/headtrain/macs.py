@@ -1,4 +1,4 @@
-"""Multiply-accumulates of a head, counted from its modules as they run (section 3's conditions)."""
+"""The size of a head: parameters, and multiply-accumulates counted from its modules as they run."""
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,12 @@ ADD_MACS = 1
 The baselines of table 1 do nothing else but the dot product, and these are the only whole numbers
 that give all four of its rows within 1 %. The samples of deformable attention cost nothing there.
 """
+
+
+def count_parameters(config: HeadConfig, spec: DetectorSpec) -> int:
+    """Trainable parameters of a head."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in MaskHead(config, spec).parameters())
 
 
 def count_macs(
