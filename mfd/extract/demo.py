@@ -11,13 +11,12 @@ from mfd.detector import DetectorSpec
 from mfd.errors import DetectorError
 from mfd.extract.backbones import ResNet
 from mfd.extract.deformable import DINO, DeformableConfig, DeformableDetector, DeformableDetr
-from mfd.extract.digest import weights_digest
 
 WEIGHTS = Path(__file__).with_name("demo.safetensors")
 
 
 def demo_config(num_classes: int, extra_queries: int = 0) -> DeformableConfig:
-    """The configuration: DINO's choices with mixed widths small enough for a package.
+    """The configuration: DINO's choices at widths small enough for a package.
 
     Args:
         num_classes: K, logit columns.
@@ -27,6 +26,7 @@ def demo_config(num_classes: int, extra_queries: int = 0) -> DeformableConfig:
     return replace(
         DINO,
         dim=64,
+        heads=4,
         encoder_layers=2,
         decoder_layers=3,
         feedforward=192,
@@ -40,7 +40,7 @@ def demo_config(num_classes: int, extra_queries: int = 0) -> DeformableConfig:
 
 def demo_network(num_classes: int, extra_queries: int = 0) -> DeformableDetr:
     """The detector's network with random weights; `DeformableDetr` says how to train it."""
-    backbone = ResNet(stem=32, widths=(32, 48, 80, 112), depths=(1, 1, 1, 1), block="basic")
+    backbone = ResNet(stem=16, widths=(32, 64, 96, 128), depths=(1, 2, 2, 1), block="basic")
     return DeformableDetr(demo_config(num_classes, extra_queries), backbone)
 
 
@@ -85,5 +85,4 @@ def load_demo(path: Path = WEIGHTS, encoder_layer: int | None = None) -> Deforma
             "train it again with tools/train_demo_detector.py"
         ) from error
     chosen = spec.encoder_layer if encoder_layer is None else encoder_layer
-    spec = replace(spec, weights_digest=weights_digest(network), encoder_layer=chosen)
-    return DeformableDetector(network, spec)
+    return DeformableDetector(network, replace(spec, encoder_layer=chosen))

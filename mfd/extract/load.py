@@ -17,8 +17,9 @@ from mfd.detector import DetectorSpec
 from mfd.errors import DetectorError
 from mfd.extract.digest import weights_digest
 from mfd.extract.frozen import freeze
+from mfd.extract.official import OFFICIAL, load_official
 
-NAMES = ("demo",)
+NAMES = ("demo", *OFFICIAL)
 _KINDS = "hf:<repo or folder>, or path/to/file.py:function for a detector of one's own"
 
 
@@ -44,6 +45,8 @@ def load_detector(
 
         _refuse_weights(name, weights)
         detector: Any = load_demo(encoder_layer=encoder_layer)
+    elif name in OFFICIAL:
+        detector = load_official(name, weights, encoder_layer)
     elif ".py:" in name:
         detector = _load_own(name, weights, encoder_layer)
     else:

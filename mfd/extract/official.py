@@ -1,12 +1,12 @@
 """The detectors of the paper, from their official checkpoints as published."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mfd.detector import DetectorSpec
 from mfd.errors import DetectorError
@@ -20,23 +20,17 @@ from mfd.extract.deformable import (
     DeformableDetector,
     DeformableDetr,
 )
-from mfd.extract.digest import weights_digest
-from mfd.extract.official_names import Family, official_names, training_only
+from mfd.extract.official_keys import key_map
+from mfd.extract.official_names import Family
 
-HDETR_RELEASE = "https://github.com/HDETR/H-Deformable-DETR/releases/tag/v0.1"
-DINO_RELEASE = "https://github.com/IDEA-Research/DINO (model zoo)"
-FOCALNET_RELEASE = (
-    "hf://microsoft/focalnet-large-fl4-dino-o365-cocoft/"
-    "focalnet_large_fl4_o365_finetuned_on_coco.pth"
-)
+ENCODER_LAYER = 4  # whose maps the paper uses (table 14)
 
 
 @dataclass(frozen=True)
 class OfficialDetector:
-    """How one published detector is built and where its checkpoint is.
+    """How a published detector is built and where its checkpoint is.
 
     Args:
-        name: how `--detector` names it.
         family: whose names the checkpoint uses.
         config: of the transformer.
         backbone: makes the backbone.
@@ -45,7 +39,6 @@ class OfficialDetector:
         source: where the checkpoint is published.
     """
 
-    name: str
     family: Family
     config: DeformableConfig
     backbone: Callable[[], Backbone]
@@ -58,54 +51,38 @@ class OfficialDetector:
         with torch.device("meta"):
             return DeformableDetr(self.config, self.backbone())
 
-    def names(self, network: DeformableDetr) -> dict[str, tuple[str, ...]]:
-        """The checkpoint's names of every weight of the network; the first is the main one."""
-        return {
-            name: official_names(
-                name,
-                self.family,
-                self.config.decoder_layers,
-                network.backbone,
-                self.backbone_prefix,
-            )
-            for name in network.state_dict()
-            if not name.endswith("num_batches_tracked")
-        }
 
-
+_HDETR = partial(
+    OfficialDetector,
+    family="hdetr",
+    config=replace(HDETR, extra_queries=1500),
+    backbone_prefix="backbone.0.body.",
+    max_detections=100,
+    source="https://github.com/HDETR/H-Deformable-DETR/releases/tag/v0.1",
+)
+_DINO = partial(
+    OfficialDetector,
+    family="dino",
+    config=DINO,
+    backbone_prefix="backbone.0.",
+    max_detections=300,
+    source="https://github.com/IDEA-Research/DINO (section Model Zoo)",
+)
 _SWIN_L = partial(Swin, embed_dim=192, depths=(2, 2, 18, 2), heads=(6, 12, 24, 48))
-_FOCALNET_L = partial(FocalNet, embed_dim=192, depths=(2, 2, 18, 2))
-_HDETR = replace(HDETR, extra_queries=1500)
-_FIVE_SCALES = replace(DINO, strides=(4, 8, 16, 32, 64))
-_BODY = "backbone.0.body."
 
 OFFICIAL = {
-    detector.name: detector
-    for detector in (
-        OfficialDetector("hdetr-r50", "hdetr", _HDETR, ResNet, _BODY, 100, HDETR_RELEASE),
-        OfficialDetector(
-            "hdetr-swin-l", "hdetr", _HDETR, partial(_SWIN_L, window=7), _BODY, 100, HDETR_RELEASE
+    "hdetr-r50": _HDETR(backbone=ResNet),
+    "hdetr-swin-l": _HDETR(backbone=partial(_SWIN_L, window=7)),
+    "dino-r50": _DINO(backbone=ResNet, backbone_prefix="backbone.0.body."),
+    "dino-swin-l": _DINO(backbone=partial(_SWIN_L, window=12)),
+    "dino-focalnet-l": _DINO(
+        backbone=partial(FocalNet, embed_dim=192, depths=(2, 2, 18, 2)),
+        config=replace(DINO, strides=(4, 8, 16, 32, 64)),
+        source=(
+            "hf://microsoft/focalnet-large-fl4-dino-o365-cocoft/"
+            "focalnet_large_fl4_o365_finetuned_on_coco.pth"
         ),
-        OfficialDetector("dino-r50", "dino", DINO, ResNet, _BODY, 300, DINO_RELEASE),
-        OfficialDetector(
-            "dino-swin-l",
-            "dino",
-            DINO,
-            partial(_SWIN_L, window=12),
-            "backbone.0.",
-            300,
-            DINO_RELEASE,
-        ),
-        OfficialDetector(
-            "dino-focalnet-l",
-            "dino",
-            _FIVE_SCALES,
-            _FOCALNET_L,
-            "backbone.0.",
-            300,
-            FOCALNET_RELEASE,
-        ),
-    )
+    ),
 }
 
 
@@ -117,10 +94,10 @@ def load_official(
     Args:
         name: a key of `OFFICIAL`.
         weights: the official checkpoint; see `read_checkpoint`.
-        encoder_layer: whose maps are given, counted from 1; 4 by default, the paper's choice.
+        encoder_layer: whose maps are given, counted from 1; 4 by default.
 
     Raises:
-        DetectorError: if the checkpoint is absent or another detector's.
+        DetectorError: if the checkpoint is absent or another detector's, or there is no such layer.
     """
     detector = OFFICIAL[name]
     if weights is None:
@@ -128,106 +105,60 @@ def load_official(
             f"the detector {name} needs its official checkpoint, published at {detector.source}; "
             "give its path with --weights"
         )
-    state = read_checkpoint(weights)
-    try:
-        return build_official(detector, state, 4 if encoder_layer is None else encoder_layer)
-    except DetectorError as error:
-        hint = _likely(state, name)
-        raise DetectorError(f"{weights} does not fit {name}: {error}; {hint}") from error
+    layer = ENCODER_LAYER if encoder_layer is None else encoder_layer
+    return build_official(name, detector, read_checkpoint(weights), layer)
 
 
 def build_official(
-    detector: OfficialDetector, state: dict[str, Tensor], encoder_layer: int
+    name: str, detector: OfficialDetector, state: Mapping[str, Tensor], encoder_layer: int
 ) -> DeformableDetector:
-    """The detector with the weights of an official state dict.
+    """The detector with the weights of an official state dict; see `load_official`.
 
-    H-DETR's checkpoints tell their number of queries: all but the 1500 for one-to-many matching.
-
-    Raises:
-        DetectorError: naming the first keys that are missing, unexpected, of another shape, or
-            copies that differ from their original.
+    H-DETR's checkpoints tell their number of queries, 300 or 900.
+    The spec's digest is left to whoever freezes the detector.
     """
-    config = detector.config
-    if not 1 <= encoder_layer <= config.encoder_layers:
-        raise DetectorError(
-            f"there is no encoder layer {encoder_layer}; choose 1 to {config.encoder_layers}"
-        )
-    rows = state.get("query_embed.weight")
-    if detector.family == "hdetr" and rows is not None and len(rows) > config.extra_queries:
-        config = replace(config, num_queries=len(rows) - config.extra_queries)
-        detector = replace(detector, config=config)
-    network = detector.network()
-    names = detector.names(network)
-    _check(network, names, state)
-    weights = {name: state[theirs[0]] for name, theirs in names.items()}
-    for name, value in network.state_dict().items():
-        if name.endswith("num_batches_tracked"):  # frozen batch norm counts nothing
-            weights[name] = torch.zeros_like(value, device="cpu")
-    weights = {n: w.float() if w.is_floating_point() else w for n, w in weights.items()}
-    network.load_state_dict(weights, assign=True)
+    if detector.family == "hdetr" and (table := state.get("query_embed.weight")) is not None:
+        detector = _with_queries(detector, len(table) - detector.config.extra_queries)
+    config, network = detector.config, detector.network()
+    keys = key_map(network, detector.family, detector.backbone_prefix)
+    if problem := keys.mismatch(state):
+        advice = _advice(name, keys.share(state), state)
+        raise DetectorError(f"the checkpoint does not fit {name}: {problem}; {advice}")
+    weights = keys.translate(state)
+    counters = {n: torch.zeros((), dtype=torch.long) for n in network.state_dict().keys() - weights}
+    network.load_state_dict({**weights, **counters}, assign=True)
     spec = DetectorSpec(
-        name=detector.name,
+        name=name,
         dim=config.dim,
         strides=config.strides,
         num_queries=config.num_queries,
         category_ids=tuple(range(config.num_classes)),
         c1_channels=network.backbone.c1_channels,
-        weights_digest=weights_digest(network),
+        weights_digest="",
         encoder_layer=encoder_layer,
         max_detections=detector.max_detections,
     )
     return DeformableDetector(network, spec)
 
 
-def _check(network: nn.Module, names: dict[str, tuple[str, ...]], state: dict[str, Tensor]) -> None:
-    shapes = {name: value.shape for name, value in network.state_dict().items()}
-    known = {theirs for group in names.values() for theirs in group}
-    complaints = {
-        "missing": sorted(known - state.keys()),
-        "unexpected": sorted(k for k in state.keys() - known if not training_only(k)),
-        "mis-shaped": [
-            f"{theirs} {tuple(state[theirs].shape)}, expected {tuple(shapes[ours])}"
-            for ours, group in names.items()
-            for theirs in group
-            if theirs in state and not _fits(state[theirs], shapes[ours])
-        ],
-        "unequal copies": [
-            f"{theirs} and {group[0]}"
-            for group in names.values()
-            for theirs in group[1:]
-            if {theirs, group[0]} <= state.keys() and not state[theirs].equal(state[group[0]])
-        ],
+def _with_queries(detector: OfficialDetector, count: int) -> OfficialDetector:
+    """The same with 900 queries, as other released Swin-L weights have; else unchanged."""
+    if count != 900:
+        return detector
+    config = replace(detector.config, num_queries=count)
+    return replace(detector, config=config, max_detections=300)
+
+
+def _advice(name: str, share: float, state: Mapping[str, Tensor]) -> str:
+    """Which detector most of the keys belong to, and what to do."""
+    shares = {
+        other: key_map(d.network(), d.family, d.backbone_prefix).share(state)
+        for other, d in OFFICIAL.items()
+        if other != name
     }
-    found = [
-        f"{len(keys)} {kind} ({'; '.join(keys[:3])}{' ...' if len(keys) > 3 else ''})"
-        for kind, keys in complaints.items()
-        if keys
-    ]
-    if found:
-        raise DetectorError("keys " + ", ".join(found))
-
-
-def _fits(value: Tensor, shape: torch.Size) -> bool:
-    """Whether a tensor has the shape and, if it is a matrix, was not stored transposed."""
-    return value.shape == shape and (value.ndim != 2 or value.is_contiguous())
-
-
-def _likely(state: dict[str, Tensor], name: str) -> str:
-    """Which detector most of the keys belong to, as advice."""
-    fits = {other: _share(detector, state) for other, detector in OFFICIAL.items()}
-    best = max(fits, key=lambda other: fits[other])
-    if best != name and fits[best] > fits[name]:
-        return f"it looks like {best}"
-    if fits[best] < 0.5:
-        return f"expected the checkpoint published at {OFFICIAL[name].source}"
-    return f"it looks like {best}, changed; fetch it anew from {OFFICIAL[best].source}"
-
-
-def _share(detector: OfficialDetector, state: dict[str, Tensor]) -> float:
-    """Of all names in the checkpoint or the detector, the fraction both have, equally shaped."""
-    network = detector.network()
-    shapes = {name: value.shape for name, value in network.state_dict().items()}
-    names = detector.names(network)
-    expected = {theirs: shapes[ours] for ours, group in names.items() for theirs in group}
-    common = sum(key in state and state[key].shape == shape for key, shape in expected.items())
-    return common / len(state.keys() | expected.keys())
+    likely = max(shares, key=lambda other: shares[other])
+    if shares[likely] > share:
+        return f"it looks like {likely}: use --detector {likely}"
+    if share < 0.5:
+        return f"it looks like no detector mfd knows; known are {', '.join(OFFICIAL)}"
+    return f"it looks like a changed {name}; fetch it anew"

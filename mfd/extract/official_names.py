@@ -60,9 +60,13 @@ def official_names(
     return (name,)
 
 
-def training_only(official_name: str) -> bool:
-    """Whether a checkpoint's entry serves training only: DINO's label embedding for denoising."""
-    return official_name == "label_enc.weight"
+def needless(official_name: str) -> bool:
+    """Whether a checkpoint's entry is not needed to run the detector.
+
+    DINO's label embedding serves denoising, in training only; Swin's index of its bias table
+    follows from the window.
+    """
+    return official_name == "label_enc.weight" or official_name.endswith("relative_position_index")
 
 
 def _head_names(kind: str, layers: range | tuple[int, ...], rest: str) -> tuple[str, ...]:

@@ -149,7 +149,7 @@ class WindowAttention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
         self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * window - 1) ** 2, heads))
-        self.register_buffer("relative_position_index", relative_index(window))
+        self.register_buffer("relative_position_index", relative_index(window), persistent=False)
 
     def forward(
         self, x: Float[Tensor, "B G T D"], mask: Float[Tensor, "G 1 T T"] | None
@@ -173,7 +173,7 @@ class WindowAttention(nn.Module):
 
 def relative_index(window: int) -> Int[Tensor, "T T"]:
     """The row of the bias table for each (query, key) pair of a window's cells."""
-    cells = torch.arange(window)
+    cells = torch.arange(window, device="cpu")  # real even where the weights are meta tensors
     places = torch.cartesian_prod(cells, cells)  # T, (row, column)
     rows, columns = (places[:, None] - places[None]).add(window - 1).unbind(-1)
     return rows * (2 * window - 1) + columns

@@ -7,8 +7,10 @@ from typing import Protocol
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from mfd.detector import DetectorOutput, DetectorSpec
+from mfd.errors import DetectorError
 from mfd.extract.deformable.config import DeformableConfig
 from mfd.extract.deformable.decoder import Decoder
 from mfd.extract.deformable.encoder import Encoder
@@ -128,17 +130,30 @@ class DeformableDetr(nn.Module):
 
 
 class DeformableDetector(nn.Module):
-    """A `DeformableDetr` as the contract of `mfd.detector` wants it."""
+    """A `DeformableDetr` as the contract of `mfd.detector` wants it; convolves channels last."""
 
     def __init__(self, network: DeformableDetr, spec: DetectorSpec) -> None:
+        """Join the two.
+
+        Raises:
+            DetectorError: if the network has no encoder layer `spec.encoder_layer`.
+        """
         super().__init__()
-        self.network = network
+        if not 1 <= spec.encoder_layer <= (layers := network.config.encoder_layers):
+            raise DetectorError(
+                f"{spec.name} has no encoder layer {spec.encoder_layer}; choose 1 to {layers}"
+            )
+        self.network: DeformableDetr = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.spec = spec
 
     def forward(
         self, images: Float[Tensor, "B 3 H W"], padding_mask: Bool[Tensor, "B H W"]
     ) -> DetectorOutput:
-        """The last decoder layer's queries, and the encoder maps of `spec.encoder_layer`."""
+        """The last decoder layer's queries, and the encoder maps of `spec.encoder_layer`.
+
+        Images with fewer cells than there are queries get more padding below.
+        """
+        images, padding_mask = self._enough_cells(images, padding_mask)
         found = self.network(images.contiguous(memory_format=torch.channels_last), padding_mask)
         return DetectorOutput(
             queries=found.queries[-1],
@@ -153,6 +168,17 @@ class DeformableDetector(nn.Module):
     ) -> Float[Tensor, "B H4 W4 C"]:
         """The stage-1 map alone; backbones never look at the padding mask."""
         return self.network.backbone.stage1(images).permute(0, 2, 3, 1)
+
+    def _enough_cells(
+        self, images: Float[Tensor, "B 3 H W"], padding_mask: Bool[Tensor, "B H W"]
+    ) -> tuple[Float[Tensor, "B 3 H2 W"], Bool[Tensor, "B H2 W"]]:
+        stride = self.spec.strides[0]
+        rows, columns = (-(-side // stride) for side in images.shape[-2:])
+        missing = -(-self.spec.num_queries // columns) - rows
+        if missing <= 0:
+            return images, padding_mask
+        below = (0, 0, 0, missing * stride)
+        return pad(images, below), pad(padding_mask, below, value=True)
 
 
 def _projections(config: DeformableConfig, channels: tuple[int, ...]) -> Iterable[nn.Sequential]:

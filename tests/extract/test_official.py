@@ -1,0 +1,153 @@
+"""The paper's detectors against the official code's outputs, and checkpoints that do not fit."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from mfd.errors import DetectorError
+from mfd.extract import load_detector
+from mfd.extract.official import OFFICIAL, build_official
+from mfd.extract.official_keys import key_map
+from mfd.extract.official_names import needless
+from tests.extract.fixture_weights import read_manifest, state_dict
+from tests.extract.reference_models import MODELS, TINY, build, differences
+
+LIMIT = 1e-4
+
+
+@pytest.fixture
+def reference(shared: Path) -> Path:
+    return shared / "reference"
+
+
+@pytest.mark.parametrize("model", TINY)
+def test_tiny_models_compute_what_the_official_code_computes(reference: Path, model: str) -> None:
+    detector = build(reference, model)
+    for case in ("a", "b"):
+        found = differences(reference, model, detector, case)
+        assert found.pop("topk") == 0
+        assert max(found.values()) <= 1e-5, found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["hdetr-r50", "dino-swin-l-4scale", "dino-focalnet-l-5scale"])
+def test_full_models_compute_what_the_official_code_computes(reference: Path, model: str) -> None:
+    detector = build(reference, model)
+    loose = {"hs_last", "pred_logits", "dec_layers"} if "focalnet" in model else set()
+    for case in ("a", "b"):
+        found = differences(reference, model, detector, case)
+        assert found.pop("topk") == 0
+        for name, value in found.items():
+            assert value <= (1e-3 if name in loose else LIMIT), (case, name, value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["hdetr-swin-l", "dino-r50-4scale"])
+def test_the_other_full_models_load_and_run(reference: Path, model: str) -> None:
+    detector = build(reference, model, encoder_layer=6)
+    images = torch.randn(1, 3, 101, 170)
+    with torch.no_grad():
+        out = detector(images, torch.zeros(1, 101, 170, dtype=torch.bool))
+    spec = detector.spec
+    assert out.queries.shape == (1, spec.num_queries, 256)
+    assert out.logits.shape == (1, spec.num_queries, 91)
+    assert out.c1.shape[-1] == spec.c1_channels
+    assert all(value.isfinite().all() for value in (out.queries, out.boxes, out.logits, out.c1))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_key_of_a_manifest_is_used_or_known_to_be_needless(
+    reference: Path, model: str
+) -> None:
+    detector = MODELS[model]
+    keys = key_map(detector.network(), detector.family, detector.backbone_prefix)
+    expected = {name: keys.shapes[ours] for ours, group in keys.names.items() for name in group}
+    manifest = read_manifest(reference, model)["state_dict"]
+    left = {e["key"] for e in manifest if not needless(e["key"])} ^ expected.keys()
+    assert not left
+    shapes = {e["key"]: tuple(e["shape"]) for e in manifest}
+    assert all(shapes[name] == tuple(shape) for name, shape in expected.items())
+    aliases = {e["key"]: e["alias_of"] for e in manifest if e.get("alias_of")}
+    copies = {copy: main for main, *group in keys.names.values() for copy in group}
+    assert copies == aliases
+
+
+def test_the_detector_gives_the_maps_of_the_chosen_encoder_layer(reference: Path) -> None:
+    images, mask = torch.randn(1, 3, 67, 90), torch.zeros(1, 67, 90, dtype=torch.bool)
+    for layer in (1, 2):
+        detector = build(reference, "tiny64-dino-swin", encoder_layer=layer)
+        with torch.no_grad():
+            maps = detector(images, mask).memory
+            wanted = detector.network(images, mask).encoder[layer - 1]
+        assert [m.shape[1:3] for m in maps] == [(9, 12), (5, 6), (3, 3), (2, 2)]
+        assert torch.cat([m.flatten(1, 2) for m in maps], dim=1).allclose(wanted, atol=1e-5)
+
+
+@pytest.fixture
+def state(reference: Path) -> dict[str, Tensor]:
+    return state_dict(reference, read_manifest(reference, "tiny64-hdetr-swin"))
+
+
+def _refusal(state: dict[str, Tensor], model: str = "tiny64-hdetr-swin") -> str:
+    with pytest.raises(DetectorError) as caught:
+        build_official(model, MODELS[model], state, 1)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_renamed_key_is_refused_as_missing_and_unexpected(state: dict[str, Tensor]) -> None:
+    state["transformer.encoder.norm.bias"] = state.pop("transformer.enc_output.bias")
+    message = _refusal(state)
+    assert "1 keys missing (transformer.enc_output.bias)" in message
+    assert "1 keys unexpected (transformer.encoder.norm.bias)" in message
+
+
+def test_a_transposed_matrix_is_refused(state: dict[str, Tensor]) -> None:
+    key = "transformer.encoder.layers.1.linear1.weight"
+    state[key] = state[key].t().contiguous()
+    assert f"{key} is (64, 48), expected (48, 64)" in _refusal(state)
+
+
+def test_a_square_matrix_stored_transposed_is_refused(state: dict[str, Tensor]) -> None:
+    key = "transformer.enc_output.weight"
+    state[key] = state[key].t()
+    assert f"{key} is (64, 64) and stored transposed" in _refusal(state)
+
+
+def test_a_copy_that_differs_from_its_original_is_refused(state: dict[str, Tensor]) -> None:
+    key = "transformer.decoder.class_embed.0.bias"
+    state[key] = state[key] + 1
+    assert f"unequal to the weights they repeat ({key})" in _refusal(state)
+
+
+def test_at_most_three_keys_of_a_kind_are_listed(state: dict[str, Tensor]) -> None:
+    for layer in range(4):
+        state[f"encoder.{layer}"] = torch.zeros(1)
+    assert "4 keys unexpected (encoder.0; encoder.1; encoder.2; ...)" in _refusal(state)
+
+
+def test_another_detectors_checkpoint_is_recognised(reference: Path) -> None:
+    manifest = read_manifest(reference, "dino-r50-4scale")
+    state = {e["key"]: torch.zeros(e["shape"]) for e in manifest["state_dict"]}
+    with pytest.raises(DetectorError, match="it looks like dino-r50: use --detector dino-r50"):
+        build_official("hdetr-r50", OFFICIAL["hdetr-r50"], state, 4)
+
+
+def test_no_checkpoint_is_refused_with_the_place_where_it_is_published() -> None:
+    with pytest.raises(DetectorError, match=r"releases/tag/v0\.1"):
+        load_detector("hdetr-r50")
+
+
+def test_an_encoder_layer_that_does_not_exist_is_refused(state: dict[str, Tensor]) -> None:
+    with pytest.raises(DetectorError, match="no encoder layer 3; choose 1 to 2"):
+        build_official("tiny", TINY["tiny64-hdetr-swin"], state, 3)
+
+
+def test_a_checkpoint_of_swin_l_with_900_queries_keeps_them(reference: Path) -> None:
+    manifest = read_manifest(reference, "hdetr-swin-l")
+    state = {e["key"]: torch.zeros(e["shape"]) for e in manifest["state_dict"]}
+    state["query_embed.weight"] = torch.zeros(2400, 256)
+    spec = build_official("hdetr-swin-l", OFFICIAL["hdetr-swin-l"], state, 4).spec
+    assert (spec.num_queries, spec.max_detections) == (900, 300)
