@@ -41,7 +41,16 @@ class LoadedImage:
 def load_image(
     path: Path, preprocessing: Preprocessing, expected_hw: tuple[int, int] | None = None
 ) -> LoadedImage:
-    """The image as float32 RGB, resized by PIL's bilinear filter, then normalised.
+    """The image file as the detector's input: `prepare_image` of `read_rgb`.
+
+    Raises:
+        DataError: as `read_rgb`.
+    """
+    return prepare_image(read_rgb(path, expected_hw), preprocessing)
+
+
+def read_rgb(path: Path, expected_hw: tuple[int, int] | None = None) -> Image.Image:
+    """The image as RGB of its own size.
 
     Pixels are taken as stored: EXIF orientation is ignored, as COCO's annotation tools do.
     Greyscale, palette and CMYK images become RGB; transparency is dropped.
@@ -62,18 +71,23 @@ def load_image(
                     f"{path} has pixels of type {image.mode}, expected 8 bits per channel; "
                     "convert it"
                 )
-            resized_hw = input_size((height, width), preprocessing)
-            rgb = image.convert("RGB")
-            if resized_hw != (height, width):
-                rgb = rgb.resize(resized_hw[::-1], Image.Resampling.BILINEAR)
+            return image.convert("RGB")
     except FileNotFoundError as error:
         raise DataError(f"there is no image {path}; check the image folder") from error
     except DataError:
         raise
     except _PIL_ERRORS as error:
         raise DataError(f"{path} is not a whole image: {_one_line(error)}") from error
+
+
+def prepare_image(image: Image.Image, preprocessing: Preprocessing) -> LoadedImage:
+    """An RGB image as float32, resized by PIL's bilinear filter, then normalised."""
+    width, height = image.size
+    resized_hw = input_size((height, width), preprocessing)
+    if resized_hw != (height, width):
+        image = image.resize(resized_hw[::-1], Image.Resampling.BILINEAR)
     # numpy: torch would start a pool of threads in every decoding thread
-    pixels = np.ascontiguousarray(np.array(rgb).transpose(2, 0, 1), dtype=np.float32)
+    pixels = np.ascontiguousarray(np.array(image).transpose(2, 0, 1), dtype=np.float32)
     pixels /= 255
     pixels -= np.array(preprocessing.mean, np.float32)[:, None, None]
     pixels /= np.array(preprocessing.std, np.float32)[:, None, None]
