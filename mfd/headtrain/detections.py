@@ -57,13 +57,17 @@ class Detections:
     maps: Float[np.ndarray, "U h w"]
     frames_xyxy: Float[np.ndarray, "U 4"]
 
+    def mask(self, index: int) -> Rle:
+        """The mask of one candidate."""
+        row = self.candidates.query_row[index]
+        return paste_mask(self.maps[row], self.frames_xyxy[row], self.candidates.size_hw)
+
     def masks(self) -> Iterator[Rle]:
         """Every candidate's mask, pasted when its turn comes; pairs of one query share theirs."""
         pasted: dict[int, Rle] = {}
-        for row in self.candidates.query_row.tolist():
+        for index, row in enumerate(self.candidates.query_row.tolist()):
             if row not in pasted:
-                size_hw = self.candidates.size_hw
-                pasted[row] = paste_mask(self.maps[row], self.frames_xyxy[row], size_hw)
+                pasted[row] = self.mask(index)
             yield pasted[row]
 
 

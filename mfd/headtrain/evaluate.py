@@ -26,7 +26,6 @@ from mfd.headtrain.results import (
     mask_entries,
     write_results,
 )
-from mfd.headtrain.stored_batches import C1Source
 from mfd.progress import progress
 
 
@@ -38,7 +37,6 @@ def evaluate(
     *,
     filled_boxes: bool = False,
     untrained: MaskHead | None = None,
-    c1_source: C1Source | None = None,
     max_detections: int | None = None,
     batch_size: int = 4,
     device: torch.device | str = "cpu",
@@ -54,7 +52,6 @@ def evaluate(
             the format of COCO's server; the figures are those of these two files.
         filled_boxes: also score the boxes as masks.
         untrained: another head, such as the paper's without training (table 1), to compare with.
-        c1_source: the stage-1 map of an image id, for stores that leave it out.
         max_detections: per image; None: as many as the detector's own evaluation keeps.
 
     Raises:
@@ -70,13 +67,13 @@ def evaluate(
     count = spec.max_detections if max_detections is None else max_detections
     if count < 1:
         raise ConfigError(f"max_detections is {count}, expected at least 1")
+    rows = _store_rows(store, dataset)
     needs_c1 = any(each.config.use_c1 for each in heads)
-    if needs_c1 and store.identity.profile == "lite" and c1_source is None:
+    if needs_c1 and store[rows[0]].c1 is None:
         raise StoreError(
             f"{store.path} is of the profile 'lite', without the stage-1 map that the head reads; "
-            "give the detector that computes it, or a store of the profile 'full'"
+            "let the detector compute it, or extract a store of the profile 'full'"
         )
-    rows = _store_rows(store, dataset)
     sizes = {image.image_id: image.size_hw for image in dataset.images}
     notes = _notes(store, dataset)
     truth = ground_truth(dataset)
@@ -89,8 +86,6 @@ def evaluate(
         images = [store[row] for row in batch_rows]
         if not needs_c1:
             images = [replace(image, c1=None) for image in images]
-        elif c1_source is not None:
-            images = [replace(image, c1=c1_source(image.image_id)) for image in images]
         candidates = [choose(image, spec, count) for image in images]
         return candidates, collate_candidates(images, candidates)
 
