@@ -44,7 +44,8 @@ def draw_instances(image: UInt8[np.ndarray, "H W 3"], instances: Sequence[Instan
     for index in order:
         _draw_mask(canvas, instances[index].mask, _colour(index), scale, thickness)
     picture = Image.fromarray(canvas)
-    _draw_labels(picture, [(instances[index], _colour(index)) for index in order], scale)
+    labelled = [(instances[index], _colour(index)) for index in order if instances[index].label]
+    _draw_labels(picture, labelled, scale)
     return picture
 
 
@@ -98,11 +99,13 @@ def _draw_labels(
 def _places(
     mask_xywh: _Box, label_wh: tuple[int, int], picture_wh: tuple[int, int]
 ) -> Iterator[_Box]:
-    """Where a label may go, best first: above its mask, at its top, its middle, below it."""
+    """Where a label may go, best first: above its mask, on it, below it, and farther away."""
     left, top, mask_width, mask_height = mask_xywh
     width, height = label_wh
-    middle = top + (mask_height - height) // 2
-    for y in (top - height, top, middle, top + mask_height - height, top + mask_height):
+    bottom = top + mask_height
+    on_mask = (top, top + (mask_height - height) // 2, bottom - height)
+    farther = (y for step in (1, 2, 3) for y in (top - (step + 1) * height, bottom + step * height))
+    for y in (top - height, *on_mask, bottom, *farther):
         for x in (left, left + (mask_width - width) // 2, left + mask_width - width):
             x0 = max(0, min(x, picture_wh[0] - width))
             y0 = max(0, min(y, picture_wh[1] - height))
