@@ -14,14 +14,17 @@ def prefetch(
 ) -> Iterator[Item]:
     """`load(key)` of every key in order, computed in threads and at most `ahead` items early.
 
-    What `load` raises is raised where its item was due. Leaving the loop waits for the items that
-    are being loaded and drops them.
+    What `load` raises is raised where its item was due. Whoever leaves the loop waits for the
+    items that are being loaded; those not begun are dropped.
     """
-    with ThreadPoolExecutor(workers, thread_name_prefix="prefetch") as pool:
-        waiting: deque[Future[Item]] = deque()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="prefetch")
+    waiting: deque[Future[Item]] = deque()
+    try:
         for key in keys:
             waiting.append(pool.submit(load, key))
             if len(waiting) > ahead:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
