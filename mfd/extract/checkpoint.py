@@ -2,6 +2,8 @@
 
 import argparse
 import pickle
+import re
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -43,19 +45,28 @@ def read_checkpoint(weights: str | Path) -> dict[str, Tensor]:
 def _unpickle(path: Path) -> Any:
     """The content, if it is made of tensors, plain values and `argparse.Namespace` only."""
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", "Detected pickle protocol"
+            )  # refused below, if at all
             return torch.load(
                 path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
             )
     except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
+        asked = re.search(r"GLOBAL (\S+)", str(error))
         raise DetectorError(
-            f"{path} holds more than tensors and settings, and mfd runs no code from a checkpoint "
-            f"({reason}); save its state dict with safetensors"
+            f"{path} asks for {asked[1] if asked else 'something unknown'}, expected tensors and "
+            "plain settings only; mfd runs no code from a checkpoint, so save its state dict with "
+            "safetensors"
         ) from error
     except (RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise DetectorError(f"{path} is damaged ({reason}); fetch it anew") from error
+        raise DetectorError(
+            f"{path} is no whole checkpoint ({_first_line(error)}); fetch it anew"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def _tensors(path: Path, content: Any) -> dict[str, Tensor]:
