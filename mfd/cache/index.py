@@ -67,11 +67,12 @@ def read_index(path: Path, name: str) -> np.ndarray:
     array = path / name
     try:
         if not any(array.glob("c.*")):  # zarr would read zeros
-            raise FileNotFoundError("its only chunk is missing")
+            raise ValueError("its chunk is missing")
         return np.asarray(zarr.open_array(array, mode="r", zarr_format=3)[...])
-    except (ValueError, KeyError, FileNotFoundError) as error:
+    except (ValueError, KeyError, TypeError, OSError) as error:
         raise StoreError(f"{array} is damaged ({error}); {REPAIR}") from error
 
 
 def _set(arrays: Mapping[str, ZarrArray], name: str, values: np.ndarray) -> None:
-    arrays[name][...] = values.astype(arrays[name].dtype)
+    array = arrays[name].with_config({"write_empty_chunks": True})  # so that a file is there
+    array[...] = values.astype(array.dtype)

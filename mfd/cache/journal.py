@@ -18,6 +18,7 @@ from mfd.cache.layout import REPAIR
 from mfd.errors import StoreError
 
 FOLDER = "_units"
+INDEX = "index.json"
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,42 @@ class Journal:
         Raises:
             StoreError: if the journal is missing or damaged.
         """
-        path = self._path(unit)
+        record = self._read(self._path(unit))
+        return UnitRecord(
+            images=tuple(image and _image(image) for image in record["images"]),
+            files=_files(record["files"]),
+        )
+
+    def commit(self, unit: int, record: UnitRecord) -> None:
+        """Make a unit exist. Everything the record names must be on the disk already."""
+        images = [i and [i.input_hw, i.level_hw, i.c1_hw] for i in record.images]
+        self._write(self._path(unit), {"images": images, "files": _values(record.files)})
+
+    def read_index(self) -> dict[str, FileRecord]:
+        """The files of metadata and index arrays, as `commit_index` recorded them.
+
+        Raises:
+            StoreError: if the record is missing or damaged.
+        """
+        return _files(self._read(self.folder / INDEX)["files"])
+
+    def commit_index(self, files: Mapping[str, FileRecord]) -> None:
+        """Record the files that belong to no unit, when all units are committed."""
+        self._write(self.folder / INDEX, {"files": _values(files)})
+
+    def revoke(self, unit: int) -> None:
+        """Make a unit unfinished again; its data is overwritten later."""
+        self._path(unit).unlink(missing_ok=True)
+        sync(self.folder)
+
+    def _path(self, unit: int) -> Path:
+        return self.folder / f"{unit:06d}.json"
+
+    def _write(self, path: Path, record: dict[str, Any]) -> None:
+        journal = {"record": record, "sha256": json_sha256(record)}
+        write_atomically(path, canonical_json(journal).encode())
+
+    def _read(self, path: Path) -> dict[str, Any]:
         try:
             journal = json.loads(path.read_text())
             record, digest = journal["record"], journal["sha256"]
@@ -89,27 +125,7 @@ class Journal:
             raise StoreError(f"{path} is damaged ({error}); {REPAIR}") from error
         if json_sha256(record) != digest:
             raise StoreError(f"{path} is damaged (checksum differs); {REPAIR}")
-        return UnitRecord(
-            images=tuple(image and _image(image) for image in record["images"]),
-            files={name: FileRecord(*values) for name, values in record["files"].items()},
-        )
-
-    def commit(self, unit: int, record: UnitRecord) -> None:
-        """Make a unit exist. Everything the record names must be on the disk already."""
-        values = {
-            "images": [i and [i.input_hw, i.level_hw, i.c1_hw] for i in record.images],
-            "files": {name: [f.size, f.crc32c] for name, f in record.files.items()},
-        }
-        journal = {"record": values, "sha256": json_sha256(values)}
-        write_atomically(self._path(unit), canonical_json(journal).encode())
-
-    def revoke(self, unit: int) -> None:
-        """Make a unit unfinished again; its data is overwritten later."""
-        self._path(unit).unlink(missing_ok=True)
-        sync(self.folder)
-
-    def _path(self, unit: int) -> Path:
-        return self.folder / f"{unit:06d}.json"
+        return record
 
 
 class WriterLock:
@@ -133,6 +149,14 @@ class WriterLock:
         """Let another process write."""
         with suppress(OSError):
             os.close(self._descriptor)
+
+
+def _values(files: Mapping[str, FileRecord]) -> dict[str, list[int]]:
+    return {name: [file.size, file.crc32c] for name, file in files.items()}
+
+
+def _files(values: Mapping[str, list[int]]) -> dict[str, FileRecord]:
+    return {name: FileRecord(size, checksum) for name, (size, checksum) in values.items()}
 
 
 def _image(values: list[Any]) -> ImageRecord:

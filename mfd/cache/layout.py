@@ -178,7 +178,7 @@ def open_arrays(
     for array in arrays:
         try:
             found = zarr.open_array(path / array.name, mode=mode, zarr_format=3)
-        except (ValueError, KeyError, TypeError, FileNotFoundError) as error:
+        except (ValueError, KeyError, TypeError, OSError) as error:
             raise StoreError(
                 f"{path / array.name}/zarr.json is damaged ({error}); {REPAIR}"
             ) from error
@@ -193,12 +193,11 @@ def open_arrays(
 
 
 def restore_metadata(path: Path, arrays: Sequence[ArrayLayout], codec: Codec) -> None:
-    """Write the arrays' `zarr.json` files anew, leaving their data alone."""
+    """Write the `zarr.json` of the arrays and of the groups they lie in anew; data stays."""
     building = path.with_name(f".{path.name}.tmp-{uuid.uuid4().hex}")
     create_arrays(zarr.create_group(building), arrays, codec)
-    for array in arrays:
-        metadata = Path(array.name, "zarr.json")
-        write_atomically(path / metadata, (building / metadata).read_bytes())
+    for metadata in building.glob("*/**/zarr.json"):
+        write_atomically(path / metadata.relative_to(building), metadata.read_bytes())
     shutil.rmtree(building)
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import zarr
-from zarr.errors import GroupNotFoundError
 
 from mfd.cache.durable import sync
 from mfd.cache.identity import (
@@ -74,9 +73,9 @@ class Manifest:
         """
         try:
             attributes: dict[str, Any] = dict(zarr.open_group(path, mode="r", zarr_format=3).attrs)
-        except GroupNotFoundError as error:
+        except FileNotFoundError as error:
             raise StoreError(f"{path} is no feature store; give the folder extract made") from error
-        except ValueError as error:
+        except (ValueError, KeyError, TypeError, OSError) as error:
             raise StoreError(f"{path}/zarr.json is damaged ({error}); extract it again") from error
         if (schema := attributes.get("schema")) != SCHEMA:
             raise StoreError(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mfd.cache.index import read_index
 from mfd.cache.journal import FileRecord, Journal, WriterLock
-from mfd.cache.layout import UNIT, ArrayLayout, ZarrArray, open_arrays, restore_metadata
+from mfd.cache.layout import UNIT, ArrayLayout, open_arrays, restore_metadata
 from mfd.cache.manifest import Manifest, set_status
 from mfd.errors import StoreError
 
@@ -42,24 +42,13 @@ def verify_store(path: Path, progress: Callable[[], None] | None = None) -> list
     """
     manifest = Manifest.read(path)
     complete = manifest.status == "complete"
-    damage: list[Damage] = []
-    data: dict[str, ZarrArray] = {}
-    ids: list[int] = []
-    for layout in (*manifest.data_arrays, *manifest.index_arrays):
-        try:
-            opened = open_arrays(path, [layout], manifest.codec)
-            if layout in manifest.data_arrays:
-                data |= opened
-            elif complete:
-                index = read_index(path, layout.name)
-                ids = index.tolist() if layout.name == "index/image_id" else ids
-        except StoreError as error:
-            damage.append(Damage(str(error)))
     journal = Journal(path)
     committed = journal.committed()
+    damage = list(_index_damage(path, journal) if complete else _metadata_damage(path, manifest))
+    ids = _image_ids(path)
     for unit in range(manifest.num_units):
         if unit in committed:
-            damage += _unit_damage(path, unit, manifest.data_arrays, data, ids)
+            damage += _unit_damage(path, unit, manifest, ids)
         elif complete:
             damage.append(Damage(f"{journal.folder} has no journal of unit {unit}", unit))
         if progress is not None:
@@ -91,38 +80,75 @@ def repair_store(path: Path, damage: Sequence[Damage]) -> tuple[int, ...]:
     return tuple(units)
 
 
-def _unit_damage(
-    path: Path,
-    unit: int,
-    layouts: Sequence[ArrayLayout],
-    arrays: dict[str, ZarrArray],
-    ids: Sequence[int],
-) -> Iterator[Damage]:
+def _index_damage(path: Path, journal: Journal) -> Iterator[Damage]:
+    """What differs between the record of metadata and index arrays and their files."""
+    try:
+        record = journal.read_index()
+    except StoreError as error:
+        yield Damage(str(error))
+        return
+    for name, committed in record.items():
+        if (found := _found(path / name)) != committed:
+            yield Damage(_difference(path / name, found, committed))
+
+
+def _metadata_damage(path: Path, manifest: Manifest) -> Iterator[Damage]:
+    """What hinders an unfinished store, of which no record exists yet, from being continued."""
+    for layout in (*manifest.data_arrays, *manifest.index_arrays):
+        try:
+            open_arrays(path, [layout], manifest.codec)
+        except StoreError as error:
+            yield Damage(str(error))
+
+
+def _unit_damage(path: Path, unit: int, manifest: Manifest, ids: Sequence[int]) -> Iterator[Damage]:
     """What differs between a finished unit's journal and its files."""
     try:
         record = Journal(path).read(unit)
     except StoreError as error:
         yield Damage(str(error), unit, tuple(ids[unit * UNIT : (unit + 1) * UNIT]))
         return
-    for layout in layouts:
+    for layout in manifest.data_arrays:
         for first in range(unit * UNIT, (unit + 1) * UNIT, layout.rows_per_file):
-            name = layout.file(first)
-            committed = record.files.get(name)
-            found = FileRecord.of(path / name) if (path / name).exists() else None
+            file = path / layout.file(first)
+            found, committed = _found(file), record.files.get(layout.file(first))
             if found == committed:
                 continue
             rows: Sequence[int] = range(first, min(first + layout.rows_per_file, len(ids)))
-            if found and committed and found.size == committed.size and layout.name in arrays:
-                unreadable = [row for row in rows if not _readable(arrays[layout.name], row)]
-                rows = unreadable or rows
-            what = f"{path / name} is {found or 'missing'}, expected {committed or 'no file'}"
+            if found and committed and found.size == committed.size:
+                rows = _unreadable(path, layout, manifest, rows) or rows
+            what = _difference(file, found, committed)
             yield Damage(what, unit, tuple(ids[row] for row in rows))
 
 
-def _readable(array: ZarrArray, row: int) -> bool:
-    """Whether the checksums within a row's chunks hold."""
+def _unreadable(
+    path: Path, layout: ArrayLayout, manifest: Manifest, rows: Sequence[int]
+) -> list[int]:
+    """The rows whose chunks fail their own checksums."""
+    failing = []
+    for row in rows:
+        try:
+            open_arrays(path, [layout], manifest.codec)[layout.name][row]
+        except (ValueError, OSError):  # StoreError is a ValueError
+            failing.append(row)
+    return failing
+
+
+def _image_ids(path: Path) -> list[int]:
+    """The ids by row, for naming the lost images; none if that array itself is damaged."""
     try:
-        array[row]
-    except (ValueError, OSError):
-        return False
-    return True
+        return read_index(path, "index/image_id").tolist()
+    except StoreError:
+        return []
+
+
+def _found(path: Path) -> FileRecord | None:
+    return FileRecord.of(path) if path.exists() else None
+
+
+def _difference(path: Path, found: FileRecord | None, committed: FileRecord | None) -> str:
+    if found is None or committed is None:
+        return f"{path} is {'missing' if found is None else 'there but was never committed'}"
+    if found.size != committed.size:
+        return f"{path} has {found.size} bytes, expected {committed.size}"
+    return f"{path} has checksum {found.crc32c:08x}, expected {committed.crc32c:08x}"

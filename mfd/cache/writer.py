@@ -2,7 +2,8 @@
 
 import shutil
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -39,13 +40,13 @@ class StoreWriter:
     def __init__(self, path: Path, identity: StoreIdentity, manifest: Manifest) -> None:
         self.path = path
         self.identity = identity
-        self._lock = WriterLock(path)
-        remove_leftovers(path)
         self._plan = manifest.plan
-        self._journal = Journal(path)
-        self._committed = self._journal.committed()
         self._data, self._index = manifest.data_arrays, manifest.index_arrays
         self._zarr = open_arrays(path, (*self._data, *self._index), manifest.codec, mode="r+")
+        self._lock = WriterLock(path)
+        remove_leftovers(path)
+        self._journal = Journal(path)
+        self._committed = self._journal.committed()
 
     @classmethod
     def open(
@@ -73,8 +74,9 @@ class StoreWriter:
         if not path.exists():
             if codec == "none":
                 _check_room(root, planned_bytes(identity, input_hw))
-            plan = make_plan(identity, input_hw)
-            _create(path, identity, Manifest.of(identity, codec, plan, provenance or {}))
+            manifest = Manifest.of(identity, codec, make_plan(identity, input_hw), provenance or {})
+            with _saying_what_failed(path):
+                _create(path, identity, manifest)
         manifest = Manifest.read(path)
         require_identity(path, manifest, identity)
         if manifest.codec != codec:
@@ -119,7 +121,7 @@ class StoreWriter:
         encoded = [to_rows(f, self.identity, self._plan) if f else None for f in features]
         rows = [e[0] if e else None for e in encoded]
         sizes = tuple(e[1] if e else None for e in encoded)
-        try:
+        with _saying_what_failed(self.path):
             if unit in self._committed:
                 set_status(self.path, "unfinished")
                 self._journal.revoke(unit)
@@ -128,11 +130,6 @@ class StoreWriter:
             for array in self._data:
                 files |= self._write_array(array, unit, rows)
             self._journal.commit(unit, UnitRecord(sizes, files))
-        except OSError as error:
-            raise StoreError(
-                f"{self.path}: unit {unit} cannot be written ({error.strerror}); "
-                "make room and run the same command again"
-            ) from error
         self._committed.add(unit)
 
     def finish(self) -> Path:
@@ -154,13 +151,11 @@ class StoreWriter:
                 if not path.exists() or path.stat().st_size != file.size:
                     raise StoreError(f"{path} is missing or not {file.size} bytes long; {REPAIR}")
             records.extend(record.images)
-        write_image_list(self._zarr, self.identity.images)
-        write_sizes(self._zarr, records)
-        for array in self._index:
-            if (file := self.path / array.file(0)).exists():  # one of zeros only is left out
-                sync(file)
-            sync(self.path / array.name)
-        set_status(self.path, "complete")
+        with _saying_what_failed(self.path):
+            write_image_list(self._zarr, self.identity.images)
+            write_sizes(self._zarr, records)
+            self._journal.commit_index(self._index_files())
+            set_status(self.path, "complete")
         return self.path
 
     def close(self) -> None:
@@ -192,6 +187,27 @@ class StoreWriter:
                 files[array.file(first)] = FileRecord.of(path)
         sync(self.path / array.name)
         return files
+
+    def _index_files(self) -> dict[str, FileRecord]:
+        """All files that belong to no unit, synced; the group's own attributes check themselves."""
+        metadata = sorted(self.path.glob("*/**/zarr.json"))
+        chunks = [self.path / array.file(0) for array in self._index]
+        for path in (*metadata, *chunks):
+            sync(path)
+            sync(path.parent)
+        return {str(p.relative_to(self.path)): FileRecord.of(p) for p in (*metadata, *chunks)}
+
+
+@contextmanager
+def _saying_what_failed(path: Path) -> Iterator[None]:
+    """A full or failing disk as one line; what was committed is safe."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be written ({error.strerror}); make room and run the same command "
+            "again, finished units are kept"
+        ) from error
 
 
 def remove_leftovers(path: Path) -> list[Path]:

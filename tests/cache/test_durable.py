@@ -1,0 +1,47 @@
+import errno
+import os
+import random
+from pathlib import Path
+
+import google_crc32c
+import pytest
+
+from mfd.cache.durable import crc32c, write_atomically
+
+
+def test_a_failed_write_leaves_the_old_content_and_no_debris(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "journal.json"
+    write_atomically(path, b"old")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_content_is_synced_before_the_rename_and_the_folder_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = []
+    path = tmp_path / "journal.json"
+    fsync = os.fsync
+
+    def recorded(descriptor: int) -> None:
+        synced.append((os.readlink(f"/proc/self/fd/{descriptor}"), path.exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    write_atomically(path, b"new")
+    assert synced == [(f"{path}.tmp", False), (str(tmp_path), True)]
+
+
+def test_the_checksum_of_a_file_longer_than_a_block_is_that_of_its_bytes(tmp_path: Path) -> None:
+    content = random.Random(0).randbytes(5_000_001)
+    (tmp_path / "f").write_bytes(content)
+    assert crc32c(tmp_path / "f") == google_crc32c.value(content)
