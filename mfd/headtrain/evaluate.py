@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,43 +55,34 @@ def evaluate(
         max_detections: per image; None: as many as the detector's own evaluation keeps.
 
     Raises:
-        MfdError: before any work if head, store and data set do not fit together; later, naming
-            the image, if something is not finite.
+        MfdError: before any work if head, store and data set do not fit together; during it,
+            naming the image, if its size is not the annotated one or something is not finite.
     """
     started = time.monotonic()
-    spec = store.spec
     heads = [head] if untrained is None else [head, untrained]
     for each in heads:
-        check_detector(each.spec, spec)
+        check_detector(each.spec, store.spec)
         each.eval()
-    count = spec.max_detections if max_detections is None else max_detections
+    count = store.spec.max_detections if max_detections is None else max_detections
     if count < 1:
         raise ConfigError(f"max_detections is {count}, expected at least 1")
     rows = _store_rows(store, dataset)
     needs_c1 = any(each.config.use_c1 for each in heads)
     if needs_c1 and store[rows[0]].c1 is None:
         raise StoreError(
-            f"{store.path} is of the profile 'lite', without the stage-1 map that the head reads; "
-            "let the detector compute it, or extract a store of the profile 'full'"
+            f"{store.path} has no stage-1 maps, which the head reads; let the detector compute "
+            "them, or extract a store of the profile 'full'"
         )
-    sizes = {image.image_id: image.size_hw for image in dataset.images}
     notes = _notes(store, dataset)
     truth = ground_truth(dataset)
 
     boxes: list[Entry] = []
     filled: list[Entry] = []
     masks: list[list[Entry]] = [[] for _ in heads]
-
-    def load(batch_rows: Sequence[int]) -> tuple[list[Candidates], FeatureBatch]:
-        images = [store[row] for row in batch_rows]
-        if not needs_c1:
-            images = [replace(image, c1=None) for image in images]
-        candidates = [choose(image, spec, count) for image in images]
-        return candidates, collate_candidates(images, candidates)
-
-    batches = [rows[first : first + batch_size] for first in range(0, len(rows), batch_size)]
+    sizes = {image.image_id: image.size_hw for image in dataset.images}
+    loaded = _batches(store, rows, batch_size, count, needs_c1)
     with progress("evaluate", len(rows)) as advance:
-        for candidates, batch in prefetch(load, batches):
+        for candidates, batch in loaded:
             for chosen in candidates:
                 _check_size(chosen, sizes[chosen.image_id])
                 boxes.extend(box_entries(chosen))
@@ -116,11 +107,27 @@ def evaluate(
         seconds=time.monotonic() - started,
     )
     if run_dir is not None:
+        run_dir.mkdir(parents=True, exist_ok=True)
         write_results(run_dir / "results_bbox.json", boxes)
         write_results(run_dir / "results_segm.json", masks[0])
         text = json.dumps(evaluation.to_json(), indent=1) + "\n"
         write_atomically(run_dir / "evaluation.json", text.encode())
     return evaluation
+
+
+def _batches(
+    store: Store, rows: Sequence[int], batch_size: int, max_detections: int, with_c1: bool
+) -> Iterator[tuple[list[Candidates], FeatureBatch]]:
+    """What the head reads of the store's `rows`, prepared in a thread while the head works."""
+
+    def load(first: int) -> tuple[list[Candidates], FeatureBatch]:
+        images = [store[row] for row in rows[first : first + batch_size]]
+        if not with_c1:
+            images = [replace(image, c1=None) for image in images]
+        candidates = [choose(image, store.spec, max_detections) for image in images]
+        return candidates, collate_candidates(images, candidates)
+
+    return prefetch(load, range(0, len(rows), batch_size))
 
 
 def _store_rows(store: Store, dataset: CocoDataset) -> list[int]:
@@ -167,7 +174,7 @@ def _notes(store: Store, dataset: CocoDataset) -> tuple[str, ...]:
         names = ", ".join(dataset.categories[category_id] for category_id in unknown)
         notes.append(f"the detector does not know {names}: AP 0")
     if unread := {image.image_id for image in store.invalid} & {i.image_id for i in dataset.images}:
-        notes.append(f"{len(unread)} images could not be read: all of their objects are missed")
+        notes.append(f"images that could not be read, their objects missed: {len(unread)}")
     if dataset.skipped:
-        notes.append(f"{len(dataset.skipped)} annotations could not be used and do not count")
+        notes.append(f"annotations that cannot be used and do not count: {len(dataset.skipped)}")
     return tuple(notes)

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -78,17 +78,29 @@ def make_dataset(folder: Path, images: int = IMAGES) -> CocoDataset:
     return read_dataset(folder / "annotations.json", folder)
 
 
-def make_store(folder: Path, dataset: CocoDataset, spec: DetectorSpec = SPEC) -> Store:
-    """Features of a detector whose first queries are the objects, their boxes a little off."""
+def make_store(
+    folder: Path,
+    dataset: CocoDataset,
+    spec: DetectorSpec = SPEC,
+    *,
+    profile: Literal["full", "lite"] = "full",
+    unread: tuple[int, ...] = (),
+) -> Store:
+    """Features of a detector whose first queries are the objects, their boxes a little off.
+
+    Args:
+        unread: image ids that the detector could not read.
+    """
     images = tuple(
         StoreImage(entry.image_id, entry.file_name, entry.size_hw, "5a" * 32)
         for entry in dataset.images
     )
-    identity = StoreIdentity(spec, "val", images, dtype="float32")
+    identity = StoreIdentity(spec, "val", images, dtype="float32", profile=profile)
     writer = StoreWriter.open(folder, identity)
     with writer:
         for unit in writer.todo:
-            writer.write(unit, [_features(dataset, i, spec) for i in writer.images(unit)])
+            found = (None if i.image_id in unread else i for i in writer.images(unit))
+            writer.write(unit, [i and _features(dataset, i, spec) for i in found])
         path = writer.finish()
     return Store.open(path)
 
@@ -141,7 +153,7 @@ def _features(dataset: CocoDataset, image: StoreImage, spec: DetectorSpec) -> Im
     height, width = image.original_hw
     scale = spec.preprocessing.shorter_side / min(height, width)
     input_hw = (int(height * scale), int(width * scale))
-    objects = dataset.annotations[image.image_id]
+    objects = dataset.annotations.get(image.image_id, ())
     boxes = torch.rand(spec.num_queries, 4, generator=generator) * 0.4 + 0.2
     logits = torch.randn(spec.num_queries, spec.num_logits, generator=generator) - 4
     queries = torch.rand(spec.num_queries, spec.dim, generator=generator)

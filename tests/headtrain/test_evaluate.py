@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from mfd.coco import CocoDataset, ImageEntry, read_dataset
 from mfd.errors import ConfigError, DataError, DetectorError, StoreError
 from mfd.headtrain.batch import FeatureBatch
 from mfd.headtrain.evaluate import evaluate
+from mfd.headtrain.evaluation import Evaluation
 from mfd.headtrain.head import HeadOutput, MaskHead
 from tests.headtrain.scenes import CONFIG, IMAGES, SPEC, Knows, make_dataset, make_store
 
@@ -31,6 +33,18 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> CocoDataset:
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory, dataset: CocoDataset) -> Store:
     return make_store(tmp_path_factory.mktemp("stores"), dataset)
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs") / "knows"
+
+
+@pytest.fixture(scope="module")
+def known(store: Store, dataset: CocoDataset, run_dir: Path) -> Evaluation:
+    """The figures of a head that knows the objects, with both baselines."""
+    head, untrained = Knows(dataset), MaskHead(CONFIG, SPEC)
+    return evaluate(head, store, dataset, run_dir, filled_boxes=True, untrained=untrained)
 
 
 def official_figures(annotations: Path, results: list[dict] | Path, kind: str) -> list[float]:
@@ -52,19 +66,17 @@ def official_figures(annotations: Path, results: list[dict] | Path, kind: str) -
 
 @pytest.mark.parametrize("kind", ["bbox", "segm"])
 def test_figures_are_those_of_plain_pycocotools_on_the_result_files(
-    store: Store, dataset: CocoDataset, tmp_path: Path, kind: str
+    known: Evaluation, dataset: CocoDataset, run_dir: Path, kind: str
 ) -> None:
-    evaluation = evaluate(Knows(dataset), store, dataset, tmp_path)
-
     assert dataset.annotations_file is not None
-    expected = official_figures(dataset.annotations_file, tmp_path / f"results_{kind}.json", kind)
-    found = (evaluation.box if kind == "bbox" else evaluation.mask).figures()
+    expected = official_figures(dataset.annotations_file, run_dir / f"results_{kind}.json", kind)
+    found = (known.box if kind == "bbox" else known.mask).figures()
     assert tuple(found) == FIGURES
     assert [-1 if v is None else v for v in found.values()] == expected
     assert 0.3 < expected[0] < 1  # neither trivial
 
 
-def test_box_ap_is_the_detectors_own(store: Store, dataset: CocoDataset) -> None:
+def test_box_ap_is_the_detectors_own(known: Evaluation, store: Store, dataset: CocoDataset) -> None:
     """Computed again from the features as Deformable DETR does, without this package's code."""
     results = []
     for features in (store[i] for i in range(len(store))):
@@ -85,24 +97,19 @@ def test_box_ap_is_the_detectors_own(store: Store, dataset: CocoDataset) -> None
     assert dataset.annotations_file is not None
     expected = official_figures(dataset.annotations_file, results, "bbox")
 
-    found = evaluate(Knows(dataset), store, dataset).box.figures()
-
-    assert list(found.values())[:5] == pytest.approx(expected[:5], abs=1e-9)
+    assert list(known.box.figures().values())[:5] == pytest.approx(expected[:5], abs=1e-9)
 
 
 def test_a_head_that_knows_the_objects_beats_filled_boxes_and_no_training(
-    store: Store, dataset: CocoDataset
+    known: Evaluation,
 ) -> None:
-    untrained = MaskHead(CONFIG, SPEC)
+    figures = known.to_json()
 
-    evaluation = evaluate(
-        Knows(dataset), store, dataset, filled_boxes=True, untrained=untrained
-    ).to_json()
-
-    assert evaluation["mask_ap"] > 0.6
-    assert evaluation["mask_ap"] > 2 * evaluation["mask_ap_filled_boxes"] > 0
-    assert evaluation["mask_ap"] > 2 * evaluation["mask_ap_untrained"]
-    assert evaluation["box_ap"] > evaluation["mask_ap_filled_boxes"]
+    assert figures["mask_ap"] > 0.6
+    assert figures["mask_ap"] > 2 * figures["mask_ap_filled_boxes"] > 0
+    assert figures["mask_ap"] > 2 * figures["mask_ap_untrained"]
+    assert figures["box_ap"] > figures["mask_ap_filled_boxes"]
+    assert known.table().row_count == 4
 
 
 def test_batches_do_not_change_the_figures(store: Store, dataset: CocoDataset) -> None:
@@ -114,32 +121,29 @@ def test_batches_do_not_change_the_figures(store: Store, dataset: CocoDataset) -
 
 
 def test_json_has_every_figure_and_is_what_the_run_folder_gets(
-    store: Store, dataset: CocoDataset, tmp_path: Path
+    known: Evaluation, run_dir: Path
 ) -> None:
-    evaluation = evaluate(Knows(dataset), store, dataset, tmp_path).to_json()
+    figures = known.to_json()
 
-    assert evaluation == json.loads((tmp_path / "evaluation.json").read_text())
+    assert figures == json.loads((run_dir / "evaluation.json").read_text())
     for kind in ("box", "mask"):
-        assert {f"{kind}_{name}" for name in FIGURES} <= evaluation.keys()
-    assert evaluation["images"] == IMAGES
-    assert evaluation["detections"] == IMAGES * SPEC.max_detections
-    assert evaluation["seconds"] > 0
-    assert evaluation["mask_ap_filled_boxes"] is None
-    assert evaluation["mask_ap_untrained"] is None
+        assert {f"{kind}_{name}" for name in FIGURES} <= figures.keys()
+    assert figures["images"] == IMAGES
+    assert figures["detections"] == IMAGES * SPEC.max_detections
+    assert figures["seconds"] > 0
 
 
-def test_per_category_figures_average_to_the_total(store: Store, dataset: CocoDataset) -> None:
-    evaluation = evaluate(Knows(dataset), store, dataset)
+def test_per_category_figures_average_to_the_total(known: Evaluation) -> None:
+    rows = known.to_json()["per_category"]
 
-    rows = evaluation.to_json()["per_category"]
     assert [row["name"] for row in rows] == ["disc", "ring", "hook", "never found"]
     assert rows[3]["mask_ap"] is None  # annotated nowhere
-    assert np.mean([row["mask_ap"] for row in rows[:3]]) == pytest.approx(evaluation.mask.ap)
-    assert np.mean([row["box_ap"] for row in rows[:3]]) == pytest.approx(evaluation.box.ap)
+    assert np.mean([row["mask_ap"] for row in rows[:3]]) == pytest.approx(known.mask.ap)
+    assert np.mean([row["box_ap"] for row in rows[:3]]) == pytest.approx(known.box.ap)
 
 
 def test_categories_that_only_the_detector_knows_are_ignored(
-    store: Store, dataset: CocoDataset
+    known: Evaluation, store: Store, dataset: CocoDataset
 ) -> None:
     without_hooks = replace(
         dataset,
@@ -151,9 +155,8 @@ def test_categories_that_only_the_detector_knows_are_ignored(
     )
 
     fewer = evaluate(Knows(dataset), store, without_hooks)
-    all_of_them = evaluate(Knows(dataset), store, dataset)
 
-    assert fewer.mask.per_category == {k: all_of_them.mask.per_category[k] for k in (1, 3)}
+    assert fewer.mask.per_category == {k: known.mask.per_category[k] for k in (1, 3)}
 
 
 def test_without_objects_ap_is_undefined_and_said_to_be(
@@ -165,6 +168,7 @@ def test_without_objects_ap_is_undefined_and_said_to_be(
     assert evaluation.mask.ap_small is None
     assert evaluation.notes == ("AP is undefined: the annotations hold no objects",)
     assert evaluation.to_json()["mask_ap"] is None
+    assert evaluation.to_json()["mask_ap_filled_boxes"] is None
     assert evaluation.table().row_count == 2
 
 
@@ -179,6 +183,50 @@ def test_an_undetected_category_is_named(store: Store, dataset: CocoDataset) -> 
     ).notes
 
     assert notes == ("the detector does not know never found: AP 0",)
+
+
+def test_images_that_could_not_be_extracted_count_as_missed(
+    known: Evaluation, dataset: CocoDataset, tmp_path: Path
+) -> None:
+    unread = dataset.images[3].image_id
+    partial = make_store(tmp_path, dataset, unread=(unread,))
+
+    evaluation = evaluate(Knows(dataset), partial, dataset)
+
+    assert evaluation.images == IMAGES - 1
+    assert evaluation.notes == ("images that could not be read, their objects missed: 1",)
+    assert evaluation.box.ap < known.box.ap - 0.01
+    assert evaluation.mask.ap < known.mask.ap - 0.01
+
+
+def test_a_store_without_stage_one_maps_serves_heads_without_them(
+    dataset: CocoDataset, store: Store, tmp_path: Path
+) -> None:
+    lite = make_store(tmp_path, dataset, profile="lite")
+
+    with pytest.raises(StoreError, match="no stage-1 maps"):
+        evaluate(MaskHead(CONFIG, SPEC), lite, dataset)
+    head = MaskHead(replace(CONFIG, use_c1=False), SPEC)
+    assert evaluate(head, lite, dataset).mask == evaluate(head, store, dataset).mask
+
+
+def test_peak_memory_does_not_grow_with_the_instances_of_an_image(tmp_path: Path) -> None:
+    """A crowded image: 200 masks of 1.3 million pixels each."""
+    entry = ImageEntry(1, "large.png", (1033, 1277))
+    crowd = CocoDataset(None, tmp_path, (entry,), {1: "disc"}, {})
+    spec = replace(SPEC, num_queries=200, max_detections=200)
+    store = make_store(tmp_path, crowd, spec)
+    head = MaskHead(CONFIG, spec)
+    evaluate(head, store, crowd)  # imports and caches
+
+    peaks = []
+    for count in (5, 200):
+        tracemalloc.start()
+        evaluate(head, store, crowd, max_detections=count)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+
+    assert peaks[1] < peaks[0] + 5e6
 
 
 def test_only_the_images_of_the_data_set_count(store: Store, dataset: CocoDataset) -> None:
