@@ -90,7 +90,8 @@ class _Canvas:
     picture: NDArray[np.float32]
     owner: NDArray[np.int32]
     category_ids: list[int] = field(default_factory=list)
-    areas: list[float] = field(default_factory=list)  # in pixels, whole objects
+    least: list[float] = field(default_factory=list)  # pixels of each that must stay visible
+    visible: list[int] = field(default_factory=list)  # pixels of each on top
     crowds: dict[int, int] = field(default_factory=dict)  # object -> first object of its crowd
 
     def place(self, rng: Generator, category_id: int, extent: float, area: Area) -> bool:
@@ -104,26 +105,24 @@ class _Canvas:
             if inside is None:
                 continue
             there, here = inside
-            covered = self.owner[there].copy()
-            covered[alpha[here] > 0.5] = len(self.areas)
-            if self._leaves_enough(covered, there, float((alpha > 0.5).sum())):
+            solid = alpha > 0.5
+            if self._claim(solid[here], there, max(_LEAST_VISIBLE * solid.sum(), _LEAST_PIXELS)):
                 self._paint(rng, alpha, there, here)
-                self.owner[there] = covered
                 self.category_ids.append(category_id)
-                self.areas.append(float((alpha > 0.5).sum()))
                 return True
         return False
 
-    def _leaves_enough(
-        self, covered: NDArray[np.int32], there: tuple[slice, slice], area: float
-    ) -> bool:
-        count = len(self.areas) + 1
-        before = np.bincount(self.owner.ravel() + 1, minlength=count + 1)[1:]
-        lost = np.bincount(self.owner[there].ravel() + 1, minlength=count + 1)[1:]
-        gained = np.bincount(covered.ravel() + 1, minlength=count + 1)[1:]
-        visible = before - lost + gained
-        least = np.maximum(_LEAST_VISIBLE * np.array([*self.areas, area]), _LEAST_PIXELS)
-        return bool(np.all(visible >= least))
+    def _claim(self, pixels: NDArray[np.bool_], there: tuple[slice, slice], least: float) -> bool:
+        """Gives the pixels to a new object, unless an earlier or the new one is left too few."""
+        owner = self.owner[there]
+        lost = np.bincount(owner[pixels] + 1, minlength=len(self.visible) + 1)[1:]
+        visible = [*(np.array(self.visible, dtype=int) - lost).tolist(), int(pixels.sum())]
+        if any(left < needed for left, needed in zip(visible, [*self.least, least], strict=True)):
+            return False
+        owner[pixels] = len(self.least)
+        self.visible = visible
+        self.least.append(least)
+        return True
 
     def _paint(
         self,
@@ -143,7 +142,7 @@ class _Canvas:
 
     def objects(self) -> tuple[SceneObject, ...]:
         """The visible part of every object, the members of a crowd together."""
-        first = np.array([self.crowds.get(i, i) for i in range(len(self.areas))] + [-1])
+        first = np.array([self.crowds.get(i, i) for i in range(len(self.least))] + [-1])
         owner = first[self.owner]
         crowds = set(self.crowds.values())
         return tuple(
@@ -157,11 +156,11 @@ def _place_crowd(rng: Generator, canvas: _Canvas) -> None:
     height, width = canvas.owner.shape
     category_id = int(rng.choice(list(CATEGORIES)))
     x, y, reach = rng.uniform(0.2, 0.8) * width, rng.uniform(0.2, 0.8) * height, 0.16 * width
-    first = len(canvas.areas)
+    first = len(canvas.least)
     for _ in range(int(rng.integers(8, 15))):
         extent = rng.uniform(14, 24)
         if canvas.place(rng, category_id, extent, (x - reach, y - reach, x + reach, y + reach)):
-            canvas.crowds[len(canvas.areas) - 1] = first
+            canvas.crowds[len(canvas.least) - 1] = first
 
 
 def _anywhere(size_hw: tuple[int, int]) -> Area:

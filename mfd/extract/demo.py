@@ -27,7 +27,7 @@ def demo_config(num_classes: int, extra_queries: int = 0) -> DeformableConfig:
         DINO,
         dim=64,
         heads=4,
-        encoder_layers=2,
+        encoder_layers=1,
         decoder_layers=3,
         feedforward=192,
         points=2,
