@@ -1,0 +1,260 @@
+"""The commands as functions: where project, data, detector, stores and runs come together.
+
+Everything here takes a `Project` and plain values, and returns what the parts return.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mfd.errors import ConfigError
+from mfd.project import Project
+
+if TYPE_CHECKING:  # the parts import torch, which takes seconds; each function imports its own
+    import torch
+
+    from mfd.cache import Store
+    from mfd.coco import CocoDataset
+    from mfd.extract import Estimate, ExtractConfig, Extraction
+    from mfd.headtrain import Evaluation, TrainConfig, TrainSummary
+
+
+def pick_device(name: str) -> "torch.device":
+    """The device of this name; "auto" is the GPU where there is one, else the CPU."""
+    import torch
+
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"device {name!r} cannot be used: {reason}") from error
+    return device
+
+
+def open_detector(project: Project, device: str = "auto") -> Any:
+    """The project's detector, frozen, on its device."""
+    from mfd.extract import load_detector
+
+    return load_detector(
+        project.detector, project.weights, project.encoder_layer, pick_device(device)
+    )
+
+
+def open_dataset(
+    project: Project,
+    split: str,
+    images: Path | None = None,
+    annotations: Path | None = None,
+    *,
+    need_masks: bool = True,
+) -> "CocoDataset":
+    """The split of the project's data, or the data named by `images` and `annotations`."""
+    from mfd.coco import read_dataset, split_paths
+
+    if images is None or annotations is None:
+        own = (annotations, images)
+        paths = split_paths(project.data, split)
+        annotations, images = (mine or usual for mine, usual in zip(own, paths, strict=True))
+    return read_dataset(annotations, images, need_masks=need_masks)
+
+
+def open_store(project: Project, split: str, path: Path | None = None) -> "Store":
+    """The store at `path`, or the project's one finished store of the split and detector."""
+    from mfd.cache import Store, find_store
+
+    if path is not None:
+        return Store.open(path)
+    wanted: dict[str, object] = {"detector": project.detector}
+    if ":" in project.detector:  # a detector of one's own has its name in its spec
+        spec = open_detector(project, "cpu").spec
+        wanted = {"detector": spec.name, "weights_digest": spec.weights_digest}
+    if project.encoder_layer is not None:
+        wanted["encoder_layer"] = project.encoder_layer
+    return Store.open(find_store(project.stores, split=split, **wanted))  # type: ignore[arg-type]
+
+
+def extract_split(
+    project: Project,
+    dataset: "CocoDataset",
+    split: str,
+    config: "ExtractConfig",
+    *,
+    profile: Any,
+    dtype: Any,
+    codec: Any,
+    device: str,
+    say: Callable[[str], object],
+) -> "Extraction":
+    """Stage one: the store of a data set, begun or gone on with."""
+    import torch
+
+    import mfd
+    from mfd.cache import StoreWriter
+    from mfd.extract import extract, image_digests, store_identity
+
+    detector = open_detector(project, device)
+    digests = image_digests(dataset, project.stores, config.workers)
+    identity = store_identity(
+        detector.spec, dataset, digests, split=split, profile=profile, dtype=dtype
+    )
+    provenance = {
+        "detector": project.detector,
+        "autocast": config.autocast,
+        "device": str(next(detector.parameters()).device),
+        "mfd": mfd.__version__,
+        "torch": torch.__version__,
+    }
+    with StoreWriter.open(project.stores, identity, codec=codec, provenance=provenance) as writer:
+        say(f"store: {writer.path}")
+        return extract(detector, dataset, writer, config, say)
+
+
+def estimate_split(
+    project: Project,
+    dataset: "CocoDataset",
+    *,
+    profile: Any,
+    dtype: Any,
+    measure: bool,
+    device: str,
+) -> "Estimate":
+    """What extracting a data set will need; with `measure`, the detector's rate on a sample."""
+    from mfd.extract import estimate, measure_rate
+
+    detector = open_detector(project, device)
+    rate = measure_rate(detector, dataset) if measure else None
+    return estimate(dataset, detector.spec, profile, dtype, rate)
+
+
+def configure_head(preset: str, settings: Sequence[str]) -> tuple[Any, "TrainConfig"]:
+    """The head and the recipe that a preset and `field=value` texts describe."""
+    from mfd.headtrain import TrainConfig, find_preset, replace_from_strings
+
+    head, recipe = find_preset(preset).config, TrainConfig()
+    values: dict[str, str] = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise ConfigError(f"--set takes field=value, found {setting!r}")
+        values[name.strip()] = value.strip()
+    recipe_values = {k: v for k, v in values.items() if hasattr(recipe, k)}
+    head_values = {k: v for k, v in values.items() if k not in recipe_values}
+    return replace_from_strings(head, head_values), replace_from_strings(recipe, recipe_values)
+
+
+def train_head(
+    project: Project,
+    store: "Store",
+    dataset: "CocoDataset",
+    run_dir: Path,
+    head_config: Any,
+    train_config: "TrainConfig",
+    *,
+    device: str,
+    resume: bool,
+) -> "TrainSummary":
+    """Stage two: a head trained on a store, in `run_dir`."""
+    from mfd.cache import add_reference
+    from mfd.headtrain import build_targets, train
+
+    targets = build_targets(store, dataset, 4 * head_config.roi_size, project.stores)
+    add_reference(store.path, run_dir)
+    return train(
+        head_config,
+        train_config,
+        store,
+        targets,
+        run_dir,
+        device=pick_device(device),
+        resume=resume,
+        c1_source=c1_source(project, store, dataset, device) if head_config.use_c1 else None,
+    )
+
+
+def evaluate_run(
+    project: Project,
+    run_dir: Path,
+    store: "Store",
+    dataset: "CocoDataset",
+    *,
+    baselines: bool,
+    device: str,
+) -> "Evaluation":
+    """AP of a trained head on a store; with `baselines` also of filled boxes and of no training."""
+    from mfd.headtrain import MaskHead, evaluate, find_preset, load_head
+
+    place = pick_device(device)
+    head = load_head(run_dir, place)
+    untrained = None
+    if baselines:
+        config = replace(find_preset("untrained").config, roi_size=head.config.roi_size)
+        if store.spec.c1_channels != store.spec.dim:
+            config = replace(config, use_c1=False)  # C1 can only be added where widths agree
+        untrained = MaskHead(config, store.spec).to(place)
+    return evaluate(
+        head,
+        store,
+        dataset,
+        run_dir,
+        filled_boxes=baselines,
+        untrained=untrained,
+        device=place,
+        c1_source=c1_source(project, store, dataset, device),
+    )
+
+
+def c1_source(
+    project: Project, store: "Store", dataset: "CocoDataset", device: str
+) -> "Callable[[int], torch.Tensor] | None":
+    """For a `lite` store, what recomputes an image's stage-1 map by its id; else nothing."""
+    if store.identity.profile == "full":
+        return None
+    from mfd.extract import stage1_features
+
+    detector = open_detector(project, device)
+    paths = {entry.image_id: dataset.path(entry) for entry in dataset.images}
+
+    def stage1(image_id: int) -> "torch.Tensor":
+        (found,) = stage1_features(detector, [paths[image_id]], detector.spec.preprocessing)
+        return found.cpu()
+
+    return stage1
+
+
+def new_run_dir(project: Project, name: str | None, stem: str) -> Path:
+    """The folder of a run: its name, or the first free number behind `stem`."""
+    if name is not None:
+        return project.runs / name
+    number = 1
+    while (folder := project.runs / f"{stem}-{number}").exists():
+        number += 1
+    return folder
+
+
+def latest_run(project: Project, *, finished: bool) -> Path:
+    """The youngest run that has its head, or the youngest that still lacks it.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    folders: Iterable[Path] = project.runs.iterdir() if project.runs.is_dir() else ()
+    found = [
+        folder
+        for folder in folders
+        if (folder / "config.json").exists() and (folder / "head.safetensors").exists() == finished
+    ]
+    if not found:
+        kind, cure = (
+            ("finished", "train one by `mfd train-head`")
+            if finished
+            else (
+                "unfinished",
+                "begin one without --resume",
+            )
+        )
+        raise ConfigError(f"there is no {kind} run under {project.runs}; {cure}")
+    return max(found, key=lambda folder: (folder / "config.json").stat().st_mtime_ns)

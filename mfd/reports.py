@@ -1,0 +1,57 @@
+"""Stores as rows and facts for the terminal."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from mfd.cache import StoreInfo
+
+
+def store_table(stores: "Sequence[StoreInfo]") -> Table:
+    """One row for each store, with the sum of their sizes."""
+    total = sum(store.num_bytes for store in stores)
+    table = Table("store", caption=f"{len(stores)} stores, {size(total)}", caption_justify="left")
+    table.columns[0].overflow = "fold"
+    for name in ("images", "units", "size", "a image", "state"):
+        table.add_column(name, justify="right")
+    for store in stores:
+        table.add_row(
+            store.path.name,
+            str(store.num_images),
+            f"{store.committed_units}/{store.num_units}",
+            size(store.num_bytes),
+            size(store.num_bytes / store.num_images),
+            "complete" if store.complete else "unfinished",
+        )
+    return table
+
+
+def store_facts(store: "StoreInfo") -> dict[str, Any]:
+    """Everything a store says of itself, as plain JSON values."""
+    spec = store.spec.to_json()
+    return {
+        "path": str(store.path),
+        "state": "complete" if store.complete else "unfinished",
+        "identity": store.identity_sha256,
+        "split": store.split,
+        "view": store.view,
+        "profile": store.profile,
+        "dtype": store.dtype,
+        "codec": store.codec,
+        "images": store.num_images,
+        "units": f"{store.committed_units} of {store.num_units}",
+        "bytes": store.num_bytes,
+        "detector": spec,
+        "provenance": dict(store.provenance),
+    }
+
+
+def size(num_bytes: float) -> str:
+    """A number of bytes with a unit, three digits: `9.61 MB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if num_bytes < 1000:
+            return f"{num_bytes:.3g} {unit}"
+        num_bytes /= 1000
+    return f"{num_bytes:.3g} TB"
