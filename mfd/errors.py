@@ -23,3 +23,7 @@ class StoreError(MfdError, ValueError):
 
 class TrainingError(MfdError, RuntimeError):
     """Training that cannot go on, such as a loss that is not finite."""
+
+
+class KernelError(MfdError, ValueError):
+    """Tensors that a kernel cannot take, or a kernel path that cannot run here."""

@@ -1,0 +1,139 @@
+"""Launches the Triton kernels of multi-scale deformable attention.
+
+Arguments are those of `deform_attn_ops`. Tensors without elements launch nothing.
+"""
+
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from mfd.errors import KernelError
+from mfd.kernels import deform_attn_triton as kernels
+from mfd.kernels.dispatch import interpreted
+
+LARGEST_IMAGE = 2**31  # elements; offsets inside an image are 32 bits wide
+TILE = 1024  # elements of a program's tile, about; at least 16 queries
+INTERPRETED_QUERIES = 64  # the interpreter's cost is per program, whatever its size
+
+
+def forward(
+    value: Tensor, shapes: Tensor, points: Tensor, weights: Tensor, reference: Tensor | None
+) -> Tensor:
+    """The weighted samples (B, Q, M, D), of value's type."""
+    out = value.new_empty(*weights.shape[:3], value.shape[3])
+    if not out.numel() or not value.numel() or not weights.numel():
+        return out.zero_()
+    call = _Call(value, shapes, points, weights, reference)
+    block, warps = call.tile(element_size=value.element_size())
+    kernels.forward_kernel[call.grid(block)](
+        value.contiguous(), *call.tensors, out, **call.constants(block), num_warps=warps
+    )
+    return out
+
+
+def points_grad(
+    grad: Tensor,
+    value: Tensor,
+    shapes: Tensor,
+    points: Tensor,
+    weights: Tensor,
+    reference: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """The gradients of points and weights, of their types."""
+    of_points, of_weights = torch.empty_like(points), torch.empty_like(weights)
+    of_points, of_weights = of_points.contiguous(), of_weights.contiguous()
+    if not value.numel() or not weights.numel():
+        return of_points.zero_(), of_weights.zero_()
+    call = _Call(value, shapes, points, weights, reference)
+    block, warps = call.tile(element_size=value.element_size())
+    kernels.points_grad_kernel[call.grid(block)](
+        grad.contiguous(), value.contiguous(), *call.tensors, of_points, of_weights,
+        **call.constants(block), num_warps=warps,
+    )  # fmt: skip
+    return of_points, of_weights
+
+
+def value_grad(
+    grad: Tensor,
+    value: Tensor,
+    shapes: Tensor,
+    points: Tensor,
+    weights: Tensor,
+    reference: Tensor | None,
+) -> Tensor:
+    """The gradient of value, of its type; summed in float32 or float64 by atomic additions."""
+    call = _Call(value, shapes, points, weights, reference)
+    out = torch.zeros(value.shape, dtype=call.exact, device=value.device)
+    if value.numel() and weights.numel():
+        block, warps = call.tile(element_size=4)  # additions are of 4 bytes, or 8
+        kernels.value_grad_kernel[call.grid(block)](
+            grad.contiguous(), *call.tensors, out, **call.constants(block), num_warps=warps
+        )
+    return out.to(value.dtype)
+
+
+class _Call:
+    """What the three launches share."""
+
+    def __init__(
+        self,
+        value: Tensor,
+        shapes: Tensor,
+        points: Tensor,
+        weights: Tensor,
+        reference: Tensor | None,
+    ) -> None:
+        _, area, self.heads, self.dim = value.shape
+        if area * self.heads * self.dim >= LARGEST_IMAGE:
+            raise KernelError(
+                f"one image's value has {area * self.heads * self.dim} elements, "
+                f"the kernels take fewer than {LARGEST_IMAGE}; use smaller images"
+            )
+        self.exact = torch.float64 if value.dtype == torch.float64 else torch.float32
+        self.batch, self.queries, _, self.points = weights.shape
+        self.levels, self.area, self.fused = len(shapes), area, reference is not None
+        shapes = shapes.to(value.device, torch.int32)
+        areas = shapes.prod(1, dtype=torch.int32)
+        starts = areas.cumsum(0, dtype=torch.int32) - areas
+        self.tensors = (
+            shapes.contiguous(),
+            starts,
+            points.contiguous(),
+            weights.contiguous(),
+            weights if reference is None else reference.contiguous(),
+        )
+
+    def tile(self, element_size: int) -> tuple[int, int]:
+        """Queries and warps per program: 16 bytes per thread and row of registers.
+
+        With this rule the layout of loads and of additions agrees with the warps, so that no
+        value has to travel through shared memory.
+        """
+        width = triton.next_power_of_2(self.dim)
+        if interpreted():
+            return INTERPRETED_QUERIES, 1
+        block = max(16, TILE // width)
+        per_warp = 32 * max(16 // element_size, 1)
+        return block, min(max(block * width // per_warp, 1), 16)
+
+    def grid(self, block: int) -> tuple[int]:
+        return (self.batch * self.heads * triton.cdiv(self.queries, block),)
+
+    def constants(self, block: int) -> dict[str, Any]:
+        """The sizes every kernel takes, by name."""
+        return {
+            "S": self.area,
+            "Q": self.queries,
+            "M": self.heads,
+            "D": self.dim,
+            "L": self.levels,
+            "P": self.points // self.levels,
+            "BLOCK_Q": block,
+            "BLOCK_D": triton.next_power_of_2(self.dim),
+            "BLOCK_T": triton.next_power_of_2(self.points),
+            "FUSED": self.fused,
+            "ACC": tl.float64 if self.exact == torch.float64 else tl.float32,
+        }

@@ -1,0 +1,324 @@
+"""Triton kernels of multi-scale deformable attention: forward, gradient of points, of value.
+
+    out[b, q, m] = sum_t a_t * bilinear(value of level(t), x_t, y_t)
+
+One program takes BLOCK_Q queries of one image and head; its tile is (BLOCK_Q, BLOCK_D), points are
+unrolled. With FUSED the inputs are pixel offsets, logits and reference points, and the softmax is
+taken here; without, normalised locations and final weights.
+
+Every point reads the 2 x 2 cell nearest to it inside the map, with the hats `max(0, 1 - |d|)` as
+weights: no load is masked and none can leave the map, not even for NaN or 1e30 (`tl.maximum` and
+`tl.minimum` return the number when the other operand is NaN). A pixel that is not finite leaks
+NaN through a weight of zero.
+
+Forward is bound by instructions, the gradient of value by reductions into L2, the gradient of the
+points by instructions (H200, see the tables of `deform_attn_launch`). Sums are float32, or float64
+for float64 inputs (ACC). No kernel uses shared memory or a barrier.
+"""
+
+# mypy: disable-error-code="untyped-decorator,no-untyped-def"
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def _load_rows(pointer, offset, d, D: tl.constexpr, BLOCK_D: tl.constexpr):
+    """(BLOCK_Q, BLOCK_D) rows of D channels, zero beyond them."""
+    if D == BLOCK_D:
+        return tl.load(pointer + offset[:, None] + d[None, :])
+    return tl.load(pointer + offset[:, None] + d[None, :], mask=(d < D)[None, :], other=0.0)
+
+
+@triton.jit
+def _softmax_terms(weights, row, T: tl.constexpr, BLOCK_T: tl.constexpr, ACC: tl.constexpr):
+    """Largest logit and the sum of exponentials of every query."""
+    t = tl.arange(0, BLOCK_T)
+    logits = tl.load(
+        weights + row[:, None] * T + t[None, :], mask=(t < T)[None, :], other=float("-inf")
+    ).to(ACC)
+    top = tl.max(logits, 1)
+    return top, tl.sum(tl.exp(logits - top[:, None]), 1)
+
+
+@triton.jit
+def _program(Q, M: tl.constexpr, BLOCK_Q: tl.constexpr):
+    """Image, head and queries of this program; rows count (image, query, head)."""
+    blocks = tl.cdiv(Q, BLOCK_Q)
+    image_head = tl.program_id(0) // blocks
+    image = (image_head // M).to(tl.int64)
+    head = image_head % M
+    q = (tl.program_id(0) % blocks) * BLOCK_Q + tl.arange(0, BLOCK_Q)
+    query = image * Q + tl.minimum(q, Q - 1)  # the last block repeats its last query
+    return image, head, q, query, query * M + head
+
+
+@triton.jit
+def _level(
+    shapes, starts, reference, query, level, L: tl.constexpr, FUSED: tl.constexpr, ACC: tl.constexpr
+):
+    """Height, width, first pixel of a map, and the reference points on it."""
+    height = tl.load(shapes + 2 * level)
+    width = tl.load(shapes + 2 * level + 1)
+    start = tl.load(starts + level)
+    x, y = 0.0, 0.0
+    if FUSED:
+        x = tl.load(reference + query * (2 * L) + 2 * level).to(ACC)
+        y = tl.load(reference + query * (2 * L) + 2 * level + 1).to(ACC)
+    return height, width, start, x, y
+
+
+@triton.jit
+def _axis(point, reference, size, FUSED: tl.constexpr):
+    """Index of the lower of the two nearest pixels along an axis, and the distance from it."""
+    if FUSED:
+        point += reference * size
+    else:
+        point *= size
+    point -= 0.5
+    low = tl.minimum(tl.maximum(tl.floor(point), 0.0), tl.maximum(size - 2, 0).to(tl.float32))
+    return low.to(tl.int32), point - low
+
+
+@triton.jit
+def _point(points, place, height, width, start, reference_x, reference_y,
+           FUSED: tl.constexpr, ACC: tl.constexpr):  # fmt: skip
+    """Pixel of S at the upper left of a point's cell, and the distances from it."""
+    x = tl.load(points + 2 * place).to(ACC)
+    y = tl.load(points + 2 * place + 1).to(ACC)
+    column, x = _axis(x, reference_x, width, FUSED)
+    line, y = _axis(y, reference_y, height, FUSED)
+    return start + line * width + column, x, y
+
+
+@triton.jit
+def _hats(distance, size):
+    """Weights of the two pixels; the second is zero where there is only one."""
+    has_next = tl.where(size > 1, 1.0, 0.0)
+    first = tl.maximum(1.0 - tl.abs(distance), 0.0)
+    second = tl.maximum(has_next - tl.abs(distance - 1.0), 0.0)
+    return first, second
+
+
+@triton.jit
+def _slope(distance, size, first, second):
+    """Derivative of hat(d) * first + hat(d - 1) * second, at a kink the one to the right."""
+    second = tl.where(size > 1, second, 0.0)
+    rising = tl.where(distance < 0.0, first, second - first)
+    slope = tl.where(distance < 1.0, rising, -second)
+    return tl.where((distance >= -1.0) & (distance < 2.0), slope, 0.0)
+
+
+@triton.jit
+def forward_kernel(
+    value,  # (B, S, M, D)
+    shapes,  # (L, 2) int32: height, width
+    starts,  # (L,) int32: first pixel of each map in S
+    points,  # (B, Q, M, T, 2)
+    weights,  # (B, Q, M, T)
+    reference,  # (B, Q, L, 2), read only if FUSED
+    out,  # (B, Q, M, D)
+    S,
+    Q,
+    M: tl.constexpr,
+    D: tl.constexpr,
+    L: tl.constexpr,
+    P: tl.constexpr,
+    BLOCK_Q: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+    BLOCK_T: tl.constexpr,
+    FUSED: tl.constexpr,
+    ACC: tl.constexpr,
+):
+    """The weighted samples; grid: B * M * blocks of queries."""
+    T: tl.constexpr = L * P
+    image, head, q, query, row = _program(Q, M, BLOCK_Q)
+    d = tl.arange(0, BLOCK_D)
+    value += image * S * M * D + head * D
+
+    if FUSED:
+        top, total = _softmax_terms(weights, row, T, BLOCK_T, ACC)
+    acc = tl.zeros([BLOCK_Q, BLOCK_D], ACC)
+    for level in tl.static_range(L):
+        height, width, start, ref_x, ref_y = _level(
+            shapes, starts, reference, query, level, L, FUSED, ACC
+        )
+        right = tl.minimum(width - 1, 1) * (M * D)
+        down = tl.minimum(height - 1, 1) * width * (M * D)
+        for p in tl.static_range(P):
+            t = level * P + p
+            place = row * T + t
+            pixel, x, y = _point(points, place, height, width, start, ref_x, ref_y, FUSED, ACC)
+            weight = tl.load(weights + place).to(ACC)
+            if FUSED:
+                weight = tl.exp(weight - top)
+            left_hat, right_hat = _hats(x, width)
+            up_hat, down_hat = _hats(y, height)
+            up_hat *= weight
+            down_hat *= weight
+            corner = pixel * (M * D)
+            rows = _load_rows(value, corner, d, D, BLOCK_D).to(ACC)
+            acc += (up_hat * left_hat)[:, None] * rows
+            rows = _load_rows(value, corner + right, d, D, BLOCK_D).to(ACC)
+            acc += (up_hat * right_hat)[:, None] * rows
+            rows = _load_rows(value, corner + down, d, D, BLOCK_D).to(ACC)
+            acc += (down_hat * left_hat)[:, None] * rows
+            rows = _load_rows(value, corner + down + right, d, D, BLOCK_D).to(ACC)
+            acc += (down_hat * right_hat)[:, None] * rows
+    if FUSED:
+        acc /= total[:, None]
+    tl.store(
+        out + row[:, None] * D + d[None, :],
+        acc.to(out.dtype.element_ty),
+        mask=(q < Q)[:, None] & (d < D)[None, :],
+    )
+
+
+@triton.jit
+def points_grad_kernel(
+    grad,  # (B, Q, M, D)
+    value,  # (B, S, M, D)
+    shapes,  # (L, 2) int32: height, width
+    starts,  # (L,) int32
+    points,  # (B, Q, M, T, 2)
+    weights,  # (B, Q, M, T)
+    reference,  # (B, Q, L, 2), read only if FUSED
+    points_grad,  # (B, Q, M, T, 2)
+    weights_grad,  # (B, Q, M, T)
+    S,
+    Q,
+    M: tl.constexpr,
+    D: tl.constexpr,
+    L: tl.constexpr,
+    P: tl.constexpr,
+    BLOCK_Q: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+    BLOCK_T: tl.constexpr,
+    FUSED: tl.constexpr,
+    ACC: tl.constexpr,
+):
+    """Gradients of points and weights from the four products <grad, corner>; grid as forward."""
+    T: tl.constexpr = L * P
+    image, head, q, query, row = _program(Q, M, BLOCK_Q)
+    d = tl.arange(0, BLOCK_D)
+    t_all = tl.arange(0, BLOCK_T)[None, :]
+    value += image * S * M * D + head * D
+
+    if FUSED:
+        top, total = _softmax_terms(weights, row, T, BLOCK_T, ACC)
+    g = _load_rows(grad, row * D, d, D, BLOCK_D).to(ACC)
+    all_x = tl.zeros([BLOCK_Q, BLOCK_T], ACC)  # gradients of every point, one column each
+    all_y = tl.zeros([BLOCK_Q, BLOCK_T], ACC)
+    all_weights = tl.zeros([BLOCK_Q, BLOCK_T], ACC)
+    attention = tl.zeros([BLOCK_Q, BLOCK_T], ACC)
+    for level in tl.static_range(L):
+        height, width, start, ref_x, ref_y = _level(
+            shapes, starts, reference, query, level, L, FUSED, ACC
+        )
+        right = tl.minimum(width - 1, 1) * (M * D)
+        down = tl.minimum(height - 1, 1) * width * (M * D)
+        for p in tl.static_range(P):
+            t = level * P + p
+            place = row * T + t
+            pixel, x, y = _point(points, place, height, width, start, ref_x, ref_y, FUSED, ACC)
+            weight = tl.load(weights + place).to(ACC)
+            if FUSED:
+                weight = tl.exp(weight - top) / total
+            left_hat, right_hat = _hats(x, width)
+            up_hat, down_hat = _hats(y, height)
+            corner = pixel * (M * D)
+            dot_00 = tl.sum(g * _load_rows(value, corner, d, D, BLOCK_D).to(ACC), 1)
+            dot_01 = tl.sum(g * _load_rows(value, corner + right, d, D, BLOCK_D).to(ACC), 1)
+            dot_10 = tl.sum(g * _load_rows(value, corner + down, d, D, BLOCK_D).to(ACC), 1)
+            dot_11 = tl.sum(g * _load_rows(value, corner + down + right, d, D, BLOCK_D).to(ACC), 1)
+            upper = dot_00 * left_hat + dot_01 * right_hat
+            lower = dot_10 * left_hat + dot_11 * right_hat
+            first = dot_00 * up_hat + dot_10 * down_hat
+            second = dot_01 * up_hat + dot_11 * down_hat
+            x_grad = _slope(x, width, first, second) * weight
+            y_grad = _slope(y, height, upper, lower) * weight
+            if not FUSED:
+                x_grad *= width
+                y_grad *= height
+            here = t_all == t
+            all_x = tl.where(here, x_grad[:, None], all_x)
+            all_y = tl.where(here, y_grad[:, None], all_y)
+            all_weights = tl.where(here, (upper * up_hat + lower * down_hat)[:, None], all_weights)
+            attention = tl.where(here, weight[:, None], attention)
+    if FUSED:
+        all_weights = attention * (all_weights - tl.sum(attention * all_weights, 1)[:, None])
+    stored = (q < Q)[:, None] & (t_all < T)
+    element = points_grad.dtype.element_ty
+    places = row[:, None] * T + t_all
+    tl.store(points_grad + 2 * places, all_x.to(element), mask=stored)
+    tl.store(points_grad + 2 * places + 1, all_y.to(element), mask=stored)
+    tl.store(weights_grad + places, all_weights.to(weights_grad.dtype.element_ty), mask=stored)
+
+
+@triton.jit
+def value_grad_kernel(
+    grad,  # (B, Q, M, D)
+    shapes,  # (L, 2) int32: height, width
+    starts,  # (L,) int32
+    points,  # (B, Q, M, T, 2)
+    weights,  # (B, Q, M, T)
+    reference,  # (B, Q, L, 2), read only if FUSED
+    value_grad,  # (B, S, M, D) of type ACC, zero before the launch
+    S,
+    Q,
+    M: tl.constexpr,
+    D: tl.constexpr,
+    L: tl.constexpr,
+    P: tl.constexpr,
+    BLOCK_Q: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+    BLOCK_T: tl.constexpr,
+    FUSED: tl.constexpr,
+    ACC: tl.constexpr,
+):
+    """Adds every output's gradient to the four pixels of its points; grid as forward.
+
+    The additions are atomic and come in any order: two runs differ by float32 rounding.
+    """
+    T: tl.constexpr = L * P
+    image, head, q, query, row = _program(Q, M, BLOCK_Q)
+    d = tl.arange(0, BLOCK_D)
+    value_grad += image * S * M * D + head * D + d[None, :]
+
+    if FUSED:
+        top, total = _softmax_terms(weights, row, T, BLOCK_T, ACC)
+    g = _load_rows(grad, row * D, d, D, BLOCK_D).to(ACC)
+    if FUSED:
+        g /= total[:, None]
+    added = (q < Q)[:, None] & (d < D)[None, :]
+    for level in tl.static_range(L):
+        height, width, start, ref_x, ref_y = _level(
+            shapes, starts, reference, query, level, L, FUSED, ACC
+        )
+        right = tl.minimum(width - 1, 1) * (M * D)
+        down = tl.minimum(height - 1, 1) * width * (M * D)
+        for p in tl.static_range(P):
+            t = level * P + p
+            place = row * T + t
+            pixel, x, y = _point(points, place, height, width, start, ref_x, ref_y, FUSED, ACC)
+            weight = tl.load(weights + place).to(ACC)
+            if FUSED:
+                weight = tl.exp(weight - top)
+            left_hat, right_hat = _hats(x, width)
+            up_hat, down_hat = _hats(y, height)
+            up_hat *= weight
+            down_hat *= weight
+            corner = (pixel * (M * D))[:, None]
+            tl.atomic_add(value_grad + corner, (up_hat * left_hat)[:, None] * g, added, "relaxed")
+            tl.atomic_add(
+                value_grad + corner + right, (up_hat * right_hat)[:, None] * g, added, "relaxed"
+            )
+            tl.atomic_add(
+                value_grad + corner + down, (down_hat * left_hat)[:, None] * g, added, "relaxed"
+            )
+            tl.atomic_add(
+                value_grad + corner + down + right,
+                (down_hat * right_hat)[:, None] * g,
+                added,
+                "relaxed",
+            )
