@@ -1,6 +1,7 @@
 """Reading a finished store, one image at a time and from any number of threads."""
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,8 @@ from mfd.cache.rows import from_rows
 from mfd.cache.verify import Damage, verify_store
 from mfd.detector import DetectorSpec, ImageFeatures
 from mfd.errors import StoreError
+
+C1Source = Callable[[int], Tensor]
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,7 @@ class Store:
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path = path
         self.spec = manifest.spec
+        self._c1_source: C1Source | None = None
         self._manifest = manifest
         self._journal = Journal(path)
         self._units: dict[int, UnitRecord] = {}
@@ -142,7 +146,26 @@ class Store:
             for name, array in self._arrays.items()
         }
         height, width = self._original_hw[row].tolist()
-        return from_rows(rows, sizes, self.image_ids[position], (height, width), self.spec)
+        image_id = self.image_ids[position]
+        features = from_rows(rows, sizes, image_id, (height, width), self.spec)
+        if features.c1 is None and self._c1_source is not None:
+            features.c1 = self._c1_source(image_id)
+        return features
+
+    def with_c1(self, source: C1Source) -> "Store":
+        """The same store, its images completed by the stage-1 map that `source` computes.
+
+        Args:
+            source: from an image id to the map, channels last, as the detector's stage 1 gives it.
+        """
+        completed = copy.copy(self)
+        completed._c1_source = source
+        return completed
+
+    @property
+    def has_c1(self) -> bool:
+        """Whether images come with the stage-1 map: stored, or computed by `with_c1`."""
+        return self.identity.profile == "full" or self._c1_source is not None
 
     def detections(self, position: int) -> tuple[Float[Tensor, "Q K"], Float[Tensor, "Q 4"]]:
         """Logits and boxes alone, as `store[position]` has them, at a fraction of the reading.
