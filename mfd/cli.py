@@ -222,13 +222,14 @@ def estimate(
 @app.command()
 def presets(as_json: AsJson = False) -> None:
     """List the paper's heads: our sizes beside the paper's."""
-    from mfd.headtrain import preset_rows, preset_table
+    from mfd.headtrain import preset_table
+    from mfd.reports import size_table
 
-    rows = preset_rows()
+    rows = preset_table()
     if as_json:
         print(json.dumps(rows, indent=1))  # noqa: T201
     else:
-        out.print(preset_table(rows))
+        out.print(size_table(rows))
 
 
 @app.command()

@@ -3,7 +3,7 @@
 Everything here takes a `Project` and plain values, and returns what the parts return.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -166,12 +166,11 @@ def train_head(
     return train(
         head_config,
         train_config,
-        store,
+        with_c1(project, store, dataset, device) if head_config.use_c1 else store,
         targets,
         run_dir,
         device=pick_device(device),
         resume=resume,
-        c1_source=c1_source(project, store, dataset, device) if head_config.use_c1 else None,
     )
 
 
@@ -191,28 +190,26 @@ def evaluate_run(
     head = load_head(run_dir, place)
     untrained = None
     if baselines:
-        config = replace(find_preset("untrained").config, roi_size=head.config.roi_size)
-        if store.spec.c1_channels != store.spec.dim:
-            config = replace(config, use_c1=False)  # C1 can only be added where widths agree
+        # C1 can be added as it is only where the widths agree
+        use_c1 = store.spec.c1_channels == store.spec.dim
+        config = find_preset("baseline-roi-c1" if use_c1 else "baseline-roi").config
+        config = replace(config, roi_size=head.config.roi_size)
         untrained = MaskHead(config, store.spec).to(place)
     return evaluate(
         head,
-        store,
+        with_c1(project, store, dataset, device) if head.config.use_c1 else store,
         dataset,
         run_dir,
         filled_boxes=baselines,
         untrained=untrained,
         device=place,
-        c1_source=c1_source(project, store, dataset, device),
     )
 
 
-def c1_source(
-    project: Project, store: "Store", dataset: "CocoDataset", device: str
-) -> "Callable[[int], torch.Tensor] | None":
-    """For a `lite` store, what recomputes an image's stage-1 map by its id; else nothing."""
-    if store.identity.profile == "full":
-        return None
+def with_c1(project: Project, store: "Store", dataset: "CocoDataset", device: str) -> "Store":
+    """The store, whose stage-1 maps the detector recomputes if it is a `lite` one."""
+    if store.has_c1:
+        return store
     from mfd.extract import stage1_features
 
     detector = open_detector(project, device)
@@ -222,7 +219,42 @@ def c1_source(
         (found,) = stage1_features(detector, [paths[image_id]], detector.spec.preprocessing)
         return found.cpu()
 
-    return stage1
+    return store.with_c1(stage1)
+
+
+def predict_images(
+    project: Project,
+    run_dir: Path,
+    images: Sequence[Path],
+    folder: Path,
+    *,
+    threshold: float,
+    device: str,
+) -> list[Path]:
+    """Pictures of the masks on each image and one COCO JSON in `folder`; returns their paths."""
+    from mfd.extract import detect, prepare_image, read_rgb
+    from mfd.headtrain import (
+        NamedImage,
+        category_names,
+        check_detector,
+        load_head,
+        write_predictions,
+    )
+
+    place = pick_device(device)
+    head = load_head(run_dir, place)
+    detector = open_detector(project, device)
+    check_detector(head.spec, detector.spec)
+
+    def seen() -> Iterator[NamedImage]:
+        for number, path in enumerate(images):
+            rgb = read_rgb(path)
+            loaded = prepare_image(rgb, detector.spec.preprocessing)
+            (features,) = detect(detector, [loaded], [number])
+            yield NamedImage(path, features, rgb)
+
+    names = category_names(run_dir)
+    return write_predictions(head, seen(), folder, names, min_score=threshold, device=place)
 
 
 def new_run_dir(project: Project, name: str | None, stem: str) -> Path:

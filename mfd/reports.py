@@ -1,6 +1,6 @@
-"""Stores as rows and facts for the terminal."""
+"""Stores and presets as rows for the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -25,6 +25,18 @@ def store_table(stores: "Sequence[StoreInfo]") -> Table:
             size(store.num_bytes / store.num_images),
             "complete" if store.complete else "unfinished",
         )
+    return table
+
+
+def size_table(presets: Sequence[Mapping[str, Any]]) -> Table:
+    """One row for each preset, our sizes beside the paper's."""
+    table = Table("table", "preset", caption="parameters in millions, multiply-accumulates in 1e9")
+    for name in ("params", "paper", "MACs", "paper", "paper's mask AP"):
+        table.add_column(name, justify="right")
+    for preset in presets:
+        sizes = (preset[key] for key in ("params_m", "paper_params_m", "macs_g", "paper_macs_g"))
+        shown = ("-" if value is None else f"{value:.2f}" for value in sizes)
+        table.add_row(str(preset["table"]), preset["name"], *shown, f"{preset['paper_ap']:.1f}")
     return table
 
 

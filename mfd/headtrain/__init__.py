@@ -1,12 +1,32 @@
 """Stage two: the mask head, its targets, training, evaluation and prediction."""
 
-from mfd.headtrain.config import HeadConfig as HeadConfig
-from mfd.headtrain.evaluate import evaluate as evaluate
-from mfd.headtrain.evaluation import Evaluation as Evaluation
-from mfd.headtrain.head import MaskHead as MaskHead
-from mfd.headtrain.pretrained import load_head as load_head
-from mfd.headtrain.settings import replace_from_strings as replace_from_strings
-from mfd.headtrain.target_building import build_targets as build_targets
-from mfd.headtrain.train import TrainSummary as TrainSummary
-from mfd.headtrain.train import train as train
-from mfd.headtrain.train_config import TrainConfig as TrainConfig
+from mfd.headtrain.config import HeadConfig
+from mfd.headtrain.evaluate import evaluate
+from mfd.headtrain.evaluation import Evaluation
+from mfd.headtrain.head import MaskHead
+from mfd.headtrain.predict import NamedImage, write_predictions
+from mfd.headtrain.presets import find_preset, preset_table
+from mfd.headtrain.pretrained import category_names, check_detector, load_head
+from mfd.headtrain.settings import replace_from_strings
+from mfd.headtrain.target_building import build_targets
+from mfd.headtrain.train import TrainSummary, train
+from mfd.headtrain.train_config import TrainConfig
+
+__all__ = [
+    "Evaluation",
+    "HeadConfig",
+    "MaskHead",
+    "NamedImage",
+    "TrainConfig",
+    "TrainSummary",
+    "build_targets",
+    "category_names",
+    "check_detector",
+    "evaluate",
+    "find_preset",
+    "load_head",
+    "preset_table",
+    "replace_from_strings",
+    "train",
+    "write_predictions",
+]
