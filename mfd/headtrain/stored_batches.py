@@ -1,11 +1,9 @@
 """Training batches read from a store and its targets, a few of them ahead in threads."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from mfd.cache import ImageFeatures, Store
 from mfd.errors import TrainingError
@@ -16,21 +14,18 @@ from mfd.headtrain.targets import Targets
 from mfd.headtrain.train_config import TrainConfig
 from mfd.headtrain.training_batch import TrainingBatch
 
-C1Source = Callable[[int], Float[Tensor, "H4 W4 C"]]
-
 
 class StoredBatches:
     """A `BatchSource` of all images that have matched boxes.
 
     Args:
         needs_c1: whether the head reads the stage-1 map at all.
-        c1_source: the stage-1 map of an image id, for stores that leave it out.
         pin_memory: make batches in the stored element type and in pages that a GPU can copy from;
             otherwise they are float32.
 
     Raises:
         TrainingError: no image has a matched box, the targets are of another store, or the
-            stage-1 map is needed and nobody has it.
+            stage-1 map is needed and the store has none.
     """
 
     def __init__(
@@ -40,7 +35,6 @@ class StoredBatches:
         config: TrainConfig,
         *,
         needs_c1: bool = True,
-        c1_source: C1Source | None = None,
         pin_memory: bool = False,
     ) -> None:
         if (of := targets.identity["features"]) != store.identity.sha256:
@@ -48,10 +42,10 @@ class StoredBatches:
                 f"{targets.path} are targets of the features {of[:8]}, but {store.path} is "
                 f"{store.identity.sha256[:8]}; build the targets of this store"
             )
-        if needs_c1 and store.identity.profile == "lite" and c1_source is None:
+        if needs_c1 and not store.has_c1:
             raise TrainingError(
-                f"{store.path} is of the profile 'lite', without the stage-1 map that the head "
-                "reads; give the detector that computes it, or a head with use_c1=false"
+                f"{store.path} leaves out the stage-1 map that the head reads; complete it by "
+                "`Store.with_c1`, or train a head with use_c1=false"
             )
         self._positions = [i for i, count in enumerate(targets.counts) if count]
         if not self._positions:
@@ -61,7 +55,6 @@ class StoredBatches:
             )
         self._sizes = store.input_hw[self._positions].tolist()
         self._store, self._targets, self._config = store, targets, config
-        self._c1_source = c1_source if needs_c1 and store.identity.profile == "lite" else None
         self._needs_c1, self._pin = needs_c1, pin_memory
 
     @property
@@ -110,8 +103,6 @@ class StoredBatches:
 
     def _image(self, position: int) -> ImageFeatures:
         features = self._store[position]
-        if self._c1_source is not None:
-            return replace(features, c1=self._c1_source(features.image_id))
         return features if self._needs_c1 else replace(features, c1=None)
 
     def _name(self, position: int) -> str:

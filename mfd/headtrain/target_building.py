@@ -47,7 +47,7 @@ def build_targets(store: Store, dataset: CocoDataset, crop_size: int, root: Path
     path = root / "targets" / f"{store.path.name}-g{crop_size}-{digest}"
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        with _only_builder(path):
+        with only_builder(path):
             if not path.exists():  # finished by another process a moment ago
                 _build(path, store, dataset, crop_size, identity)
     return Targets.open(path)
@@ -78,9 +78,13 @@ def _identity(store: Store, dataset: CocoDataset, crop_size: int) -> dict[str, A
 
 
 @contextmanager
-def _only_builder(path: Path) -> Iterator[None]:
-    """Holds a lock that dies with the process."""
-    with path.with_name(path.name + ".lock").open("w") as file:
+def only_builder(path: Path) -> Iterator[None]:
+    """A lock on the targets of this path that dies with the process.
+
+    Raises:
+        StoreError: another process has it.
+    """
+    with path.with_name(f".{path.name}.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -95,7 +99,7 @@ def _build(
 ) -> None:
     """Write everything beside `path`, then rename it: the folder is whole or absent."""
     started = time.monotonic()
-    unfinished = path.with_name(path.name + ".tmp")
+    unfinished = path.with_name(f".{path.name}.tmp")
     shutil.rmtree(unfinished, ignore_errors=True)
     group = zarr.open_group(unfinished, mode="w")
     images = {image.image_id: image for image in dataset.images}

@@ -13,7 +13,7 @@ from mfd.headtrain.head import MaskHead
 from mfd.headtrain.loop import TrainingLoop
 from mfd.headtrain.pretrained import WEIGHTS_FILE
 from mfd.headtrain.run_folder import begin_run, describe, is_finished, write_cost
-from mfd.headtrain.stored_batches import C1Source, StoredBatches
+from mfd.headtrain.stored_batches import StoredBatches
 from mfd.headtrain.targets import Targets
 from mfd.headtrain.train_config import TrainConfig
 
@@ -40,7 +40,6 @@ def train(
     *,
     device: torch.device | str = "cpu",
     resume: bool = False,
-    c1_source: C1Source | None = None,
 ) -> TrainSummary:
     """A trained head in `run_dir`, with the record of its training.
 
@@ -48,10 +47,10 @@ def train(
     `cost.json` on the way, and `head.safetensors` at the end.
 
     Args:
+        store: completed by `Store.with_c1` if it leaves out what the head reads.
         targets: of this store, with crops that are a multiple of the head's masks.
         resume: go on with the run in `run_dir` from its latest checkpoint, or from the start if it
             has none; the weights become those of an uninterrupted run.
-        c1_source: the stage-1 map of an image id, for stores that leave it out.
 
     Raises:
         ConfigError: the head has nothing to train or does not fit the detector or the targets.
@@ -69,7 +68,6 @@ def train(
         targets,
         train_config,
         needs_c1=head_config.use_c1,
-        c1_source=c1_source,
         pin_memory=device.type == "cuda",
     )
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
