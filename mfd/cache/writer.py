@@ -192,9 +192,8 @@ class StoreWriter:
         """All files that belong to no unit, synced; the group's own attributes check themselves."""
         metadata = sorted(self.path.glob("*/**/zarr.json"))
         chunks = [self.path / array.file(0) for array in self._index]
-        for path in (*metadata, *chunks):
+        for path in {*metadata, *chunks, *(chunk.parent for chunk in chunks)}:
             sync(path)
-            sync(path.parent)
         return {str(p.relative_to(self.path)): FileRecord.of(p) for p in (*metadata, *chunks)}
 
 
