@@ -40,7 +40,7 @@ def demo_config(num_classes: int, extra_queries: int = 0) -> DeformableConfig:
 
 def demo_network(num_classes: int, extra_queries: int = 0) -> DeformableDetr:
     """The detector's network with random weights; `DeformableDetr` says how to train it."""
-    backbone = ResNet(stem=16, widths=(32, 64, 96, 128), depths=(1, 2, 2, 1), block="basic")
+    backbone = ResNet(stem=16, widths=(32, 64, 96, 120), depths=(1, 2, 2, 1), block="basic")
     return DeformableDetr(demo_config(num_classes, extra_queries), backbone)
 
 
@@ -80,8 +80,9 @@ def load_demo(path: Path = WEIGHTS, encoder_layer: int | None = None) -> Deforma
         network = demo_network(len(spec.category_ids))
         network.load_state_dict(load_file(path))
     except (SafetensorError, KeyError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
         raise DetectorError(
-            f"{path} does not hold the demo detector ({error}); "
+            f"{path} does not hold the demo detector ({reason}); "
             "train it again with tools/train_demo_detector.py"
         ) from error
     chosen = spec.encoder_layer if encoder_layer is None else encoder_layer
