@@ -20,16 +20,22 @@ from mfd.extract import weights_digest
 UNUSED_IDS = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
 COCO_IDS = tuple(i for i in range(1, 91) if i not in UNUSED_IDS)
 STRIDES = (16, 32)
+FILES = ("config.json", "model.safetensors")
 
 
 def detector(weights: str | Path | None = None) -> "Deimv2":
     """The detector of a checkpoint folder; `mfd` freezes it."""
-    if weights is None or not (Path(weights) / "config.json").is_file():
+    folder = Path(weights or "")
+    if weights is None or not all((folder / name).is_file() for name in FILES):
         raise DetectorError(
-            f"found weights {str(weights)!r}, expected a folder with config.json and "
-            "model.safetensors; give it by --weights or in mfd.toml"
+            f"found weights {str(weights)!r}, expected a folder with {' and '.join(FILES)}; "
+            "give it by --weights or in mfd.toml"
         )
-    model = Deimv2ForObjectDetection.from_pretrained(weights)
+    model, loading = Deimv2ForObjectDetection.from_pretrained(
+        folder, use_safetensors=True, output_loading_info=True
+    )
+    if wrong := [*loading["missing_keys"], *loading["unexpected_keys"]]:
+        raise DetectorError(f"{folder} holds no DEIMv2: {wrong[0]!r} is missing or unexpected")
     restore_original(model)
     return Deimv2(model, size=416)
 
@@ -53,6 +59,8 @@ class Deimv2(nn.Module):
             preprocessing=Preprocessing(
                 size_hw=(size, size), mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)
             ),
+            # As Transformers' post-processing: as many (query, category) pairs as queries.
+            max_detections=model.config.num_queries,
         )
 
     def forward(self, images: Tensor, padding_mask: Tensor) -> DetectorOutput:

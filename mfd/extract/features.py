@@ -41,7 +41,8 @@ def detect(
     device = device_of(detector)
     batch, padding_mask = collate_images([image.pixels for image in images])
     with torch.no_grad(), autocast_context(device, autocast):
-        output = detector(batch.to(device), padding_mask.to(device))
+        pixels = batch.to(device, memory_format=torch.channels_last)
+        output = detector(pixels, padding_mask.to(device))
     check_output(output, detector.spec, len(images))
     level_sizes = [valid_sizes(padding_mask, level) for level in output.memory]
     c1_sizes = valid_sizes(padding_mask, output.c1)
@@ -103,7 +104,8 @@ def stage1_features(
     for path in paths:
         batch, padding_mask = collate_images([load_image(path, preprocessing).pixels])
         with torch.no_grad():
-            maps.append(detector.stage1(batch.to(device), padding_mask.to(device))[0].float())
+            pixels = batch.to(device, memory_format=torch.channels_last)
+            maps.append(detector.stage1(pixels, padding_mask.to(device))[0].float())
     return maps
 
 

@@ -56,7 +56,8 @@ def load_detector(
     _check_contract(name, detector)
     freeze(detector)
     detector.spec = replace(detector.spec, weights_digest=weights_digest(detector))
-    return detector.to(device)
+    # convolutions with channels last are a third faster on the CPU, and on GPUs in half precision
+    return detector.to(device, memory_format=torch.channels_last)
 
 
 def _refuse_weights(name: str, weights: str | Path | None) -> None:

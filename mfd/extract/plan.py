@@ -87,7 +87,7 @@ def measure_rate(
     detector: Any,
     dataset: CocoDataset,
     *,
-    batch_size: int = 8,
+    batch_size: int = 4,
     workers: int = 4,
     autocast: Autocast = "none",
     sample: int = 32,

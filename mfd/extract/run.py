@@ -30,7 +30,7 @@ class ExtractConfig:
         strict: stop at the first image that cannot be used, instead of going on without it.
     """
 
-    batch_size: int = 8
+    batch_size: int = 4
     workers: int = 4
     autocast: Autocast = "none"
     strict: bool = False
