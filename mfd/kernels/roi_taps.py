@@ -89,7 +89,8 @@ def upsampling_taps(taps: Taps, fine: Int[Tensor, " N"], coarse: Int[Tensor, " N
 def merge_taps(taps: Taps) -> Taps:
     """The same taps with equal pixels joined, ascending, and T no larger than needed.
 
-    Under `torch.compile` T stays as it is, because its new value depends on the data.
+    T is cut only on a CPU: elsewhere, and under `torch.compile`, its new value would have to be
+    waited for.
     """
     index, order = taps.pixel.sort(-1)
     weight = taps.weight.gather(-1, order)
@@ -100,7 +101,7 @@ def merge_taps(taps: Taps) -> Taps:
         torch.zeros_like(index).scatter(-1, slot, index),
         torch.zeros_like(weight).scatter_add(-1, slot, weight),
     )
-    if torch.compiler.is_compiling() or not slot.numel():
+    if index.device.type != "cpu" or torch.compiler.is_compiling() or not slot.numel():
         return merged
     width = int(slot.max()) + 1
     return Taps(merged.pixel[..., :width], merged.weight[..., :width])
