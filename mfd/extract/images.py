@@ -41,7 +41,7 @@ class LoadedImage:
 def load_image(
     path: Path, preprocessing: Preprocessing, expected_hw: tuple[int, int] | None = None
 ) -> LoadedImage:
-    """The image file as the detector's input: `prepare_image` of `read_rgb`.
+    """The image file as the detector's input; `read_rgb`, then `prepare_image`.
 
     Raises:
         DataError: as `read_rgb`.
@@ -50,7 +50,7 @@ def load_image(
 
 
 def read_rgb(path: Path, expected_hw: tuple[int, int] | None = None) -> Image.Image:
-    """The image as RGB of its own size.
+    """The whole image file, decoded, as 8-bit RGB.
 
     Pixels are taken as stored: EXIF orientation is ignored, as COCO's annotation tools do.
     Greyscale, palette and CMYK images become RGB; transparency is dropped.
@@ -63,9 +63,9 @@ def read_rgb(path: Path, expected_hw: tuple[int, int] | None = None) -> Image.Im
     """
     try:
         with Image.open(path) as image:
-            width, height = image.size
-            if expected_hw is not None and (height, width) != expected_hw:
-                raise DataError(_wrong_size(path, (height, width), expected_hw))
+            found_hw = (image.height, image.width)
+            if expected_hw is not None and found_hw != expected_hw:
+                raise DataError(_wrong_size(path, found_hw, expected_hw))
             if image.mode in _DEEP_MODES:
                 raise DataError(
                     f"{path} has pixels of type {image.mode}, expected 8 bits per channel; "
@@ -80,18 +80,18 @@ def read_rgb(path: Path, expected_hw: tuple[int, int] | None = None) -> Image.Im
         raise DataError(f"{path} is not a whole image: {_one_line(error)}") from error
 
 
-def prepare_image(image: Image.Image, preprocessing: Preprocessing) -> LoadedImage:
-    """An RGB image as float32, resized by PIL's bilinear filter, then normalised."""
-    width, height = image.size
-    resized_hw = input_size((height, width), preprocessing)
-    if resized_hw != (height, width):
-        image = image.resize(resized_hw[::-1], Image.Resampling.BILINEAR)
+def prepare_image(rgb: Image.Image, preprocessing: Preprocessing) -> LoadedImage:
+    """The image resized by PIL's bilinear filter, scaled to [0, 1] and normalised, float32."""
+    original_hw = (rgb.height, rgb.width)
+    resized_hw = input_size(original_hw, preprocessing)
+    if resized_hw != original_hw:
+        rgb = rgb.resize(resized_hw[::-1], Image.Resampling.BILINEAR)
     # numpy: torch would start a pool of threads in every decoding thread
-    pixels = np.ascontiguousarray(np.array(image).transpose(2, 0, 1), dtype=np.float32)
+    pixels = np.ascontiguousarray(np.array(rgb).transpose(2, 0, 1), dtype=np.float32)
     pixels /= 255
     pixels -= np.array(preprocessing.mean, np.float32)[:, None, None]
     pixels /= np.array(preprocessing.std, np.float32)[:, None, None]
-    return LoadedImage(torch.from_numpy(pixels), (height, width))
+    return LoadedImage(torch.from_numpy(pixels), original_hw)
 
 
 def input_size(size_hw: tuple[int, int], preprocessing: Preprocessing) -> tuple[int, int]:
