@@ -180,8 +180,9 @@ class StoreWriter:
                 if image is not None:
                     row[: len(image[array.name])] = image[array.name]
             first = unit * UNIT + start
-            self._zarr[array.name][first : first + step] = block
             path = self.path / array.file(first)
+            path.unlink(missing_ok=True)  # zarr would read it first, damaged as it may be
+            self._zarr[array.name][first : first + step] = block
             if path.exists():  # a file of zeros only is left out
                 sync(path)
                 files[array.file(first)] = FileRecord.of(path)

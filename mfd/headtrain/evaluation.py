@@ -62,10 +62,10 @@ class Evaluation:
     def table(self) -> Table:
         """The figures as a table for the terminal, one row for each kind of box or mask."""
         rows = {
-            "boxes (the detector's own)": self.box,
+            "boxes": self.box,
             "masks": self.mask,
-            "masks: filled boxes": self.mask_filled_boxes,
-            "masks: untrained head": self.mask_untrained,
+            "filled boxes": self.mask_filled_boxes,
+            "untrained head": self.mask_untrained,
         }
         caption = "\n".join(
             (

@@ -1,0 +1,229 @@
+"""The commands as a user types them, in a project folder with a small detector of its own."""
+
+import json
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from PIL import Image
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from mfd.cli import app, main
+from mfd.demo import generate
+
+DETECTOR = """
+from dataclasses import replace
+from tests.extract.tiny import detector as tiny
+
+def detector(weights=None):
+    made = tiny(weights)
+    made.spec = replace(made.spec, name="tiny", category_ids=({ids}))
+    return made
+"""
+SMALL = [f"--set={s}" for s in ("roi_size=8", "box_dim=8", "num_heads=2", "epochs=2", "lr=1e-3")]
+
+OPTIONS = {
+    "extract": "split data images annotations stores detector weights encoder-layer profile dtype "
+    "codec autocast batch-size workers strict device",
+    "train-head": "preset set split data images annotations stores store runs run resume detector "
+    "weights encoder-layer device",
+    "evaluate": "split data images annotations stores store runs detector weights encoder-layer "
+    "baselines per-category json device",
+    "predict": "run out threshold runs detector weights encoder-layer device",
+    "estimate": "split data images annotations detector weights profile dtype measure device",
+    "presets": "json",
+    "doctor": "data detector weights",
+    "demo": "out",
+    "cache ls": "stores",
+    "cache info": "json",
+    "cache verify": "repair",
+    "cache rm": "force",
+    "cache gc": "stores dry-run",
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A project folder in which the three commands have run."""
+    folder = tmp_path_factory.mktemp("project")
+    generate(folder / "coco", num_train=18, num_val=5, seed=3)
+    annotations = json.loads((folder / "coco/annotations/instances_val2017.json").read_text())
+    ids = ", ".join(str(category["id"]) for category in annotations["categories"][:3])
+    (folder / "own.py").write_text(DETECTOR.format(ids=ids))
+    (folder / "mfd.toml").write_text('data = "coco"\ndetector = "own.py:detector"\n')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert main(["extract", "--split", "train"]) == 0
+        assert main(["extract", "--split", "val"]) == 0
+        assert main(["train-head", "--run", "first", *SMALL]) == 0
+        yield folder
+
+
+def stored(project: Path, split: str) -> Path:
+    (found,) = (project / "stores").glob(f"tiny-{split}-base-full-*")
+    return found
+
+
+def test_the_commands_and_their_options_are_these() -> None:
+    found = {}
+    root = typer.main.get_command(app)
+    for name, command in root.commands.items():  # type: ignore[attr-defined]
+        inner = getattr(command, "commands", None)
+        each = {f"{name} {n}": c for n, c in inner.items()} if inner else {name: command}
+        for full_name, leaf in each.items():
+            options = [p.opts[0].removeprefix("--") for p in leaf.params if p.opts[0][0] == "-"]
+            found[full_name] = " ".join(options)
+    assert found == OPTIONS
+
+
+def test_evaluate_prints_what_pycocotools_finds_in_the_results(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", "first", "--json", "--baselines"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    for kind, key in (("bbox", "box_ap"), ("segm", "mask_ap")):
+        with redirect_stdout(StringIO()):
+            truth = COCO(project / "coco/annotations/instances_val2017.json")
+            results = truth.loadRes(str(project / f"runs/first/results_{kind}.json"))
+            scored = COCOeval(truth, results, kind)
+            scored.evaluate()
+            scored.accumulate()
+            scored.summarize()
+        assert printed[key] == pytest.approx(scored.stats[0], abs=1e-6)
+    assert printed["images"] == 5
+    assert printed["mask_ap_filled_boxes"] is not None
+    assert printed["mask_ap_untrained"] is not None
+
+
+def test_evaluate_shows_a_table_by_default(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", "--per-category"]) == 0
+    shown = capsys.readouterr().out
+    assert "AP75" in shown
+    assert "AP by category" in shown
+
+
+def test_predict_draws_every_image(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = sorted((project / "coco/val2017").iterdir())[:2]
+    assert main(["predict", *map(str, images), "--out", "seen", "--threshold", "0"]) == 0
+    written = capsys.readouterr().out.split()
+    assert written == ["seen/" + image.stem + ".png" for image in images] + [
+        "seen/predictions.json"
+    ]
+    for image in images:
+        drawn, original = Image.open(f"seen/{image.stem}.png"), Image.open(image)
+        plain = original.convert("RGB").resize(drawn.size, Image.Resampling.BICUBIC)
+        changed = np.abs(np.asarray(drawn).astype(int) - np.asarray(plain)).max(-1) > 40
+        assert changed.mean() > 0.01
+
+
+def test_a_lite_store_trains_and_evaluates_with_the_detectors_stage_one(project: Path) -> None:
+    data = ["--stores", "lite-stores"]
+    assert main(["extract", "--profile", "lite", "--split", "train", *data]) == 0
+    assert main(["extract", "--profile", "lite", "--split", "val", *data]) == 0
+    assert main(["train-head", "--run", "lite", *SMALL, "--set=epochs=1", *data]) == 0
+    assert main(["evaluate", "lite", *data]) == 0
+    assert json.loads(Path("runs/lite/evaluation.json").read_text())["images"] == 5
+
+
+def test_an_extraction_that_is_complete_is_not_paid_for_again(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["extract", "--split", "val"]) == 0
+    assert "complete: 0 images" in capsys.readouterr().err
+
+
+def test_data_of_ones_own_needs_no_split_names(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = ["--images", "coco/val2017", "--annotations", "coco/annotations/instances_val2017.json"]
+    assert main(["estimate", *own]) == 0
+    assert "5 images" in capsys.readouterr().out
+    assert main(["extract", "--split", "birds", *own, "--stores", "others"]) == 0
+    assert main(["evaluate", "first", "--split", "birds", *own, "--stores", "others"]) == 0
+
+
+def test_the_cache_is_listed_verified_and_repaired(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["cache", "ls"]) == 0
+    assert "2 stores" in capsys.readouterr().out
+    store = stored(project, "train")
+    assert main(["cache", "info", str(store), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["images"] == 18
+    assert main(["cache", "verify", str(store)]) == 0
+
+    shard = next(file for file in (store / "enc/tokens").iterdir() if file.name.startswith("c"))
+    damaged = bytearray(shard.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    shard.write_bytes(damaged)
+    assert main(["cache", "verify", str(store)]) == 1
+    assert main(["cache", "verify", str(store), "--repair"]) == 0
+    assert main(["train-head", "--run", "refused", *SMALL]) == 1
+    assert "unfinished" in capsys.readouterr().err
+    assert main(["extract", "--split", "train"]) == 0
+    assert main(["cache", "verify", str(store)]) == 0
+    assert main(["cache", "gc"]) == 0
+
+
+def test_a_store_that_a_run_needs_is_not_removed_by_mistake(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["cache", "rm", str(stored(project, "train"))]) == 1
+    assert "first" in capsys.readouterr().err
+    assert stored(project, "train").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["train-head", "--run", "first", *SMALL], "already holds a run"),
+        (["train-head", "--set", "roi_sise=8"], "roi_size"),
+        (["train-head", "--set", "roi_size"], "field=value"),
+        (["train-head", "--preset", "papper"], "nearest: 'paper'"),
+        (["train-head", "--resume"], "no unfinished run"),
+        (["train-head", "--split", "val2"], "no store"),
+        (["evaluate", "nowhere"], "no run nowhere"),
+        (["extract", "--split", "test"], "no split 'test'"),
+        (["extract", "--detector", "hdter-r50"], "did you mean 'hdetr-r50'"),
+        (["extract", "--data", "nowhere"], "no annotation file"),
+        (["evaluate", "first", "--detector", "own.py:detector", "--weights", "7"], "no store"),
+        (["predict", "nothing.jpg"], "no image nothing.jpg"),
+        (["extract", "--device", "cuda:99"], "cannot be used"),
+        (["cache", "info", "nowhere"], "nowhere"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_what_cannot_be_done_is_said_in_one_line(
+    project: Path, capsys: pytest.CaptureFixture[str], command: list[str], message: str
+) -> None:
+    assert main(command) == 1
+    captured = capsys.readouterr()
+    (line,) = (line for line in captured.err.splitlines() if line.startswith("error: "))
+    assert message in line
+    assert "Traceback" not in captured.err
+
+
+def test_another_detectors_head_is_refused(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = next((project / "coco/val2017").iterdir())
+    assert main(["predict", str(image), "--run", "first", "--weights", "7"]) == 1
+    assert "the head was trained for tiny (weights" in capsys.readouterr().err
+
+
+def test_doctor_finds_what_is_wrong(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor"]) == 0
+    assert "BAD" not in capsys.readouterr().out
+    assert main(["doctor", "--data", "nowhere", "--detector", "nobody"]) == 1
+    assert capsys.readouterr().out.count("BAD") == 3  # two splits, one detector
+
+
+def test_wrong_usage_exits_with_two() -> None:
+    assert main(["extract", "--no-such-flag"]) == 2
