@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mfd.detector import DetectorSpec
+from mfd.errors import ConfigError
 from mfd.headtrain.batch import FeatureBatch
 from mfd.headtrain.config import HeadConfig
 from mfd.headtrain.head.neck import ChannelMoments, Neck
@@ -108,7 +109,10 @@ class Regions(nn.Module):
         if not self.use_c1:
             return Maps(coarse, coarse_hw, coarse_hw * self.magnification, None)
         if batch.c1 is None:
-            raise ValueError("this head adds C1, but the batch has none; set use_c1=false")
+            raise ConfigError(
+                "this head adds the stage-1 map C1, but the features have none; "
+                "read a store that has it, or train a head with use_c1=false and neck=false"
+            )
         fine_hw = batch.c1_hw.to(finest.device)
         return Maps(coarse, coarse_hw, fine_hw, zero_padding(batch.c1, fine_hw))
 
