@@ -99,7 +99,13 @@ def extract_split(
     detector = open_detector(project, device)
     digests = image_digests(dataset, project.stores, config.workers)
     identity = store_identity(
-        detector.spec, dataset, digests, split=split, profile=profile, dtype=dtype
+        detector.spec,
+        dataset,
+        digests,
+        split=split,
+        profile=profile,
+        dtype=dtype,
+        autocast=config.autocast,
     )
     provenance = {
         "detector": project.detector,

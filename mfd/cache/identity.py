@@ -16,6 +16,7 @@ from mfd.errors import StoreError
 SCHEMA = 1
 Profile = Literal["full", "lite"]
 StoredDtype = Literal["float16", "float32"]
+Autocast = Literal["none", "bf16", "fp16"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class StoreIdentity:
         profile: "full" (encoder maps and c1) or "lite" (encoder maps).
         dtype: element type of maps, queries and logits; boxes are float32 always.
         images: in ascending order of image id.
+        autocast: element type of the detector's matrix products; "none" is float32.
     """
 
     spec: DetectorSpec
@@ -56,6 +58,7 @@ class StoreIdentity:
     view: str = "base"
     profile: Profile = "full"
     dtype: StoredDtype = "float16"
+    autocast: Autocast = "none"
 
     def __post_init__(self) -> None:
         ids = [image.image_id for image in self.images]
@@ -63,7 +66,11 @@ class StoreIdentity:
             raise StoreError("a store needs at least one image, found none; check the image list")
         if any(after <= before for before, after in pairwise(ids)):
             raise StoreError("a store's images must be in ascending order of unique image ids")
-        for value, allowed in ((self.profile, Profile), (self.dtype, StoredDtype)):
+        for value, allowed in (
+            (self.profile, Profile),
+            (self.dtype, StoredDtype),
+            (self.autocast, Autocast),
+        ):
             if value not in get_args(allowed):
                 raise StoreError(f"found {value!r}, expected one of {', '.join(get_args(allowed))}")
 
@@ -80,6 +87,7 @@ class StoreIdentity:
             "view": self.view,
             "profile": self.profile,
             "dtype": self.dtype,
+            "autocast": self.autocast,
             "images": {"count": len(images), "sha256": json_sha256(images)},
         }
         return json.loads(canonical_json(fields))
@@ -92,7 +100,8 @@ class StoreIdentity:
     @property
     def folder_name(self) -> str:
         """Readable, and eight digits of the identity: `demo-train-base-full-float16-1a2b3c4d`."""
-        words = (self.spec.name, self.split, self.view, self.profile, self.dtype)
+        words = [self.spec.name, self.split, self.view, self.profile, self.dtype]
+        words += [] if self.autocast == "none" else [self.autocast]
         readable = "-".join(re.sub(r"[^A-Za-z0-9]+", "-", word).strip("-") for word in words)
         return f"{readable}-{self.sha256[:8]}"
 

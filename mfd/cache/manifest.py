@@ -124,6 +124,7 @@ class Manifest:
             view=self.fields["view"],
             profile=self.fields["profile"],
             dtype=self.fields["dtype"],
+            autocast=self.fields["autocast"],
         )
 
 

@@ -2,7 +2,7 @@
 
 from mfd.extract.digest import weights_digest
 from mfd.extract.digests import image_digests
-from mfd.extract.features import Autocast, detect, detect_all, stage1_features
+from mfd.extract.features import detect, detect_all, stage1_features
 from mfd.extract.frozen import freeze, stays_frozen
 from mfd.extract.images import (
     LoadedImage,
@@ -17,7 +17,6 @@ from mfd.extract.plan import Estimate, estimate, measure_rate, store_identity
 from mfd.extract.run import ExtractConfig, Extraction, extract
 
 __all__ = [
-    "Autocast",
     "Estimate",
     "ExtractConfig",
     "Extraction",

@@ -3,19 +3,18 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from mfd.cache.identity import Autocast
 from mfd.detector import DetectorOutput, DetectorSpec, ImageFeatures, Preprocessing
 from mfd.errors import ConfigError, DetectorError
 from mfd.extract.batches import similar_sizes
 from mfd.extract.images import LoadedImage, collate_images, load_image
-
-Autocast = Literal["none", "bf16", "fp16"]
 
 
 def detect(

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mfd.cache.identity import Profile, StoredDtype, StoreIdentity, StoreImage
+from mfd.cache.identity import Autocast, Profile, StoredDtype, StoreIdentity, StoreImage
 from mfd.cache.layout import UNIT, planned_bytes
 from mfd.coco import CocoDataset, ImageEntry
 from mfd.detector import DetectorSpec
 from mfd.errors import DataError
 from mfd.extract.batches import decode_ahead
 from mfd.extract.digests import ABSENT
-from mfd.extract.features import Autocast, detect_all
+from mfd.extract.features import detect_all
 from mfd.extract.images import LoadedImage, input_size, load_image
 
 
@@ -25,6 +25,7 @@ def store_identity(
     view: str = "base",
     profile: Profile = "full",
     dtype: StoredDtype = "float16",
+    autocast: Autocast = "none",
 ) -> StoreIdentity:
     """The identity of the store that this detector and data set make.
 
@@ -35,7 +36,7 @@ def store_identity(
         StoreImage(image.image_id, image.file_name, image.size_hw, sha256)
         for image, sha256 in zip(dataset.images, digests, strict=True)
     )
-    return StoreIdentity(spec, split, images, view, profile, dtype)
+    return StoreIdentity(spec, split, images, view, profile, dtype, autocast)
 
 
 @dataclass(frozen=True)

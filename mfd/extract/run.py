@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from mfd.cache import Store, StoreImage, StoreWriter
+from mfd.cache.identity import Autocast
 from mfd.coco import CocoDataset
 from mfd.detector import ImageFeatures
 from mfd.errors import ConfigError, DataError
 from mfd.extract.batches import decode_ahead
-from mfd.extract.features import Autocast, detect_all
+from mfd.extract.features import detect_all
 from mfd.extract.frozen import stays_frozen
 from mfd.extract.images import LoadedImage, load_image
 from mfd.progress import progress
@@ -76,6 +77,11 @@ def extract(
         StoreError: features cannot be stored, such as NaN.
     """
     config = config or ExtractConfig()
+    if config.autocast != writer.identity.autocast:
+        raise ConfigError(
+            f"autocast is {config.autocast!r}, the store is for {writer.identity.autocast!r}; "
+            "open the store of the same one"
+        )
     todo = writer.todo
     total = len(writer.identity.images)
     fresh = sum(len(writer.images(unit)) for unit in todo)

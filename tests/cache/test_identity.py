@@ -36,7 +36,13 @@ def test_every_property_of_the_detector_that_changes_numbers_changes_the_identit
 
 @pytest.mark.parametrize(
     ("field", "other"),
-    [("split", "val"), ("view", "flip"), ("profile", "lite"), ("dtype", "float32")],
+    [
+        ("split", "val"),
+        ("view", "flip"),
+        ("profile", "lite"),
+        ("dtype", "float32"),
+        ("autocast", "bf16"),
+    ],
 )
 def test_every_property_of_the_store_changes_the_identity(field: str, other: str) -> None:
     changed = make_identity(**{field: other})
@@ -81,7 +87,9 @@ def test_image_lists_that_are_empty_unsorted_or_repeat_an_id_are_refused() -> No
             StoreIdentity(SPEC, "train", images)
 
 
-@pytest.mark.parametrize("fields", [{"profile": "compact"}, {"dtype": "bfloat16"}])
+@pytest.mark.parametrize(
+    "fields", [{"profile": "compact"}, {"dtype": "bfloat16"}, {"autocast": "int8"}]
+)
 def test_unknown_profiles_and_element_types_are_refused(fields: dict[str, str]) -> None:
     with pytest.raises(StoreError, match="expected one of"):
         make_identity(**fields)

@@ -74,10 +74,11 @@ def test_every_changed_input_makes_another_store(dataset: CocoDataset, tmp_path:
         store_identity(spec, dataset, digests, split="val", profile="lite"),
         store_identity(spec, dataset, digests, split="val", dtype="float32"),
         store_identity(spec, dataset, ["1" * 64, *digests[1:]], split="val"),
+        store_identity(spec, dataset, digests, split="val", autocast="bf16"),
         store_identity(layer, dataset, digests, split="val"),
         store_identity(coarser, dataset, digests, split="val"),
         store_identity(replace(spec, weights_digest="other"), dataset, digests, split="val"),
         store_identity(replace(spec, code_version=2), dataset, digests, split="val"),
     ]
-    assert len({identity.sha256 for identity in [base, *others]}) == 10
+    assert len({identity.sha256 for identity in [base, *others]}) == 11
     assert store_identity(spec, dataset, digests, split="val").sha256 == base.sha256
