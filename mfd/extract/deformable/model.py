@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -21,6 +21,7 @@ from mfd.extract.deformable.proposals import Proposals, Selection
 NORM_GROUPS = 32
 
 
+@runtime_checkable
 class Backbone(Protocol):
     """A module that turns images into a stage-1 map and the maps of the first levels.
 
@@ -177,7 +178,7 @@ class DeformableDetector(nn.Module):
         missing = -(-self.spec.num_queries // columns) - rows
         if missing <= 0:
             return images, padding_mask
-        below = (0, 0, 0, missing * stride)
+        below = (0, 0, 0, (rows + missing) * stride - images.shape[-2])
         return pad(images, below), pad(padding_mask, below, value=True)
 
 
