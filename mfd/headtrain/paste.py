@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
-from numpy.typing import NDArray
 from pycocotools import mask as mask_utils
 
 Rle = dict[str, Any]
@@ -35,13 +34,11 @@ def paste_mask(
         size_hw: of the image, pixels.
     """
     left, top, right, bottom = (float(edge) for edge in box_xyxy)
-    rows, columns = probabilities.shape
     xs = _pixels_between(left, right, size_hw[1])
     ys = _pixels_between(top, bottom, size_hw[0])
-    across = _bilinear_weights(xs, left, right, columns)  # (width, columns)
-    down = _bilinear_weights(ys, top, bottom, rows)  # (height, rows)
-    resized = across @ probabilities.T.astype(np.float32, copy=False) @ down.T  # (width, height)
-    return encode_columns(resized > threshold, xs.start, ys.start, size_hw)
+    stretched = _resize(probabilities.T, xs, left, right)  # (width, h)
+    resized = _resize(stretched.T, ys, top, bottom)  # (height, width)
+    return encode_columns((resized > threshold).T, xs.start, ys.start, size_hw)
 
 
 def fill_box(box_xyxy: Float[np.ndarray, "4"], size_hw: tuple[int, int]) -> Rle:
@@ -83,8 +80,18 @@ def _pixels_between(low: float, high: float, size: int) -> range:
     return range(first, max(first, min(math.ceil(high - 0.5), size)))
 
 
-def _bilinear_weights(pixels: range, low: float, high: float, cells: int) -> NDArray[np.float32]:
-    """(pixels, cells): what each of `cells` between `low` and `high` adds at a pixel's centre."""
+def _resize(
+    values: Float[np.ndarray, "cells n"], pixels: range, low: float, high: float
+) -> Float[np.ndarray, "_pixels n"]:
+    """The rows of `values`, spread from `low` to `high`, read bilinearly at pixels' centres."""
+    values = np.ascontiguousarray(values, np.float32)
     centres = np.arange(pixels.start, pixels.stop) + 0.5
-    position = ((centres - low) / (high - low) * cells - 0.5).clip(0, cells - 1)
-    return np.maximum(1 - np.abs(position[:, None] - np.arange(cells)), 0).astype(np.float32)
+    last = len(values) - 1
+    position = ((centres - low) / (high - low) * len(values) - 0.5).clip(0, last)
+    first = position.astype(np.intp)
+    at_first = values[first]
+    step = values[np.minimum(first + 1, last)]
+    step -= at_first
+    step *= (position - first).astype(np.float32)[:, None]
+    at_first += step  # no matrix product: BLAS would start threads for it
+    return at_first
