@@ -1,0 +1,39 @@
+from pathlib import Path
+
+import numpy as np
+import zarr
+
+from mfd.cache.index import read_images, write_image_list, write_sizes
+from mfd.cache.journal import ImageRecord
+from mfd.cache.layout import ZarrArray, create_arrays, index_arrays, make_plan, open_arrays
+from tests.cache.material import SPEC, make_identity
+
+
+def arrays_in(path: Path, count: int) -> dict[str, ZarrArray]:
+    layouts = index_arrays(SPEC, count, make_plan(make_identity(count)))
+    create_arrays(zarr.create_group(path), layouts, "zstd")
+    return open_arrays(path, layouts, "zstd", mode="r+")
+
+
+def test_an_image_list_is_read_as_it_was_written_names_in_any_script(tmp_path: Path) -> None:
+    images = make_identity(5).images
+    write_image_list(arrays_in(tmp_path, 5), images)
+    assert read_images(tmp_path) == images
+
+
+def test_token_counts_are_the_sums_over_levels_and_unread_images_are_invalid(
+    tmp_path: Path,
+) -> None:
+    records = [ImageRecord((75, 130), ((5, 9), (3, 5)), (19, 33)), None]
+    arrays = arrays_in(tmp_path, 2)
+    write_sizes(arrays, records)
+    assert arrays["index/n_tokens"][...].tolist() == [60, 0]
+    assert arrays["index/valid"][...].tolist() == [1, 0]
+    assert np.array_equal(arrays["index/level_hw"][0], [[5, 9], [3, 5]])
+    assert arrays["index/hw"][...].tolist() == [[75, 130], [0, 0]]
+    assert arrays["index/c1_hw"][...].tolist() == [[19, 33], [0, 0]]
+
+
+def test_index_arrays_of_zeros_have_a_file_all_the_same(tmp_path: Path) -> None:
+    write_sizes(arrays_in(tmp_path, 2), [None, None])
+    assert (tmp_path / "index/valid/c.0").exists()
