@@ -161,14 +161,18 @@ class WindowAttention(nn.Module):
             mask: added to the attention logits, per window.
         """
         batch, windows, cells, dim = x.shape
-        qkv = self.qkv(x).view(batch * windows, cells, 3, self.heads, -1)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)
+        qkv = self.qkv(x).view(batch, windows, cells, 3, self.heads, dim // self.heads)
+        qkv = qkv.permute(3, 0, 1, 4, 2, 5)  # 3, B, G, M, T, D / M
         bias = self.relative_position_bias_table[self.relative_position_index]
         bias = bias.permute(2, 0, 1)[None]  # 1, M, T, T
-        if mask is not None:
-            bias = (bias + mask).repeat(batch, 1, 1, 1)  # B * G, M, T, T
+        if mask is None:
+            query, key, value = qkv.flatten(1, 2)
+        else:  # one mask per window: windows count as heads, so that images share it
+            query, key, value = qkv.flatten(2, 3)
+            bias = (bias + mask).flatten(0, 1)[None]
         out = scaled_dot_product_attention(query, key, value, attn_mask=bias.to(query.dtype))
-        return self.proj(out.transpose(1, 2).reshape(batch, windows, cells, dim))
+        out = out.view(batch, windows, self.heads, cells, dim // self.heads)
+        return self.proj(out.transpose(2, 3).reshape(batch, windows, cells, dim))
 
 
 def relative_index(window: int) -> Int[Tensor, "T T"]:
@@ -186,7 +190,7 @@ def shift_mask(x: Float[Tensor, "B H W D"], window: int) -> Float[Tensor, "G 1 T
     regions = (3 * row[:, None] + column).view(height // window, window, width // window, window)
     regions = regions.transpose(1, 2).reshape(-1, window * window)
     apart = regions[:, None, :] != regions[:, :, None]
-    return (apart * torch.tensor(SHIFT_MASK, dtype=x.dtype, device=x.device))[:, None]
+    return (apart.to(x.dtype) * SHIFT_MASK)[:, None]
 
 
 def _shift_region(side: int, window: int, device: torch.device) -> Int[Tensor, " N"]:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from mfd.extract.deformable.attention import DeformableAttention
 from mfd.extract.deformable.config import DeformableConfig
 from mfd.extract.deformable.levels import Levels
-from mfd.extract.deformable.mlp import MLP, box_head, class_head, inverse_sigmoid
+from mfd.extract.deformable.mlp import MLP, box_head, class_head, in_float32, inverse_sigmoid
 from mfd.extract.deformable.position import box_position
 
 
@@ -116,7 +116,7 @@ class Decoder(nn.Module):
             head = number % len(self.box_heads)
             normed = self.norm(queries)
             seen.append(normed)
-            logits.append(self.class_heads[head](normed).float())
+            logits.append(in_float32(self.class_heads[head], normed))
             predicted.append(self._refine(head, normed, before))
             before = self._refine(head, queries, references)
             references = before.detach()
@@ -125,7 +125,7 @@ class Decoder(nn.Module):
     def _refine(
         self, head: int, queries: Float[Tensor, "B Q D"], boxes: Float[Tensor, "B Q 4"]
     ) -> Float[Tensor, "B Q 4"]:
-        corrections = self.box_heads[head](queries).float()
+        corrections = in_float32(self.box_heads[head], queries)
         return (corrections + inverse_sigmoid(boxes, self.box_eps)).sigmoid()
 
     def _blocked(self, count: int, device: torch.device) -> Bool[Tensor, "Q Q"] | None:

@@ -42,3 +42,9 @@ def inverse_sigmoid(values: Float[Tensor, "*B"], eps: float) -> Float[Tensor, "*
     """log(x / (1 - x)) with both parts at least `eps`, for x in [0, 1]."""
     values = values.clamp(0.0, 1.0)
     return torch.log(values.clamp(min=eps) / (1.0 - values).clamp(min=eps))
+
+
+def in_float32(head: nn.Module, queries: Float[Tensor, "*B D"]) -> Float[Tensor, "*B E"]:
+    """The head's output, computed without autocast: 8 bits of a coordinate would be too few."""
+    with torch.autocast(queries.device.type, enabled=False):
+        return head(queries.float())

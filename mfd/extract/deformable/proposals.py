@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mfd.extract.deformable.config import DeformableConfig
 from mfd.extract.deformable.levels import Levels
-from mfd.extract.deformable.mlp import box_head, class_head
+from mfd.extract.deformable.mlp import box_head, class_head, in_float32
 
 
 @dataclass
@@ -49,13 +49,13 @@ class Proposals(nn.Module):
         grid, usable = grid_boxes(levels)
         memory = memory.masked_fill(~usable[..., None], 0.0)
         memory = self.output_norm(self.output(memory))
-        logits = self.class_head(memory).float()
+        logits = in_float32(self.class_head, memory)
         scores = logits[..., 0] if self.score == "class_0" else logits.amax(-1)
         tokens = scores.topk(count, dim=1).indices
         if self.training:
-            all_boxes = (self.box_head(memory).float() + grid).sigmoid()
+            all_boxes = (in_float32(self.box_head, memory) + grid).sigmoid()
             return Selection(tokens, _take(all_boxes, tokens), logits, all_boxes)
-        corrections = self.box_head(_take(memory, tokens)).float()
+        corrections = in_float32(self.box_head, _take(memory, tokens))
         boxes = (corrections + _take(grid, tokens)).sigmoid()
         return Selection(tokens, boxes, logits, None)
 
