@@ -1,16 +1,13 @@
-"""The network: backbone, levels, encoder, proposals, decoder; and the detector made of it."""
+"""The network: backbone, levels, encoder, proposals, decoder."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn.functional import pad
 
-from mfd.detector import DetectorOutput, DetectorSpec
-from mfd.errors import DetectorError
+from mfd.extract.deformable.backbone import Backbone
 from mfd.extract.deformable.config import DeformableConfig
 from mfd.extract.deformable.decoder import Decoder
 from mfd.extract.deformable.encoder import Encoder
@@ -19,26 +16,6 @@ from mfd.extract.deformable.position import map_position
 from mfd.extract.deformable.proposals import Proposals, Selection
 
 NORM_GROUPS = 32
-
-
-@runtime_checkable
-class Backbone(Protocol):
-    """A module that turns images into a stage-1 map and the maps of the first levels.
-
-    Attributes:
-        c1_channels: width of the stage-1 map.
-        channels: widths of the level maps, finest first.
-    """
-
-    c1_channels: int
-    channels: tuple[int, ...]
-
-    def stage1(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B C H4 W4"]: ...
-
-    def levels(self, c1: Float[Tensor, "B C H4 W4"]) -> list[Float[Tensor, "B _C _H _W"]]: ...
-
-    @staticmethod
-    def official_name(name: str) -> str: ...
 
 
 @dataclass
@@ -108,14 +85,12 @@ class DeformableDetr(nn.Module):
     def _level_maps(
         self, backbone_maps: list[Float[Tensor, "B _C _H _W"]]
     ) -> list[Float[Tensor, "B D _H _W"]]:
-        """Projected maps; the first extra level reads the last raw map, later ones each other."""
-        maps: list[Tensor] = []
-        for level, projection in enumerate(self.input_proj):
-            inside = level < len(backbone_maps)
-            source = backbone_maps[level] if inside else maps[-1]
-            if level == len(backbone_maps):
-                source = backbone_maps[-1]
-            maps.append(projection(source))
+        """Projected maps; extra levels read the last raw map and then each other."""
+        maps = [proj(m) for proj, m in zip(self.input_proj, backbone_maps, strict=False)]
+        source = backbone_maps[-1]
+        for projection in list(self.input_proj)[len(maps) :]:
+            source = projection(source)
+            maps.append(source)
         return maps
 
     def _position(self, levels: Levels) -> Float[Tensor, "B S D"]:
@@ -128,58 +103,6 @@ class DeformableDetr(nn.Module):
             [m.flatten(1, 2) + embed for m, embed in zip(maps, self.level_embed, strict=True)],
             dim=1,
         )
-
-
-class DeformableDetector(nn.Module):
-    """A `DeformableDetr` as the contract of `mfd.detector` wants it; convolves channels last."""
-
-    def __init__(self, network: DeformableDetr, spec: DetectorSpec) -> None:
-        """Join the two.
-
-        Raises:
-            DetectorError: if the network has no encoder layer `spec.encoder_layer`.
-        """
-        super().__init__()
-        if not 1 <= spec.encoder_layer <= (layers := network.config.encoder_layers):
-            raise DetectorError(
-                f"{spec.name} has no encoder layer {spec.encoder_layer}; choose 1 to {layers}"
-            )
-        self.network: DeformableDetr = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.spec = spec
-
-    def forward(
-        self, images: Float[Tensor, "B 3 H W"], padding_mask: Bool[Tensor, "B H W"]
-    ) -> DetectorOutput:
-        """The last decoder layer's queries, and the encoder maps of `spec.encoder_layer`.
-
-        Images with fewer cells than there are queries get more padding below.
-        """
-        images, padding_mask = self._enough_cells(images, padding_mask)
-        found = self.network(images.contiguous(memory_format=torch.channels_last), padding_mask)
-        return DetectorOutput(
-            queries=found.queries[-1],
-            boxes=found.boxes[-1],
-            logits=found.logits[-1],
-            memory=found.geometry.split(found.encoder[self.spec.encoder_layer - 1]),
-            c1=found.c1.permute(0, 2, 3, 1),
-        )
-
-    def stage1(
-        self, images: Float[Tensor, "B 3 H W"], padding_mask: Bool[Tensor, "B H W"]
-    ) -> Float[Tensor, "B H4 W4 C"]:
-        """The stage-1 map alone; backbones never look at the padding mask."""
-        return self.network.backbone.stage1(images).permute(0, 2, 3, 1)
-
-    def _enough_cells(
-        self, images: Float[Tensor, "B 3 H W"], padding_mask: Bool[Tensor, "B H W"]
-    ) -> tuple[Float[Tensor, "B 3 H2 W"], Bool[Tensor, "B H2 W"]]:
-        stride = self.spec.strides[0]
-        rows, columns = (-(-side // stride) for side in images.shape[-2:])
-        missing = -(-self.spec.num_queries // columns) - rows
-        if missing <= 0:
-            return images, padding_mask
-        below = (0, 0, 0, (rows + missing) * stride - images.shape[-2])
-        return pad(images, below), pad(padding_mask, below, value=True)
 
 
 def _projections(config: DeformableConfig, channels: tuple[int, ...]) -> Iterable[nn.Sequential]:
