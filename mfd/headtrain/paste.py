@@ -67,9 +67,10 @@ def encode_columns(
     pixels[1:-1].reshape(len(columns), pitch)[:, : columns.shape[1]] = columns
     column, row = np.divmod(np.flatnonzero(pixels[1:] != pixels[:-1]), pitch)
     changes = (left + column) * height + top + row
-    counts = np.diff(changes, prepend=0, append=height * width)
-    if len(changes) and counts[-1] == 0:  # the mask's last pixel is the image's
-        counts = counts[:-1]
+    if not len(changes) or changes[-1] < height * width:
+        changes = np.append(changes, height * width)  # the last run ends with the image
+    counts = changes.copy()
+    counts[1:] -= changes[:-1]
     runs = {"size": [height, width], "counts": counts}
     return mask_utils.frPyObjects(runs, height, width)
 

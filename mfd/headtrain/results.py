@@ -10,7 +10,7 @@ from numpy import ndarray
 
 from mfd.cache.durable import write_atomically
 from mfd.headtrain.detections import Candidates, Detections
-from mfd.headtrain.paste import fill_box
+from mfd.headtrain.paste import Rle, fill_box
 
 Entry = dict[str, Any]
 """One detection: image_id, category_id, score and either bbox (left, top, width, height, in
@@ -35,9 +35,12 @@ def mask_entries(detections: Detections) -> Iterator[Entry]:
 
 def filled_box_entries(chosen: Candidates) -> Iterator[Entry]:
     """The boxes as masks, with the detector's own scores: what any mask must beat."""
-    scored = _scored(chosen, chosen.scores)
-    for entry, box_xyxy in zip(scored, chosen.boxes_xyxy, strict=True):
-        yield {**entry, "segmentation": fill_box(box_xyxy, chosen.size_hw)}
+    filled: dict[int, Rle] = {}  # a query's categories share its box
+    rows = zip(chosen.query_row.tolist(), chosen.boxes_xyxy, strict=True)
+    for entry, (row, box_xyxy) in zip(_scored(chosen, chosen.scores), rows, strict=True):
+        if row not in filled:
+            filled[row] = fill_box(box_xyxy, chosen.size_hw)
+        yield {**entry, "segmentation": filled[row]}
 
 
 def write_results(path: Path, entries: Sequence[Entry]) -> None:
