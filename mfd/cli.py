@@ -64,7 +64,7 @@ def extract(
     autocast: Annotated[
         Literal["none", "bf16", "fp16"], typer.Option(help="The detector's own precision.")
     ] = "none",
-    batch_size: Annotated[int, typer.Option(help="Images per forward pass.")] = 8,
+    batch_size: Annotated[int, typer.Option(help="Images per forward pass.")] = 4,
     workers: Annotated[int, typer.Option(help="Threads that decode images.")] = 4,
     strict: Annotated[bool, typer.Option(help="Stop at the first image that fails.")] = False,
     device: Device = "auto",
