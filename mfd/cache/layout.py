@@ -31,6 +31,7 @@ ZarrArray = zarr.Array[Any]
 Codec = Literal["none", "zstd", "blosc"]
 
 _MAX_CHUNK_BYTES = 2 << 20
+_MIN_CHUNK_BYTES = 16 << 10  # below, the fixed cost of a chunk outweighs the bytes saved
 _MAX_CHUNKS = 64
 _MAX_WASTE = 0.03
 
@@ -239,12 +240,13 @@ def _room(sizes: np.ndarray, strides: Sequence[int], entry_bytes: int) -> tuple[
     """Length of the padded axis and of its chunks.
 
     The chunk is the longest that wastes at most 3 % of the bytes on half-filled last chunks and
-    has at most 2 MiB: images of one size get a single chunk, COCO's mix at 800 x 1333 about 16.
+    has 16 KiB to 2 MiB: images of one size get a single chunk, COCO's mix at 800 x 1333 about 8.
     """
     counts = _positions(sizes, strides)
     longest = int(counts.max())
     fewest = ceil(longest * entry_bytes / _MAX_CHUNK_BYTES)
-    for chunks in range(fewest, max(fewest, _MAX_CHUNKS) + 1):
+    most = min(_MAX_CHUNKS, longest * entry_bytes // _MIN_CHUNK_BYTES)
+    for chunks in range(fewest, max(fewest, most) + 1):
         chunk = ceil(longest / chunks)
         if (-(-counts // chunk) * chunk).sum() <= (1 + _MAX_WASTE) * counts.sum():
             break

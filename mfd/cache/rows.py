@@ -88,8 +88,8 @@ def from_rows(
 
 def _stored(features: ImageFeatures, what: str, values: Tensor, dtype: StoredDtype) -> np.ndarray:
     """The values in the stored element type, checked to be finite in it."""
-    stored = values.detach().to("cpu", getattr(torch, dtype)).numpy()
-    if not np.isfinite(stored).all():
+    stored = values.detach().to("cpu", getattr(torch, dtype))
+    if not torch.stack(torch.aminmax(stored)).isfinite().all():  # a NaN is both least and largest
         if torch.isfinite(values).all():
             largest = values.abs().max().item()
             raise StoreError(
@@ -100,7 +100,7 @@ def _stored(features: ImageFeatures, what: str, values: Tensor, dtype: StoredDty
             f"image {features.image_id}: {what} hold NaN or infinity; look at the image and the "
             "detector's weights"
         )
-    return stored
+    return stored.numpy()
 
 
 def _size(level: Tensor) -> tuple[int, int]:

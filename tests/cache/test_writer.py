@@ -90,18 +90,24 @@ def test_another_codec_is_refused_on_resume(tmp_path: Path) -> None:
 
 
 def test_chunks_that_a_short_image_does_not_reach_take_no_room(tmp_path: Path) -> None:
-    spec = replace(SPEC, preprocessing=Preprocessing(shorter_side=200, longer_side=800))
+    large = Preprocessing(shorter_side=200, longer_side=800)
+    spec = replace(SPEC, dim=256, preprocessing=large)
     images = make_identity(32).images
     wide = tuple(replace(i, original_hw=(20, 80 if i.image_id < 9 else 20)) for i in images)
     identity = StoreIdentity(spec, "train", wide, profile="lite")
     with StoreWriter.open(tmp_path, identity) as writer:
         path = fill(writer)
     group = zarr.open_group(path, mode="r")
-    true = int(group["index/n_tokens"][...].sum()) * 12 * 2
+    true = int(group["index/n_tokens"][...].sum()) * 256 * 2
     stored = sum(f.stat().st_size for f in (path / "enc/tokens").glob("c.*"))
     rows, room, width = group["enc/tokens"].shape
     assert rows * room * width * 2 > 3 * true
     assert true < stored < 1.1 * true
+    assert group["enc/tokens"].chunks[1] < room / 4
+    for row in (0, 31):
+        features = make_features(identity.images[row], spec)
+        tokens = np.concatenate([m.half().numpy().reshape(-1, 256) for m in features.memory])
+        assert np.array_equal(group["enc/tokens"][row, : len(tokens)], tokens)
 
 
 def journals(path: Path) -> dict[str, bytes]:
