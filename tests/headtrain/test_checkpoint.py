@@ -51,9 +51,10 @@ def test_a_run_without_checkpoints_has_no_position(tmp_path: Path) -> None:
 def test_damaged_and_foreign_checkpoints_are_named(tmp_path: Path) -> None:
     model, optimizer = network()
     path = save_checkpoint(tmp_path, Position(step=3), model, optimizer)
+    other = nn.Linear(2, 2)
+    other_optimizer = torch.optim.AdamW(other.parameters())
     with pytest.raises(TrainingError, match=r"step-00000003.*cannot be loaded"):
-        other = nn.Linear(2, 2)
-        load_checkpoint(tmp_path, other, torch.optim.AdamW(other.parameters()))
+        load_checkpoint(tmp_path, other, other_optimizer)
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(TrainingError, match=r"step-00000003.*remove it"):
         load_checkpoint(tmp_path, model, optimizer)

@@ -77,9 +77,10 @@ def test_a_killed_build_leaves_nothing_that_is_read(
     def killed(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(target_building, "sync", killed)  # the last thing before the rename
-        build_targets(store, dataset, 16, tmp_path)
+        with pytest.raises(KeyboardInterrupt):
+            build_targets(store, dataset, 16, tmp_path)
     assert not [f for f in (tmp_path / "targets").iterdir() if not f.name.startswith(".")]
     assert build_targets(store, dataset, 16, tmp_path).total.matched == 20
 
@@ -99,7 +100,7 @@ def test_two_processes_do_not_build_the_same_targets(tmp_path: Path) -> None:
 def test_annotations_of_other_images_are_refused(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     dataset = make_dataset(tmp_path, store)
-    with pytest.raises(DataError, match="does not list image 8 .*1 are missing"):
+    with pytest.raises(DataError, match=r"does not list image 8 .*1 are missing"):
         build_targets(
             store, replace(dataset, images=dataset.images[:1] + dataset.images[2:]), 16, tmp_path
         )
