@@ -7,8 +7,8 @@ import uuid
 from pathlib import Path
 
 from mfd.cache.durable import sync, write_atomically
+from mfd.cache.info import StoreInfo
 from mfd.cache.journal import WriterLock
-from mfd.cache.reader import StoreInfo
 from mfd.errors import StoreError
 
 _REFS = ".refs"

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mfd.cache import ImageFeatures, Store, StoreWriter
-from mfd.cache.reader import StoreInfo
+from mfd.cache.info import StoreInfo
 from mfd.detector import Preprocessing
 from mfd.errors import StoreError
 from tests.cache.material import SPEC, features_of, make_features, make_identity
