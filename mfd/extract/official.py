@@ -117,7 +117,8 @@ def build_official(
     H-DETR's checkpoints tell their number of queries, 300 or 900.
     The spec's digest is left to whoever freezes the detector.
     """
-    if detector.family == "hdetr" and (table := state.get("query_embed.weight")) is not None:
+    table = state.get("query_embed.weight")
+    if detector.family == "hdetr" and table is not None and table.ndim == 2:
         detector = _with_queries(detector, len(table) - detector.config.extra_queries)
     config, network = detector.config, detector.network()
     keys = key_map(network, detector.family, detector.backbone_prefix)

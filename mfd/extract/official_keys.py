@@ -33,11 +33,7 @@ class KeyMap:
             "mis-shaped": self._misshaped(state),
             "unequal to the weights they repeat": self._unequal(state),
         }
-        return ", ".join(
-            f"{len(keys)} keys {kind} ({'; '.join(keys[:SHOWN])}{'; ...' * (len(keys) > SHOWN)})"
-            for kind, keys in kinds.items()
-            if keys
-        )
+        return ", ".join(_list(kind, keys) for kind, keys in kinds.items() if keys)
 
     def share(self, state: Mapping[str, Tensor]) -> float:
         """Of all keys in the state dict or expected, the fraction both have, equally shaped."""
@@ -77,6 +73,12 @@ def key_map(network: DeformableDetr, family: Family, backbone_prefix: str) -> Ke
     layers, backbone = network.config.decoder_layers, network.backbone
     names = {n: official_names(n, family, layers, backbone, backbone_prefix) for n in shapes}
     return KeyMap(shapes, names)
+
+
+def _list(kind: str, keys: list[str]) -> str:
+    """The number of keys and the first of them."""
+    shown = "; ".join(keys[:SHOWN] + ["..."] * (len(keys) > SHOWN))
+    return f"{len(keys)} key{'s' * (len(keys) > 1)} {kind} ({shown})"
 
 
 def _fits(value: Tensor, shape: torch.Size) -> bool:

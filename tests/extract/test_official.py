@@ -100,8 +100,8 @@ def _refusal(state: dict[str, Tensor], model: str = "tiny64-hdetr-swin") -> str:
 def test_a_renamed_key_is_refused_as_missing_and_unexpected(state: dict[str, Tensor]) -> None:
     state["transformer.encoder.norm.bias"] = state.pop("transformer.enc_output.bias")
     message = _refusal(state)
-    assert "1 keys missing (transformer.enc_output.bias)" in message
-    assert "1 keys unexpected (transformer.encoder.norm.bias)" in message
+    assert "1 key missing (transformer.enc_output.bias)" in message
+    assert "1 key unexpected (transformer.encoder.norm.bias)" in message
 
 
 def test_a_transposed_matrix_is_refused(state: dict[str, Tensor]) -> None:
