@@ -26,7 +26,7 @@ class FeatureBatch:
         image_index: which image a box is on, ascending.
     """
 
-    memory: list[Float[Tensor, "B H W D"]]
+    memory: list[Float[Tensor, "B _H _W D"]]
     memory_hw: Int[Tensor, "B L 2"]
     c1: Float[Tensor, "B H4 W4 C"] | None
     c1_hw: Int[Tensor, "B 2"]
@@ -36,9 +36,7 @@ class FeatureBatch:
     labels: Int[Tensor, " N"]
     image_index: Int[Tensor, " N"]
 
-    def to(
-        self, device: torch.device | str, dtype: torch.dtype | None = None
-    ) -> "FeatureBatch":
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> "FeatureBatch":
         """The same batch on another device, copied asynchronously from pinned memory.
 
         Args:
@@ -63,8 +61,8 @@ class FeatureBatch:
 
 def collate(
     images: Sequence[ImageFeatures],
-    queries: Sequence[Int[Tensor, " n"]],
-    labels: Sequence[Int[Tensor, " n"]],
+    queries: Sequence[Int[Tensor, " _n"]],
+    labels: Sequence[Int[Tensor, " _n"]],
     dtype: torch.dtype = torch.float32,
 ) -> FeatureBatch:
     """The batch of `images` with the chosen `queries` of each (indices) and their `labels`."""

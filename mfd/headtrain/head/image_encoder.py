@@ -3,6 +3,7 @@
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from mfd.detector import DetectorSpec
 from mfd.headtrain.config import HeadConfig
@@ -89,12 +90,12 @@ class SwinImageEncoder(nn.Module):
         self, memory: list[Float[Tensor, "B _h _w D"]], memory_hw: Int[Tensor, "B L 2"]
     ) -> Float[Tensor, "B H W D"]:
         """The refined finest level, each image cut into windows on its own; padding is zero."""
-        finest = memory[0]
-        refined = torch.zeros_like(finest)
-        for index, (rows, columns) in enumerate(memory_hw[:, 0].tolist()):
-            image = finest[index : index + 1, :rows, :columns]
-            refined[index, :rows, :columns] = self.layers(image)[0]
-        return refined
+        _, height, width, _ = memory[0].shape
+        refined = []
+        for image, (rows, columns) in zip(memory[0], memory_hw[:, 0].tolist(), strict=True):
+            own = self.layers(image[None, :rows, :columns])
+            refined.append(pad(own, (0, 0, 0, width - columns, 0, height - rows)))
+        return torch.cat(refined)
 
 
 class ConvNeXtImageEncoder(nn.Module):

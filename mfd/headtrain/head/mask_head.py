@@ -16,7 +16,7 @@ class DotProduct(nn.Module):
     """
 
     def forward(
-        self, queries: Float[Tensor, "N D"], regions: Float[Tensor, "N h w D"]
+        self, queries: Float[Tensor, "N D"], regions: Float[Tensor, "#N h w D"]
     ) -> Float[Tensor, "N h w"]:
         """Mask logits."""
         return torch.einsum("nd,nhwd->nhw", queries, regions) / math.sqrt(queries.shape[1])
@@ -37,7 +37,7 @@ class SegmenterHead(nn.Module):
             nn.init.normal_(projection.weight, std=dim**-0.5)  # Segmenter's
 
     def forward(
-        self, queries: Float[Tensor, "N D"], regions: Float[Tensor, "N h w D"]
+        self, queries: Float[Tensor, "N D"], regions: Float[Tensor, "#N h w D"]
     ) -> Float[Tensor, "N h w"]:
         """Mask logits."""
         query = normalize(self.query_projection(queries), dim=-1)

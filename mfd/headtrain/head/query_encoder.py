@@ -21,8 +21,9 @@ class QueryLayer(nn.Module):
         self.box_to_object = BoxToObject(dim, heads) if config.query_b2o else None
         self.feed_forward = FeedForward(dim) if config.query_ffn else None
         self.feed_forward_norm = nn.LayerNorm(dim) if config.query_ffn else None
-        if self.feed_forward is not None:
-            self.feed_forward.init_xavier()
+        for parameter in self.parameters():
+            if parameter.dim() > 1:
+                nn.init.xavier_uniform_(parameter)  # DETR's, for every matrix of its decoder
 
     def forward(
         self,

@@ -47,7 +47,7 @@ class Regions(nn.Module):
         self.stride = spec.c1_stride if config.use_c1 else min(spec.c1_stride, spec.strides[0])
         self.magnification = max(spec.strides[0] // self.stride, 1)
         self.neck = Neck(spec.c1_channels, spec.dim) if config.neck else None
-        self.mapper = nn.Linear(spec.dim, dim) if dim != spec.dim else None
+        self.mapper = nn.Linear(spec.dim, dim) if dim != spec.dim else None  # PyTorch's own init
         self.upsample = Upsample()
         self.roi_align = RoIAlign(config.roi_size)
         self.roi_align_upsampled = RoIAlignUpsampled(config.roi_size)

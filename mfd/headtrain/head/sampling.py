@@ -63,6 +63,8 @@ class RoIAlignUpsampled(nn.Module):
         add: Float[Tensor, "N s s C"] | None = None,
     ) -> Float[Tensor, "N s s C"]:
         """The regions of maps up-sampled to `fine_hw`, plus `add`; boxes are in fine pixels."""
+        if add is not None:
+            add = add.to(coarse.dtype)  # they differ under autocast
         return roi_align_upsampled(
             coarse, boxes_xyxy, image_index, self.output_size,
             coarse_hw=coarse_hw, fine_hw=fine_hw, sampling_ratio=SAMPLING_RATIO, add=add,

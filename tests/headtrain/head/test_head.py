@@ -1,6 +1,7 @@
 """The whole head, in every variant the paper measures."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -154,11 +155,13 @@ def test_at_first_masks_are_undecided() -> None:
     assert logits.std() < 2
 
 
-def test_half_precision_stays_close_to_float32() -> None:
-    spec = toy_spec(c1_channels=64)
-    head = build(small(HeadConfig()), (8, 16, 32)).train()
-    batch, _ = toy_batches(spec)
-    exact = head(batch).mask_logits
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = head(batch).mask_logits
-    assert error(found.float(), exact) < 0.1
+@pytest.mark.parametrize("block", ["deformable", "swin", "convnext"])
+def test_half_precision_stays_close_to_float32(block: Any) -> None:
+    config = small(replace(HeadConfig(), image_encoder=block, box_encoder=block, query_o2o=True))
+    head = build(config, (8, 16, 32))
+    batch, _ = toy_batches(toy_spec(c1_channels=64))
+    for training in (True, False):
+        exact = head.train(training)(batch).mask_logits
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = head(batch.to("cpu", dtype=torch.bfloat16)).mask_logits
+        assert error(found.float(), exact) < 0.1
