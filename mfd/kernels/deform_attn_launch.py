@@ -15,7 +15,8 @@ from mfd.kernels import deform_attn_triton as kernels
 from mfd.kernels.dispatch import interpreted
 
 LARGEST_IMAGE = 2**31  # elements; offsets inside an image are 32 bits wide
-TILE = 1024  # elements of a program's tile, about; at least 16 queries
+TILE = 1024  # elements of a program's tile, unless that takes more than MOST_WARPS
+MOST_WARPS = 16
 INTERPRETED_QUERIES = 64  # the interpreter's cost is per program, whatever its size
 
 
@@ -27,7 +28,7 @@ def forward(
     if not out.numel() or not value.numel() or not weights.numel():
         return out.zero_()
     call = _Call(value, shapes, points, weights, reference)
-    block, warps = call.tile(element_size=value.element_size())
+    block, warps = call.tile(value.element_size())
     kernels.forward_kernel[call.grid(block)](
         value.contiguous(), *call.tensors, out, **call.constants(block), num_warps=warps
     )
@@ -48,10 +49,13 @@ def points_grad(
     if not value.numel() or not weights.numel():
         return of_points.zero_(), of_weights.zero_()
     call = _Call(value, shapes, points, weights, reference)
-    block, warps = call.tile(element_size=value.element_size())
+    block, warps = call.tile(value.element_size())
+    constants = call.constants(block)
+    # Collected gradients as wide as the channels have their layout: 5 barriers instead of 83.
+    constants["BLOCK_T"] = max(constants["BLOCK_T"], constants["BLOCK_D"])
     kernels.points_grad_kernel[call.grid(block)](
         grad.contiguous(), value.contiguous(), *call.tensors, of_points, of_weights,
-        **call.constants(block), num_warps=warps,
+        **constants, num_warps=warps,
     )  # fmt: skip
     return of_points, of_weights
 
@@ -68,11 +72,26 @@ def value_grad(
     call = _Call(value, shapes, points, weights, reference)
     out = torch.zeros(value.shape, dtype=call.exact, device=value.device)
     if value.numel() and weights.numel():
-        block, warps = call.tile(element_size=4)  # additions are of 4 bytes, or 8
+        scalar = value.is_cuda and torch.cuda.get_device_capability(value.device) < (9, 0)
+        block, warps = call.tile(out.element_size(), scalar=scalar)
         kernels.value_grad_kernel[call.grid(block)](
             grad.contiguous(), *call.tensors, out, **call.constants(block), num_warps=warps
         )
     return out.to(value.dtype)
+
+
+def tile_of(dim: int, element_size: int, *, scalar: bool = False) -> tuple[int, int]:
+    """Queries and warps of a program whose every thread moves at most 16 bytes of one row.
+
+    Then the layout of loads and additions is that of the sums, and nothing travels through shared
+    memory: with half the warps, the gradient of value has 127 barriers instead of none, and 12
+    channels cost 255 registers instead of 64. `scalar` is for additions below compute capability
+    9.0, which has none of 16 bytes.
+    """
+    width = triton.next_power_of_2(dim)
+    vector = 1 if scalar else min(max(16 // element_size, 1), dim & -dim)
+    warps = min(max(TILE // (32 * vector), 1), MOST_WARPS)
+    return max(warps * 32 * vector // width, 1), warps
 
 
 class _Call:
@@ -106,18 +125,11 @@ class _Call:
             weights if reference is None else reference.contiguous(),
         )
 
-    def tile(self, element_size: int) -> tuple[int, int]:
-        """Queries and warps per program: 16 bytes per thread and row of registers.
-
-        With this rule the layout of loads and of additions agrees with the warps, so that no
-        value has to travel through shared memory.
-        """
-        width = triton.next_power_of_2(self.dim)
+    def tile(self, element_size: int, *, scalar: bool = False) -> tuple[int, int]:
+        """Queries and warps of a program that moves elements of this size, see `tile_of`."""
         if interpreted():
             return INTERPRETED_QUERIES, 1
-        block = max(16, TILE // width)
-        per_warp = 32 * max(16 // element_size, 1)
-        return block, min(max(block * width // per_warp, 1), 16)
+        return tile_of(self.dim, element_size, scalar=scalar)
 
     def grid(self, block: int) -> tuple[int]:
         return (self.batch * self.heads * triton.cdiv(self.queries, block),)

@@ -1,0 +1,133 @@
+"""Compiles every Triton kernel for devices that need not be here, and reads the machine code.
+
+Run as a program, without `TRITON_INTERPRET`; prints one JSON list of reports.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource, compile
+
+from mfd.kernels import deform_attn_triton, roi_triton
+from mfd.kernels.deform_attn_launch import tile_of
+
+FLOATS = {"bf16": "*bf16", "fp16": "*fp16", "fp32": "*fp32", "fp64": "*fp64"}
+ATTENTION = {  # heads, channels, levels, points, per case
+    "image": {"M": 8, "D": 32, "L": 4, "P": 4},
+    "box": {"M": 8, "D": 16, "L": 1, "P": 4},
+    "odd": {"M": 8, "D": 12, "L": 1, "P": 4},
+}
+
+
+def attention_source(name: str, case: str, dtype: str, capability: int) -> tuple[Any, int]:
+    """A kernel's source with the constants of its launch, and its number of warps."""
+    kernel = getattr(deform_attn_triton, name)
+    sizes = ATTENTION[case]
+    adds = name == "value_grad_kernel"
+    element = {"bf16": 2, "fp16": 2, "fp32": 4, "fp64": 8}[dtype]
+    element = max(element, 4) if adds else element
+    block, warps = tile_of(sizes["D"], element, scalar=adds and capability < 90)
+    constants = {
+        **sizes,
+        "BLOCK_Q": block,
+        "BLOCK_D": triton.next_power_of_2(sizes["D"]),
+        "BLOCK_T": triton.next_power_of_2(sizes["L"] * sizes["P"]),
+        "FUSED": True,
+        "ACC": triton.language.float64 if dtype == "fp64" else triton.language.float32,
+    }
+    if name == "points_grad_kernel":
+        constants["BLOCK_T"] = max(constants["BLOCK_T"], constants["BLOCK_D"])
+    types = {"shapes": "*i32", "starts": "*i32", "S": "i32", "Q": "i32"}
+    types["reference"] = "*fp64" if dtype == "fp64" else "*fp32"
+    if adds:
+        types["value_grad"] = types["reference"]
+    return source(kernel, constants, types, FLOATS[dtype]), warps
+
+
+def roi_source(name: str, dtype: str) -> tuple[Any, int]:
+    """Likewise for RoIAlign, 32 cells and 256 channels."""
+    exact = "*fp64" if dtype == "fp64" else "*fp32"
+    acc = triton.language.float64 if dtype == "fp64" else triton.language.float32
+    whole = ("y", "x", "y_count", "x_count", "first_cell", "last_cell", "left", "right", "starts")
+    types = dict.fromkeys(whole, "*i32")
+    types |= dict.fromkeys(("image", "order"), "*i64")
+    types |= dict.fromkeys(("y_weight", "x_weight"), "*fp32")
+    types |= dict.fromkeys(("rows", "columns"), exact)
+    types |= dict.fromkeys(("H", "W", "C", "s", "TY", "TX"), "i32")
+    constants = {"BLOCK_X": 32, "BLOCK_C": 64, "ACC": acc}
+    if name == "forward_kernel":
+        constants |= {"ADD": True}
+    else:
+        constants |= {"BLOCK_S": 32, "PRECISION": "ieee" if dtype in ("fp32", "fp64") else "tf32"}
+    return source(getattr(roi_triton, name), constants, types, FLOATS[dtype]), 4
+
+
+def source(kernel: Any, constants: dict[str, Any], types: dict[str, str], pointer: str) -> Any:
+    """The kernel with all pointers and sizes known to be multiples of 16 where they will be."""
+    signature, aligned = {}, {}
+    for index, name in enumerate(kernel.arg_names):
+        if name in constants:
+            signature[name] = "constexpr"
+            continue
+        signature[name] = types.get(name, pointer)
+        if signature[name].startswith("*") or name == "C":
+            aligned[(index,)] = [["tt.divisibility", 16]]
+    return ASTSource(kernel, signature, constants, aligned)
+
+
+def report(source: Any, warps: int, capability: int) -> dict[str, Any]:
+    """Registers, spills, barriers, and what memory instructions there are."""
+    target = GPUTarget("cuda", capability, 32)
+    compiled = compile(source, target=target, options={"num_warps": warps})
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        Path(file.name).write_bytes(compiled.asm["cubin"])
+        tools = Path(triton.__file__).parent / "backends/nvidia/bin"
+        run = lambda *args: subprocess.run(args, check=True, capture_output=True, text=True).stdout  # noqa: E731
+        sass = run(str(tools / "cuobjdump"), "-sass", file.name)
+        usage = run(str(tools / "cuobjdump"), "-res-usage", file.name)
+    opcodes = Counter(
+        re.findall(r"^\s*/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+ )?([A-Z][\w.]*)", sass, re.M)
+    )
+    count = lambda pattern: sum(n for op, n in opcodes.items() if re.match(pattern, op))  # noqa: E731
+    return {
+        "instructions": sum(opcodes.values()) - opcodes["NOP"],
+        "registers": int(re.search(r"REG:(\d+)", usage)[1]),
+        "local_loads_and_stores": count(r"LDL|STL"),
+        "barriers": count(r"BAR\b"),
+        "shared": compiled.metadata.shared,
+        "vector_loads": count(r"LDG.*\.128"),
+        "vector_reductions": count(r"REDG?\..*x4|RED\..*128"),
+        "reductions": count(r"RED"),
+        "compare_and_swap": count(r"ATOM.*CAS"),
+    }
+
+
+def main() -> None:
+    """One report per kernel, case, type and device; the largest case in bfloat16 only."""
+    cases = [("image", "bf16"), *((case, t) for case in ("box", "odd") for t in ("bf16", "fp32"))]
+    cases.append(("box", "fp64"))
+    reports = []
+    for capability in (80, 90):
+        for case, dtype in cases:
+            for name in ("forward_kernel", "points_grad_kernel", "value_grad_kernel"):
+                item = report(*attention_source(name, case, dtype, capability), capability)
+                label = {"kernel": name, "case": case, "dtype": dtype, "sm": capability}
+                reports.append(label | item)
+        for dtype in FLOATS:
+            for name in ("forward_kernel", "backward_kernel"):
+                item = report(*roi_source(name, dtype), capability)
+                label = {"kernel": f"roi_{name}", "case": "roi", "dtype": dtype, "sm": capability}
+                reports.append(label | item)
+    json.dump(reports, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

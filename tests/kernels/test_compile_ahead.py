@@ -1,0 +1,70 @@
+"""Every kernel compiles for devices that are not here, to machine code without known defects."""
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.slow
+POINTS = {"image": 16, "box": 4, "odd": 4}
+
+
+@pytest.fixture(scope="module")
+def reports() -> list[dict[str, Any]]:
+    environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "tests.kernels.compile_ahead"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+def name(report: dict[str, Any]) -> str:
+    return " ".join(str(report[key]) for key in ("kernel", "case", "dtype", "sm"))
+
+
+def test_every_kernel_is_compiled_for_both_devices(reports: list[dict[str, Any]]) -> None:
+    assert {r["sm"] for r in reports} == {80, 90}
+    assert len({name(r) for r in reports}) == 52
+
+
+def test_no_register_is_spilled(reports: list[dict[str, Any]]) -> None:
+    assert not [name(r) for r in reports if r["local_loads_and_stores"]]
+    assert not [name(r) for r in reports if r["registers"] > 168]
+
+
+def test_sampling_forward_needs_no_shared_memory(reports: list[dict[str, Any]]) -> None:
+    forward = [r for r in reports if r["kernel"] == "forward_kernel"]
+    assert not [name(r) for r in forward if r["barriers"] or r["shared"]]
+
+
+def test_rows_of_a_power_of_two_are_loaded_16_bytes_at_a_time(
+    reports: list[dict[str, Any]],
+) -> None:
+    for report in reports:
+        if report["kernel"] == "forward_kernel" and report["case"] != "odd":
+            assert report["vector_loads"] >= 4 * POINTS[report["case"]], name(report)
+
+
+def test_value_is_added_to_in_vectors_where_the_device_has_them(
+    reports: list[dict[str, Any]],
+) -> None:
+    for report in reports:
+        if report["kernel"] == "value_grad_kernel" and report["dtype"] != "fp64":
+            assert report["compare_and_swap"] == 0, name(report)
+            assert report["reductions"] == 4 * POINTS[report["case"]], name(report)
+            assert report["barriers"] <= (0 if report["sm"] == 90 else 3), name(report)
+            if report["sm"] == 90:
+                assert report["vector_reductions"] == report["reductions"], name(report)
+
+
+def test_gradient_of_points_meets_at_few_barriers(reports: list[dict[str, Any]]) -> None:
+    points = [r for r in reports if r["kernel"] == "points_grad_kernel"]
+    assert not [name(r) for r in points if r["barriers"] > 5]
