@@ -29,6 +29,7 @@ from jaxtyping import Bool, Float, Int
 from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from safetensors.torch import load_file
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -82,6 +83,7 @@ def main() -> None:
     """Parse the flags, train, write weights and log."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--out", type=Path, required=True, help="safetensors file to write")
+    parser.add_argument("--init", type=Path, help="weights to begin with instead of random ones")
     parser.add_argument("--val-images", type=int, default=150)
     parser.add_argument("--evaluate-every", type=int, default=500, help="steps")
     for name, value in asdict(Settings()).items():
@@ -92,12 +94,16 @@ def main() -> None:
     torch.manual_seed(settings.seed)
     with tempfile.TemporaryDirectory() as folder:
         generate(Path(folder), num_train=0, num_val=flags["val_images"], seed=EVALUATION_SEED)
-        train(settings, flags["out"], Path(folder), flags["evaluate_every"])
+        train(settings, flags["out"], Path(folder), flags["evaluate_every"], flags["init"])
 
 
-def train(settings: Settings, out: Path, val_root: Path, evaluate_every: int) -> None:
+def train(
+    settings: Settings, out: Path, val_root: Path, evaluate_every: int, init: Path | None
+) -> None:
     """Train and write; the average of the weights over the last steps is what is kept."""
     network = demo_network(len(COLUMNS), settings.extra_queries)
+    if init is not None:
+        load_earlier(network, init)
     network = network.to(memory_format=torch.channels_last).train()
     average = AveragedModel(network, avg_fn=_moving_average(settings.ema_decay), use_buffers=True)
     optimizer = torch.optim.AdamW(
@@ -124,7 +130,17 @@ def train(settings: Settings, out: Path, val_root: Path, evaluate_every: int) ->
             print(json.dumps(metrics), flush=True)
             save_demo(average.module, demo_spec(), out)
             report = {"settings": asdict(settings), "step": step, **metrics, "log": log}
+            if init is not None:
+                report["init"] = json.loads(init.with_suffix(".json").read_text())
             out.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
+
+
+def load_earlier(network: DeformableDetr, path: Path) -> None:
+    """Take the weights of an earlier run; extra queries, which are not kept, stay random."""
+    state = load_file(path)
+    content = network.decoder.content.weight.detach().clone()
+    content[: network.config.num_queries] = state["decoder.content.weight"]
+    network.load_state_dict({**state, "decoder.content.weight": content})
 
 
 @functools.cache
@@ -225,8 +241,8 @@ def detection_losses(found: Predictions, batch: Batch, settings: Settings) -> di
             groups.append((logits[:, count:], boxes[:, count:], settings.repeats_extra))
     matches = match_groups(groups, batch)
     terms = [
-        group_losses(logits, boxes, matched, batch)
-        for (logits, boxes, _), matched in zip(groups, matches, strict=True)
+        group_losses(logits, boxes, matched, batch, focus=1.0 if repeats == 1 else 2.0)
+        for (logits, boxes, repeats), matched in zip(groups, matches, strict=True)
     ]
     names = ("class", "l1", "giou")
     return {name: torch.stack([term[i] for term in terms]).sum() for i, name in enumerate(names)}
@@ -254,9 +270,17 @@ def match_groups(groups: list[tuple[Tensor, Tensor, int]], batch: Batch) -> list
 
 
 def group_losses(
-    logits: Float[Tensor, "B Q K"], boxes: Float[Tensor, "B Q 4"], matches: Matches, batch: Batch
+    logits: Float[Tensor, "B Q K"],
+    boxes: Float[Tensor, "B Q 4"],
+    matches: Matches,
+    batch: Batch,
+    focus: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Weighted varifocal, L1 and GIoU loss per matched prediction."""
+    """Weighted varifocal, L1 and GIoU loss per matched prediction.
+
+    `focus` is the exponent that spares predictions which are low already. With 2, a second
+    detection of an object, at 0.3, is hardly suppressed: one-to-one sets need 1.
+    """
     image = torch.cat([torch.full_like(rows, i) for i, (rows, _) in enumerate(matches)])
     rows = torch.cat([rows for rows, _ in matches])
     wanted = torch.cat([b[objects] for b, (_, objects) in zip(batch.boxes, matches, strict=True)])
@@ -266,7 +290,7 @@ def group_losses(
     quality = iou.detach()
     target = torch.zeros_like(logits)
     target[image, rows, columns] = quality
-    weight = VARIFOCAL_ALPHA * logits.detach().sigmoid().square()
+    weight = VARIFOCAL_ALPHA * logits.detach().sigmoid().pow(focus)
     weight[image, rows] = 1.0  # also for the other classes: it teaches to tell them apart
     varifocal = binary_cross_entropy_with_logits(logits, target, weight, reduction="sum")
     count = max(len(rows), 1)

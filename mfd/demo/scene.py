@@ -11,7 +11,7 @@ from mfd.demo.shapes import CATEGORIES, Outline, Ring
 from mfd.demo.texture import background, paint
 
 _SUPERSAMPLING = 4
-_LEAST_VISIBLE = 0.25  # of every object's own area
+_LEAST_VISIBLE = 0.4  # of every object's own area
 _LEAST_PIXELS = 24
 _ATTEMPTS = 8
 
@@ -53,7 +53,7 @@ class SceneConfig:
     """
 
     most_objects: int = 8
-    smallest: float = 18.0
+    smallest: float = 22.0
     largest: float = 1.2
     crowd_probability: float = 0.06
     empty_probability: float = 0.02
@@ -62,8 +62,8 @@ class SceneConfig:
 def compose(rng: Generator, size_hw: tuple[int, int], config: SceneConfig | None = None) -> Scene:
     """A picture of `size_hw`, everything in it drawn from `rng`.
 
-    Large objects are placed first and later ones cover them, but never so much that less than a
-    quarter of one is left: an object that is seen and not annotated would be wrong teaching.
+    Large objects are placed first and later ones cover them, but never so much that less than
+    two fifths of one is left: an object that is seen and not annotated would be wrong teaching.
     """
     config = config or SceneConfig()
     canvas = _Canvas(background(rng, size_hw), np.full(size_hw, -1, dtype=np.int32))
@@ -158,7 +158,7 @@ def _place_crowd(rng: Generator, canvas: _Canvas) -> None:
     x, y, reach = rng.uniform(0.2, 0.8) * width, rng.uniform(0.2, 0.8) * height, 0.16 * width
     first = len(canvas.least)
     for _ in range(int(rng.integers(8, 15))):
-        extent = rng.uniform(14, 24)
+        extent = rng.uniform(18, 28)
         if canvas.place(rng, category_id, extent, (x - reach, y - reach, x + reach, y + reach)):
             canvas.crowds[len(canvas.least) - 1] = first
 
