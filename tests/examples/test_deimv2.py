@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from mfd.extract import (
     stage1_features,
     store_identity,
 )
+from mfd.headtrain import MaskHead, evaluate, find_preset
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "deimv2.py"
 
@@ -73,6 +75,10 @@ def test_box_ap_of_the_stored_boxes_is_the_published_detectors(
         evaluation.accumulate()
         evaluation.summarize()
     assert 0.337 <= evaluation.stats[0] <= 0.339
+
+    head = MaskHead(replace(find_preset("baseline-roi").config, roi_size=8), store.spec)
+    figures = evaluate(head, store, dataset).box.figures()
+    assert list(figures.values()) == pytest.approx(evaluation.stats[:6].tolist(), abs=1e-4)
 
 
 def test_the_store_holds_what_transformers_gives_for_one_image_alone(
