@@ -86,6 +86,7 @@ def collate(
 def _pad(maps: Sequence[Float[Tensor, "_h _w C"]], dtype: torch.dtype) -> Float[Tensor, "B H W C"]:
     height, width = (max(m.shape[axis] for m in maps) for axis in (0, 1))
     padded = torch.zeros(len(maps), height, width, maps[0].shape[2], dtype=dtype)
-    for row, single in zip(padded, maps, strict=True):
-        row[: single.shape[0], : single.shape[1]] = single
+    copied = padded.numpy()  # torch would start a pool of threads in every reading thread
+    for row, single in zip(copied, maps, strict=True):
+        row[: single.shape[0], : single.shape[1]] = single.numpy()
     return padded
