@@ -35,6 +35,15 @@ def test_objects_are_told_apart_by_their_boxes() -> None:
     assert not changed[3:].any()
 
 
+def test_boxes_steer_attention_and_are_not_passed_on() -> None:
+    """Where all are attended to alike, it does not matter where the boxes are."""
+    attention = randomise(ObjectToObject(16, num_heads=2))
+    with torch.no_grad():
+        attention.attention.in_proj_weight[:32] = 0  # the projections of queries and keys
+    queries, _, boxes = inputs()
+    assert torch.equal(attention(queries, boxes, IMAGE), attention(queries, 1 - boxes, IMAGE))
+
+
 def test_box_to_object_is_attention_of_a_query_over_its_own_region() -> None:
     module = randomise(BoxToObject(16, num_heads=2))
     queries, regions, _ = inputs()
