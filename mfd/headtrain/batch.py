@@ -18,7 +18,7 @@ class FeatureBatch:
         memory: one map per level, finest first; beyond an image's own size it is zero.
         memory_hw: each image's own (height, width) on each level, pixels of that level.
         c1: the stage-1 map, or None for heads that do without.
-        c1_hw: each image's own (height, width) on `c1`.
+        c1_hw: each image's own (height, width) on `c1`; zeros without it.
         input_hw: size of the images as the detector saw them, pixels; strides count these.
         queries: of the N boxes, images one after the other.
         boxes: (centre x, centre y, width, height); 0 and 1 are the edges of the box's own image.
@@ -74,7 +74,7 @@ def collate(
         memory=memory,
         memory_hw=torch.tensor([[m.shape[:2] for m in image.memory] for image in images]),
         c1=_pad(c1, dtype) if c1 else None,
-        c1_hw=torch.tensor([m.shape[:2] for m in c1]).reshape(-1, 2),
+        c1_hw=torch.tensor([(0, 0) if i.c1 is None else i.c1.shape[:2] for i in images]),
         input_hw=torch.tensor([image.input_hw for image in images]),
         queries=torch.cat([i.queries[q] for i, q in zip(images, queries, strict=True)]).to(dtype),
         boxes=torch.cat([i.boxes[q] for i, q in zip(images, queries, strict=True)]).float(),

@@ -8,7 +8,7 @@ import torch
 from mfd.headtrain.checkpoint import Position, load_checkpoint, save_checkpoint
 from mfd.headtrain.head import MaskHead
 from mfd.headtrain.interrupt import deferred_interrupt
-from mfd.headtrain.metrics import MetricsLog
+from mfd.headtrain.metrics import MetricsLog, Record
 from mfd.headtrain.step import StepWindow, train_step
 from mfd.headtrain.train_config import TrainConfig
 from mfd.headtrain.training_batch import BatchSource
@@ -42,7 +42,7 @@ class TrainingLoop:
         found = load_checkpoint(run_dir / CHECKPOINTS, head, self._optimizer)
         self.position = found or Position()
 
-    def run(self) -> dict[str, float]:
+    def run(self) -> Record:
         """Take all steps that are left; returns the last metrics.
 
         Raises:
@@ -53,7 +53,7 @@ class TrainingLoop:
         autocast = autocast_dtype(config, self._device)
         window = StepWindow(config.batch_size, self._device)
         images = config.epochs * self._source.images_per_epoch
-        record: dict[str, float] = {}
+        record: Record = {}
         self._head.train()
         with (
             MetricsLog(self._run_dir, self.position.step, tensorboard=config.tensorboard) as log,
@@ -90,7 +90,7 @@ class TrainingLoop:
                     )
         return record
 
-    def _record(self, means: dict[str, float], since: Position) -> dict[str, float]:
+    def _record(self, means: dict[str, float], since: Position) -> Record:
         """One line of metrics about the steps since the last one."""
         now = self.position
         rate = (now.images - since.images) / max(now.seconds - since.seconds, 1e-9)

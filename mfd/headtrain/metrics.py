@@ -9,6 +9,9 @@ from typing import Any
 from mfd.cache.durable import write_atomically
 from mfd.errors import ConfigError
 
+Record = dict[str, int | float]
+"""One line: the key `step`, and what was measured there."""
+
 
 class MetricsLog:
     """Appends records to `metrics.jsonl`, one line per logged step, no step twice.
@@ -31,8 +34,8 @@ class MetricsLog:
         self._writer = _summary_writer(run_dir, start_step) if tensorboard else None
         self._file = self._files.enter_context(self.path.open("a", encoding="utf-8"))
 
-    def write(self, record: dict[str, Any]) -> None:
-        """Add one step's record; it has the key `step`."""
+    def write(self, record: Record) -> None:
+        """Add one step's record."""
         self._file.write(_line(record))
         self._file.flush()
         if self._writer is not None:
@@ -54,7 +57,7 @@ class MetricsLog:
             self._writer.close()
 
 
-def read_metrics(path: Path) -> list[dict[str, Any]]:
+def read_metrics(path: Path) -> list[Record]:
     """The records of a metrics file, oldest first; none if there is no file.
 
     A last line without its end was being written when the run was killed; it is left out.
@@ -65,7 +68,7 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in whole.splitlines()]
 
 
-def _line(record: dict[str, Any]) -> str:
+def _line(record: Record) -> str:
     return json.dumps(record) + "\n"
 
 

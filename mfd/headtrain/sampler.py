@@ -10,7 +10,7 @@ _BATCHES_PER_POOL = 64
 
 def epoch_batches(
     positions: Sequence[int],
-    sizes_hw: Sequence[tuple[int, int]],
+    sizes_hw: Int[np.ndarray, "n 2"],
     batch_size: int,
     seed: int,
     epoch: int,
@@ -27,11 +27,10 @@ def epoch_batches(
     """
     random = np.random.default_rng([seed, epoch])
     order = random.permutation(len(positions))
-    sizes = np.asarray(sizes_hw, np.int64).reshape(-1, 2)
     pool = batch_size * _BATCHES_PER_POOL
     batches: list[Int[np.ndarray, " b"]] = []
     for start in range(0, len(order), pool):
         members = order[start : start + pool]
-        members = members[np.lexsort((sizes[members, 1], sizes[members, 0]))]  # stable
+        members = members[np.lexsort((sizes_hw[members, 1], sizes_hw[members, 0]))]  # stable
         batches += [members[i : i + batch_size] for i in range(0, len(members), batch_size)]
     return [[positions[i] for i in batches[b]] for b in random.permutation(len(batches))]

@@ -53,7 +53,7 @@ class StoredBatches:
                 f"{targets.path} has no matched object in {len(targets)} images, so there is "
                 "nothing to learn; look at the annotations"
             )
-        self._sizes = store.input_hw[self._positions].tolist()
+        self._sizes_hw = store.input_hw[self._positions]
         self._store, self._targets, self._config = store, targets, config
         self._needs_c1, self._pin = needs_c1, pin_memory
 
@@ -76,12 +76,11 @@ class StoredBatches:
 
     def _members(self, start: int, stop: int) -> Iterator[Sequence[int]]:
         """Positions in the store of every step's images."""
+        size, seed = self._config.batch_size, self._config.seed
         for step in range(start, stop):
             epoch, index = divmod(step, self.steps_per_epoch)
             if step == start or index == 0:
-                batches = epoch_batches(
-                    self._positions, self._sizes, self._config.batch_size, self._config.seed, epoch
-                )
+                batches = epoch_batches(self._positions, self._sizes_hw, size, seed, epoch)
             yield batches[index]
 
     def _load(self, members: Sequence[int]) -> TrainingBatch:

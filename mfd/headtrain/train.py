@@ -11,6 +11,7 @@ from mfd.headtrain.checkpoint import Position, write_weights
 from mfd.headtrain.config import HeadConfig
 from mfd.headtrain.head import MaskHead
 from mfd.headtrain.loop import TrainingLoop
+from mfd.headtrain.metrics import Record
 from mfd.headtrain.pretrained import WEIGHTS_FILE
 from mfd.headtrain.run_folder import begin_run, describe, is_finished, write_cost
 from mfd.headtrain.stored_batches import StoredBatches
@@ -28,7 +29,7 @@ class TrainSummary:
 
     run_dir: Path
     position: Position
-    metrics: dict[str, float]
+    metrics: Record
 
 
 def train(

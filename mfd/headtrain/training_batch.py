@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, UInt8
@@ -47,6 +47,7 @@ class TrainingBatch:
         )
 
 
+@runtime_checkable
 class BatchSource(Protocol):
     """Training batches in an order that depends on nothing but the source's own seed.
 

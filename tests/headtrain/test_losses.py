@@ -21,7 +21,7 @@ def scene(boxes: int, size: int = 8) -> tuple[Tensor, Tensor, Tensor, Tensor, Te
 
 @pytest.mark.parametrize("sampling", [PointSampling(), None])
 def test_gradients_are_those_of_finite_differences(sampling: PointSampling | None) -> None:
-    logits, iou, labels, crops, ratio = scene(2)
+    logits, iou, labels, crops, ratio = scene(2, size=5)
 
     def total(logits: Tensor, iou: Tensor) -> Tensor:
         generator = torch.Generator().manual_seed(2)
