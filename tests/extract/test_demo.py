@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 from mfd.detector import DetectorSpec, Preprocessing
 from mfd.errors import DetectorError
-from mfd.extract.demo import demo_network, load_demo, save_demo
+from mfd.extract.demo import WEIGHTS, demo_network, load_demo, save_demo
 
 SPEC = DetectorSpec(
     name="demo",
@@ -37,6 +37,12 @@ def test_a_saved_network_comes_back_without_its_extra_queries(tmp_path: Path) ->
     assert found.logits.allclose(expected.logits[-1], atol=1e-4)
     with pytest.raises(DetectorError, match="demo has no encoder layer 9"):
         load_demo(path, encoder_layer=9)
+
+
+def test_the_packaged_detector_is_small_and_loads() -> None:
+    assert WEIGHTS.stat().st_size < 4e6
+    spec = load_demo().spec
+    assert (spec.name, spec.dim, spec.strides) == ("demo", 64, (8, 16, 32))
 
 
 def test_absent_weights_are_refused_with_the_way_to_make_them(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The paper's detectors against the official code's outputs, and checkpoints that do not fit."""
 
+import argparse
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,22 @@ def test_another_detectors_checkpoint_is_recognised(reference: Path) -> None:
     state = {e["key"]: torch.zeros(e["shape"]) for e in manifest["state_dict"]}
     with pytest.raises(DetectorError, match="it looks like dino-r50: use --detector dino-r50"):
         build_official("hdetr-r50", OFFICIAL["hdetr-r50"], state, 4)
+
+
+def test_a_checkpoint_file_as_published_loads_by_name(reference: Path, tmp_path: Path) -> None:
+    entries = read_manifest(reference, "hdetr-r50")["state_dict"]
+    state = {e["key"]: torch.zeros(e["shape"]) for e in entries if not e.get("alias_of")}
+    state |= {e["key"]: state[e["alias_of"]] for e in entries if e.get("alias_of")}
+    path = tmp_path / "checkpoint.pth"
+    torch.save({"model": state, "epoch": 35, "args": argparse.Namespace(lr=2e-4)}, path)
+    detector = load_detector("hdetr-r50", weights=path)
+    assert not detector.training
+    assert not any(parameter.requires_grad for parameter in detector.parameters())
+    spec = detector.spec
+    assert (spec.name, spec.encoder_layer, spec.max_detections) == ("hdetr-r50", 4, 100)
+    assert (spec.strides, spec.c1_channels) == ((8, 16, 32, 64), 256)
+    assert spec.category_ids == tuple(range(91))
+    assert len(spec.weights_digest) == 64
 
 
 def test_no_checkpoint_is_refused_with_the_place_where_it_is_published() -> None:
