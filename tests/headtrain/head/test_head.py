@@ -83,6 +83,7 @@ def compare_whole_images(
     sizes = (together.frames[:, 2:].flip(1) * batch.input_hw[batch.image_index]).round()
     expected = torch.tensor(together.mask_logits.shape[1:]) * 4.0
     assert torch.equal(sizes, expected.expand(7, 2))
+    assert torch.equal(together.frames[:, :2], together.frames[:, 2:] / 2)  # from corner (0, 0)
     alone = [row for output in outputs for row in output.mask_logits]
     for found, single in zip(together.mask_logits, alone, strict=True):
         height, width = single.shape
