@@ -1,6 +1,7 @@
 """The training loop: a head, a source of batches, and the records of what happens."""
 
 import time
+from contextlib import closing
 from pathlib import Path
 
 import torch
@@ -58,10 +59,11 @@ class TrainingLoop:
         with (
             MetricsLog(self._run_dir, self.position.step, tensorboard=config.tensorboard) as log,
             progress("train", total=images, done=self.position.images) as advance,
+            closing(self._source.batches(self.position.step, total)) as batches,
             deferred_interrupt() as interrupted,
         ):
             logged, clock = self.position, time.monotonic()
-            for batch in self._source.batches(self.position.step, total):
+            for batch in batches:
                 moved = batch.to(self._device)
                 result = train_step(
                     self._head, self._optimizer, moved, config, self.position.step, total, autocast

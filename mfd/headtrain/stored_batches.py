@@ -1,6 +1,6 @@
 """Training batches read from a store and its targets, a few of them ahead in threads."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -67,12 +67,11 @@ class StoredBatches:
         """Batches of an epoch; the last one may be smaller."""
         return -(-len(self._positions) // self._config.batch_size)
 
-    def batches(self, start: int, stop: int) -> Iterator[TrainingBatch]:
+    def batches(self, start: int, stop: int) -> Generator[TrainingBatch, None, None]:
         """The batches of steps `start` to `stop`, counted from 0 over all epochs."""
+        steps = self._members(start, stop)
         config = self._config
-        return prefetch(
-            self._load, self._members(start, stop), workers=config.readers, ahead=config.prefetch
-        )
+        yield from prefetch(self._load, steps, workers=config.readers, ahead=config.prefetch)
 
     def _members(self, start: int, stop: int) -> Iterator[Sequence[int]]:
         """Positions in the store of every step's images."""

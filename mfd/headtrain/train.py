@@ -51,7 +51,8 @@ def train(
         store: completed by `Store.with_c1` if it leaves out what the head reads.
         targets: of this store, with crops that are a multiple of the head's masks.
         resume: go on with the run in `run_dir` from its latest checkpoint, or from the start if it
-            has none; the weights become those of an uninterrupted run.
+            has none; the weights become those of an uninterrupted run, to the bit on a CPU with
+            the same number of threads.
 
     Raises:
         ConfigError: the head has nothing to train or does not fit the detector or the targets.

@@ -72,13 +72,19 @@ class TrainConfig:
     def __post_init__(self) -> None:
         at_least = {
             1: ("epochs", "batch_size", "log_every", "checkpoint_every", "readers", "prefetch"),
-            0: ("lr", "weight_decay", "warmup_steps", "max_grad_norm", "seed", "drop_factor"),
+            0: (
+                *("lr", "weight_decay", "warmup_steps", "max_grad_norm", "seed", "drop_factor"),
+                *("bce_weight", "dice_weight", "iou_weight"),
+            ),
         }
         for least, names in at_least.items():
             for name in names:
                 if not (value := getattr(self, name)) >= least:  # NaN is refused too
                     raise ConfigError(f"{name} must be {least} or more, found {value}")
-        for name in ("point_share", "point_importance", "first_drop", "second_drop"):
+        for name in (
+            *("point_share", "point_importance", "first_drop", "second_drop"),
+            *("beta1", "beta2"),
+        ):
             if not 0 <= (value := getattr(self, name)) <= 1:
                 raise ConfigError(f"{name} must be between 0 and 1, found {value}")
         if not self.point_oversample >= 1:

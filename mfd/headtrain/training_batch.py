@@ -1,6 +1,6 @@
 """What one optimisation step consumes, wherever it comes from."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
@@ -64,6 +64,9 @@ class BatchSource(Protocol):
         """Images of an epoch."""
         ...
 
-    def batches(self, start: int, stop: int) -> Iterator[TrainingBatch]:
-        """The batches of steps `start` to `stop`, counted from 0 over all epochs."""
+    def batches(self, start: int, stop: int) -> Generator[TrainingBatch, None, None]:
+        """The batches of steps `start` to `stop`, counted from 0 over all epochs.
+
+        Closing it ends all work on later batches.
+        """
         ...

@@ -3,7 +3,7 @@ import multiprocessing
 import random
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def interfere(monkeypatch: pytest.MonkeyPatch, step: int, what: str) -> None:
     """Press Ctrl-C, or spoil one image's features, when a step's batch is fetched."""
     batches = StoredBatches.batches
 
-    def wrapped(self: StoredBatches, start: int, stop: int) -> Iterator[TrainingBatch]:
+    def wrapped(self: StoredBatches, start: int, stop: int) -> Generator[TrainingBatch, None, None]:
         for index, batch in enumerate(batches(self, start, stop), start):
             if index == step and what == "interrupt":
                 signal.raise_signal(signal.SIGINT)
