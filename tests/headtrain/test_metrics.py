@@ -42,3 +42,12 @@ def test_a_missing_tensorboard_is_missed_only_when_asked_for(
         log.write({"step": 1, "loss": 0.5})
     with pytest.raises(ConfigError, match=r"pip install 'mfd\[tensorboard\]'"):
         MetricsLog(tmp_path, tensorboard=True)
+
+
+def test_tensorboard_gets_every_value(tmp_path: Path) -> None:
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    with MetricsLog(tmp_path, tensorboard=True) as log:
+        for step in (2, 4):
+            log.write({"step": step, "loss": step / 2})
+    found = events.EventAccumulator(str(tmp_path / "tensorboard")).Reload().Scalars("loss")
+    assert [(event.step, event.value) for event in found] == [(2, 1.0), (4, 2.0)]
