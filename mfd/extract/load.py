@@ -32,8 +32,9 @@ def load_detector(
     """The detector, frozen: a module with `spec` and the call of `mfd.detector.Detector`.
 
     Args:
-        name: one of `NAMES`, or `path/to/file.py:function`. The function is called with those of
-            `weights` and `encoder_layer` that are given here, by name, and returns the module.
+        name: one of `NAMES`, `hf:` and a repository or folder in Transformers' format, or
+            `path/to/file.py:function`. The function is called with those of `weights` and
+            `encoder_layer` that are given here, by name, and returns the module.
         weights: the checkpoint, for detectors that need one.
         encoder_layer: whose maps the detector gives, counted from 1; None is its own default.
 
@@ -47,6 +48,11 @@ def load_detector(
         detector: Any = load_demo(encoder_layer=encoder_layer)
     elif name in OFFICIAL:
         detector = load_official(name, weights, encoder_layer)
+    elif name.startswith("hf:"):
+        from mfd.extract.hf import load_hf
+
+        _refuse_weights(name, weights)
+        detector = load_hf(name, encoder_layer)
     elif ".py:" in name:
         detector = _load_own(name, weights, encoder_layer)
     else:
