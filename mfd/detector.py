@@ -115,7 +115,7 @@ class DetectorOutput:
     queries: Float[Tensor, "B Q D"]
     boxes: Float[Tensor, "B Q 4"]
     logits: Float[Tensor, "B Q K"]
-    memory: list[Float[Tensor, "B H W D"]]
+    memory: list[Float[Tensor, "B _H _W D"]]
     c1: Float[Tensor, "B H4 W4 C"]
 
 
@@ -151,7 +151,7 @@ class ImageFeatures:
     queries: Float[Tensor, "Q D"]
     boxes: Float[Tensor, "Q 4"]
     logits: Float[Tensor, "Q K"]
-    memory: list[Float[Tensor, "H W D"]]
+    memory: list[Float[Tensor, "_H _W D"]]
     c1: Float[Tensor, "H4 W4 C"] | None
 
 

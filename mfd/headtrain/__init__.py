@@ -4,9 +4,9 @@ from mfd.headtrain.config import HeadConfig
 from mfd.headtrain.evaluate import evaluate
 from mfd.headtrain.evaluation import Evaluation
 from mfd.headtrain.head import MaskHead
-from mfd.headtrain.predict import NamedImage, write_predictions
+from mfd.headtrain.predict import NamedImage, Prediction, predict, write_predictions
 from mfd.headtrain.presets import find_preset, preset_table
-from mfd.headtrain.pretrained import category_names, check_detector, load_head
+from mfd.headtrain.pretrained import category_names, check_detector, load_head, save_head
 from mfd.headtrain.settings import replace_from_strings
 from mfd.headtrain.target_building import build_targets
 from mfd.headtrain.train import TrainSummary, train
@@ -17,6 +17,7 @@ __all__ = [
     "HeadConfig",
     "MaskHead",
     "NamedImage",
+    "Prediction",
     "TrainConfig",
     "TrainSummary",
     "build_targets",
@@ -25,8 +26,10 @@ __all__ = [
     "evaluate",
     "find_preset",
     "load_head",
+    "predict",
     "preset_table",
     "replace_from_strings",
+    "save_head",
     "train",
     "write_predictions",
 ]
