@@ -15,8 +15,8 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from mfd.extract import detect, load_detector, prepare_image, read_rgb
+from mfd.headtrain.evaluation.predict import Prediction, predict
 from mfd.headtrain.head import MaskHead
-from mfd.headtrain.predict import Prediction, predict
 from mfd.headtrain.pretrained import category_names, check_detector, load_head
 
 

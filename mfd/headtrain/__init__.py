@@ -1,16 +1,16 @@
 """Stage two: the mask head, its targets, training, evaluation and prediction."""
 
 from mfd.headtrain.config import HeadConfig
-from mfd.headtrain.evaluate import evaluate
-from mfd.headtrain.evaluation import Evaluation
+from mfd.headtrain.evaluation.evaluate import evaluate
+from mfd.headtrain.evaluation.figures import Evaluation
+from mfd.headtrain.evaluation.predict import NamedImage, Prediction, predict, write_predictions
 from mfd.headtrain.head import MaskHead
-from mfd.headtrain.predict import NamedImage, Prediction, predict, write_predictions
 from mfd.headtrain.presets import find_preset, preset_table
 from mfd.headtrain.pretrained import category_names, check_detector, load_head, save_head
 from mfd.headtrain.settings import replace_from_strings
-from mfd.headtrain.target_building import build_targets
-from mfd.headtrain.train import TrainSummary, train
-from mfd.headtrain.train_config import TrainConfig
+from mfd.headtrain.targets.building import build_targets
+from mfd.headtrain.training.train import TrainSummary, train
+from mfd.headtrain.training.train_config import TrainConfig
 
 __all__ = [
     "Evaluation",

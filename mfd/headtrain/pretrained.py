@@ -12,9 +12,9 @@ import mfd
 from mfd.cache.durable import write_atomically
 from mfd.detector import DetectorSpec
 from mfd.errors import ConfigError, DetectorError
-from mfd.headtrain.checkpoint import write_weights
 from mfd.headtrain.config import HeadConfig
 from mfd.headtrain.head import MaskHead
+from mfd.headtrain.training.checkpoint import write_weights
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "head.safetensors"

@@ -12,9 +12,9 @@ from mfd.cache import Store, StoreWriter
 from mfd.coco import CocoDataset, read_dataset
 from mfd.detector import DetectorSpec
 from mfd.headtrain.config import HeadConfig
-from mfd.headtrain.target_building import build_targets
-from mfd.headtrain.targets import Targets
-from mfd.headtrain.train_config import TrainConfig
+from mfd.headtrain.targets.building import build_targets
+from mfd.headtrain.targets.targets import Targets
+from mfd.headtrain.training.train_config import TrainConfig
 from tests.cache.material import SPEC as CACHE_SPEC
 from tests.cache.material import features_of, make_identity
 

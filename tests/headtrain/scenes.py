@@ -14,8 +14,8 @@ from mfd.coco import CocoDataset, decode_segmentation, read_dataset
 from mfd.detector import DetectorSpec, Preprocessing
 from mfd.headtrain.batch import FeatureBatch
 from mfd.headtrain.config import HeadConfig
-from mfd.headtrain.crops import box_crop
 from mfd.headtrain.head import HeadOutput, MaskHead
+from mfd.headtrain.targets.crops import box_crop
 
 SPEC = DetectorSpec(
     name="nearly",

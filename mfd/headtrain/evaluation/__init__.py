@@ -1,0 +1,1 @@
+"""From a trained head to masks on images, pictures and COCO AP."""

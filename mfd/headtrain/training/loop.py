@@ -1,0 +1,118 @@
+"""The training loop: a head, a source of batches, and the records of what happens."""
+
+import time
+from contextlib import closing
+from pathlib import Path
+
+import torch
+
+from mfd.headtrain.head import MaskHead
+from mfd.headtrain.training.checkpoint import Position, load_checkpoint, save_checkpoint
+from mfd.headtrain.training.interrupt import deferred_interrupt
+from mfd.headtrain.training.metrics import MetricsLog, Record
+from mfd.headtrain.training.step import StepWindow, train_step
+from mfd.headtrain.training.train_config import TrainConfig
+from mfd.headtrain.training.training_batch import BatchSource
+from mfd.progress import progress
+
+CHECKPOINTS = "checkpoints"
+
+
+class TrainingLoop:
+    """A head on its way through a source's batches, from its latest checkpoint on.
+
+    It knows nothing of where batches come from: a store or a detector at work.
+
+    Attributes:
+        position: how far the head has come.
+    """
+
+    def __init__(
+        self, run_dir: Path, head: MaskHead, source: BatchSource, config: TrainConfig
+    ) -> None:
+        self._run_dir, self._head, self._source, self._config = run_dir, head, source, config
+        self._device = next(head.parameters()).device
+        self._total = config.epochs * source.steps_per_epoch
+        self._optimizer = torch.optim.AdamW(
+            head.parameters(),
+            lr=config.lr,
+            betas=(config.beta1, config.beta2),
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
+        found = load_checkpoint(run_dir / CHECKPOINTS, head, self._optimizer)
+        self.position = found or Position()
+
+    def run(self) -> Record:
+        """Take all steps that are left; returns the last metrics.
+
+        Raises:
+            TrainingError: a loss was not finite; the latest checkpoint is from before.
+            KeyboardInterrupt: after Ctrl-C, once a checkpoint is written.
+        """
+        config, total = self._config, self._total
+        autocast = autocast_dtype(config, self._device)
+        window = StepWindow(config.batch_size, self._device)
+        images = config.epochs * self._source.images_per_epoch
+        record: Record = {}
+        self._head.train()
+        with (
+            MetricsLog(self._run_dir, self.position.step, tensorboard=config.tensorboard) as log,
+            progress("train", total=images, done=self.position.images) as advance,
+            closing(self._source.batches(self.position.step, total)) as batches,
+            deferred_interrupt() as interrupted,
+        ):
+            logged, clock = self.position, time.monotonic()
+            for batch in batches:
+                moved = batch.to(self._device)
+                result = train_step(
+                    self._head, self._optimizer, moved, config, self.position.step, total, autocast
+                )
+                seconds, clock = time.monotonic() - clock, time.monotonic()
+                self.position = self.position.after(
+                    len(batch.image_names), seconds, batch.bytes_read
+                )
+                step = self.position.step
+                window.add(step, moved, result)
+                stop = interrupted()
+                save = stop or step % config.checkpoint_every == 0 or step == total
+                note = ""
+                if save or step % config.log_every == 0:
+                    record = self._record(window.close(), logged)
+                    logged = self.position
+                    log.write(record)
+                    note = f"loss {record['loss']:.3f}"
+                if save:
+                    self._save()
+                advance(len(batch.image_names), note)
+                if stop:
+                    raise KeyboardInterrupt(
+                        f"stopped after step {step} of {total}; the same command with --resume "
+                        "goes on from there"
+                    )
+        return record
+
+    def _record(self, means: dict[str, float], since: Position) -> Record:
+        """One line of metrics about the steps since the last one."""
+        now = self.position
+        rate = (now.images - since.images) / max(now.seconds - since.seconds, 1e-9)
+        return {
+            "step": now.step,
+            "epoch": round(now.step / self._source.steps_per_epoch, 4),
+            **means,
+            "lr": self._config.learning_rate(now.step - 1, self._total),
+            "images_per_second": round(rate, 2),
+            "seconds": round(now.seconds, 3),
+        }
+
+    def _save(self) -> None:
+        folder = self._run_dir / CHECKPOINTS
+        save_checkpoint(folder, self.position, self._head, self._optimizer)
+
+
+def autocast_dtype(config: TrainConfig, device: torch.device) -> torch.dtype | None:
+    """Element type of the forward pass; None for that of the weights, float32."""
+    if config.precision == "auto":
+        fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if fast else None
+    return torch.bfloat16 if config.precision == "bfloat16" else None

@@ -1,0 +1,131 @@
+"""One optimisation step, and what several of them add up to."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from mfd.errors import TrainingError
+from mfd.headtrain.head import MaskHead
+from mfd.headtrain.training.losses import BoxLosses, box_losses
+from mfd.headtrain.training.train_config import TrainConfig
+from mfd.headtrain.training.training_batch import TrainingBatch
+
+
+@dataclass
+class StepResult:
+    """What one step computed; everything stays on its device.
+
+    Attributes:
+        values: loss, bce, dice, iou (means over the boxes, unweighted but for the first) and the
+            gradient's norm before clipping.
+        bad_boxes: boxes with a loss that is not finite.
+    """
+
+    values: Float[Tensor, "5"]
+    bad_boxes: Bool[Tensor, " N"]
+
+
+VALUE_NAMES = ("loss", "loss_bce", "loss_dice", "loss_iou", "grad_norm")
+
+
+def step_generator(seed: int, step: int, device: torch.device | str) -> torch.Generator:
+    """The random numbers of one step, the same whatever happened before it."""
+    state = np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0]
+    return torch.Generator(device).manual_seed(int(state) & (2**63 - 1))
+
+
+def train_step(
+    head: MaskHead,
+    optimizer: torch.optim.Optimizer,
+    batch: TrainingBatch,
+    config: TrainConfig,
+    step: int,
+    total_steps: int,
+    autocast: torch.dtype | None,
+) -> StepResult:
+    """Losses and gradient norm of a step that has been taken; waits for no device.
+
+    Args:
+        head: in training mode, on the batch's device.
+        step: counted from 0.
+        autocast: element type of the forward pass; None for that of the weights.
+    """
+    device = batch.crops.device
+    for group in optimizer.param_groups:
+        group["lr"] = config.learning_rate(step, total_steps)
+    with torch.autocast(device.type, autocast, enabled=autocast is not None):
+        output = head(batch.features)
+    losses = box_losses(
+        output.mask_logits,
+        output.iou,
+        batch.features.labels,
+        batch.crops,
+        batch.area_ratio,
+        step_generator(config.seed, step, device),
+        config.sampling if head.config.sampled_points else None,
+    )
+    per_box = weighted(losses, config)
+    loss = per_box.sum() / max(len(per_box), 1)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    limit = config.max_grad_norm or float("inf")
+    norm = nn.utils.clip_grad_norm_(head.parameters(), limit)
+    optimizer.step()
+    means = [part.sum() / max(len(part), 1) for part in (losses.bce, losses.dice, losses.iou)]
+    values = torch.stack([loss, *means, norm]).detach()
+    return StepResult(values, ~per_box.detach().isfinite())
+
+
+def weighted(losses: BoxLosses, config: TrainConfig) -> Float[Tensor, " N"]:
+    """The loss of every box."""
+    return (
+        config.bce_weight * losses.bce
+        + config.dice_weight * losses.dice
+        + config.iou_weight * losses.iou
+    )
+
+
+class StepWindow:
+    """Means over the steps since the last look, and the first step that was not finite.
+
+    Steps are added without waiting for the device; `close` waits.
+    """
+
+    def __init__(self, batch_size: int, device: torch.device) -> None:
+        self._sums = torch.zeros(len(VALUE_NAMES), device=device)
+        self._first_bad = torch.full((), -1, device=device)
+        self._bad_boxes = torch.zeros(batch_size, dtype=torch.long, device=device)  # per image
+        self._names: dict[int, tuple[str, ...]] = {}
+
+    def add(self, step: int, batch: TrainingBatch, result: StepResult) -> None:
+        """Count one step, numbered from 1."""
+        self._names[step] = batch.image_names
+        self._sums += result.values
+        bad_boxes = torch.zeros_like(self._bad_boxes)
+        bad_boxes.index_add_(0, batch.features.image_index, result.bad_boxes.long())
+        new = ~result.values.isfinite().all() & (self._first_bad < 0)
+        self._first_bad = torch.where(new, step, self._first_bad)
+        self._bad_boxes = torch.where(new, bad_boxes, self._bad_boxes)
+
+    def close(self) -> dict[str, float]:
+        """The mean of every value, by name; the window starts anew.
+
+        Raises:
+            TrainingError: a loss or gradient was not finite; names the first such step and the
+                images to blame, or all of its images if none can be singled out.
+        """
+        if (step := int(self._first_bad)) >= 0:
+            names = self._names[step]
+            blamed = [n for n, bad in zip(names, self._bad_boxes.tolist(), strict=False) if bad]
+            raise TrainingError(
+                f"the loss or its gradient is not finite at step {step}, "
+                f"image {', '.join(blamed or names)}; verify the store, or train with a lower lr "
+                "or precision=float32"
+            )
+        means = (self._sums / max(len(self._names), 1)).tolist()
+        self._sums.zero_()
+        self._names.clear()
+        return dict(zip(VALUE_NAMES, means, strict=True))

@@ -1,0 +1,109 @@
+"""AP of detections whose figures can be told by hand; the whole is compared in test_evaluate.py."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pycocotools import mask as mask_utils
+
+from mfd.coco import Annotation, CocoDataset, ImageEntry
+from mfd.headtrain.evaluation.coco_ap import AveragePrecision, average_precision, ground_truth
+
+SIZE_HW = (120, 171)
+
+
+def rle(x: int, y: int, width: int, height: int) -> dict[str, Any]:
+    mask = np.zeros(SIZE_HW, np.uint8, order="F")
+    mask[y : y + height, x : x + width] = 1
+    return dict(mask_utils.encode(mask))
+
+
+def annotation(number: int, box: tuple[int, int, int, int], **fields: Any) -> Annotation:
+    values = {
+        "annotation_id": number,
+        "image_id": 7,
+        "category_id": 3,
+        "bbox_xywh": tuple(map(float, box)),
+        "area": float(box[2] * box[3]),
+        "iscrowd": False,
+        "segmentation": rle(*box),
+    }
+    return Annotation(**{**values, **fields})
+
+
+def dataset(*annotations: Annotation) -> CocoDataset:
+    image = ImageEntry(7, "x.png", SIZE_HW)
+    found = {7: annotations} if annotations else {}
+    return CocoDataset(None, Path(), (image,), {3: "cat", 8: "dog"}, found)
+
+
+def detection(box: tuple[int, int, int, int], score: float, category_id: int = 3) -> dict[str, Any]:
+    return {
+        "image_id": 7,
+        "category_id": category_id,
+        "score": score,
+        "bbox": list(map(float, box)),
+        "segmentation": rle(*box),
+    }
+
+
+SMALL, LARGE = (5, 6, 20, 21), (60, 10, 100, 99)
+
+
+@pytest.mark.parametrize("kind", ["bbox", "segm"])
+def test_perfect_detections_have_ap_1_and_undefined_sizes_none(kind: Any) -> None:
+    truth = ground_truth(dataset(annotation(0, SMALL), annotation(1, LARGE)))
+
+    found = average_precision(truth, [detection(SMALL, 0.8), detection(LARGE, 0.9)], kind)
+
+    assert found == AveragePrecision(
+        ap=pytest.approx(1),
+        ap50=pytest.approx(1),
+        ap75=pytest.approx(1),
+        ap_small=pytest.approx(1),
+        ap_medium=None,
+        ap_large=pytest.approx(1),
+        per_category={3: pytest.approx(1), 8: None},
+    )
+
+
+def test_thresholds_are_the_named_ones() -> None:
+    truth = ground_truth(dataset(annotation(0, (0, 0, 100, 10))))
+
+    found = average_precision(truth, [detection((0, 0, 77, 10), 0.9)], "bbox")  # IoU 0.77
+
+    assert (found.ap50, found.ap75) == (pytest.approx(1), pytest.approx(1))
+    assert found.ap == pytest.approx(6 / 10)  # .50, .55, .60, .65, .70 and .75
+
+
+def test_the_masks_and_not_the_boxes_are_compared_for_segm() -> None:
+    truth = ground_truth(dataset(annotation(0, LARGE)))
+    half = {**detection(LARGE, 0.9), "segmentation": rle(60, 10, 60, 99)}
+
+    assert average_precision(truth, [half], "bbox").ap == pytest.approx(1)
+    assert average_precision(truth, [half], "segm").ap == pytest.approx(3 / 10)  # IoU 0.6
+
+
+def test_detections_on_crowds_and_of_unknown_categories_cost_nothing() -> None:
+    crowd = annotation(1, LARGE, iscrowd=True)
+    truth = ground_truth(dataset(annotation(0, SMALL), crowd))
+    on_crowd = [detection((70, 20, 30, 30), 0.99), detection((100, 20, 30, 30), 0.98)]
+    unknown = detection(SMALL, 0.97, category_id=55)
+
+    found = average_precision(truth, [*on_crowd, unknown, detection(SMALL, 0.5)], "segm")
+
+    assert found.ap == pytest.approx(1)
+    assert found.per_category.keys() == {3, 8}
+
+
+def test_no_detections_have_ap_0_and_no_objects_have_none() -> None:
+    assert average_precision(ground_truth(dataset(annotation(0, SMALL))), [], "segm").ap == 0
+    nothing = average_precision(ground_truth(dataset()), [detection(SMALL, 0.9)], "segm")
+    assert set(nothing.figures().values()) == {None}
+
+
+def test_nothing_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    average_precision(ground_truth(dataset(annotation(0, SMALL))), [], "bbox")
+
+    assert capsys.readouterr() == ("", "")

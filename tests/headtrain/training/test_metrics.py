@@ -1,0 +1,53 @@
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from mfd.errors import ConfigError
+from mfd.headtrain.training.metrics import MetricsLog, read_metrics
+
+
+def test_a_resumed_log_has_every_step_once(tmp_path: Path) -> None:
+    with MetricsLog(tmp_path) as log:
+        for step in (2, 4, 6):
+            log.write({"step": step, "loss": step / 2})
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 8, "lo')  # cut off by a kill
+    with MetricsLog(tmp_path, start_step=4) as log:
+        log.write({"step": 6, "loss": 0.0})
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert lines == [
+        {"step": 2, "loss": 1.0},
+        {"step": 4, "loss": 2.0},
+        {"step": 6, "loss": 0.0},
+    ]
+
+
+def test_no_file_holds_no_records(tmp_path: Path) -> None:
+    assert read_metrics(tmp_path / "metrics.jsonl") == []
+
+
+def test_lines_can_be_read_while_the_run_goes_on(tmp_path: Path) -> None:
+    with MetricsLog(tmp_path) as log:
+        log.write({"step": 1, "loss": 0.5})
+        assert read_metrics(log.path) == [{"step": 1, "loss": 0.5}]
+
+
+def test_a_missing_tensorboard_is_missed_only_when_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with MetricsLog(tmp_path) as log:
+        log.write({"step": 1, "loss": 0.5})
+    with pytest.raises(ConfigError, match=r"pip install 'mfd\[tensorboard\]'"):
+        MetricsLog(tmp_path, tensorboard=True)
+
+
+def test_tensorboard_gets_every_value(tmp_path: Path) -> None:
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    with MetricsLog(tmp_path, tensorboard=True) as log:
+        for step in (2, 4):
+            log.write({"step": step, "loss": step / 2})
+    found = events.EventAccumulator(str(tmp_path / "tensorboard")).Reload().Scalars("loss")
+    assert [(event.step, event.value) for event in found] == [(2, 1.0), (4, 2.0)]

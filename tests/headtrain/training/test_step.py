@@ -1,0 +1,100 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from mfd.errors import TrainingError
+from mfd.headtrain.batch import FeatureBatch
+from mfd.headtrain.head import MaskHead
+from mfd.headtrain.training.step import StepResult, StepWindow, step_generator, train_step
+from mfd.headtrain.training.training_batch import TrainingBatch
+from tests.headtrain.material import HEAD, SPEC, TRAIN
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def make_batch(boxes_per_image: tuple[int, ...] = (2, 1, 2)) -> TrainingBatch:
+    images, boxes = len(boxes_per_image), sum(boxes_per_image)
+    features = FeatureBatch(
+        memory=[torch.randn(images, 5, 7, SPEC.dim), torch.randn(images, 3, 4, SPEC.dim)],
+        memory_hw=torch.tensor([[[5, 7], [3, 4]]] * images),
+        c1=torch.randn(images, 19, 27, SPEC.c1_channels),
+        c1_hw=torch.tensor([[19, 27]] * images),
+        input_hw=torch.tensor([[75, 107]] * images),
+        queries=torch.randn(boxes, SPEC.dim),
+        boxes=torch.rand(boxes, 4) * 0.4 + 0.2,
+        labels=torch.randint(0, 3, (boxes,)),
+        image_index=torch.repeat_interleave(torch.arange(images), torch.tensor(boxes_per_image)),
+    )
+    crops = torch.randint(0, 256, (boxes, 32, 32), dtype=torch.uint8)
+    names = tuple(f"{n} ({n}.jpg)" for n in range(images))
+    return TrainingBatch(features, crops, torch.ones(boxes), names)
+
+
+def test_steps_on_one_batch_lower_its_loss() -> None:
+    batch, head = make_batch(), MaskHead(HEAD, SPEC).train()
+    batch.crops[:] = 0
+    batch.crops[:, 8:24, :20] = 255
+    optimizer = torch.optim.AdamW(head.parameters())
+    config = replace(TRAIN, lr=1e-2)
+    losses = [
+        train_step(head, optimizer, batch, config, step, 999, None).values[0] for step in range(30)
+    ]
+    assert torch.stack(losses[-5:]).mean() < 0.8 * torch.stack(losses[:5]).mean()
+
+
+def test_reduced_precision_trains_too() -> None:
+    batch, head = make_batch(), MaskHead(HEAD, SPEC).train()
+    optimizer = torch.optim.AdamW(head.parameters())
+    exact = train_step(head, optimizer, batch, replace(TRAIN, lr=0.0), 0, 9, None)
+    rounded = train_step(head, optimizer, batch, replace(TRAIN, lr=0.0), 0, 9, torch.bfloat16)
+    assert torch.allclose(exact.values[:4], rounded.values[:4], rtol=0.05, atol=0.02)
+
+
+def test_a_batch_without_boxes_changes_no_weight_by_its_gradient() -> None:
+    head = MaskHead(HEAD, SPEC).train()
+    optimizer = torch.optim.SGD(head.parameters(), lr=1.0)
+    before = [p.clone() for p in head.parameters()]
+    result = train_step(head, optimizer, make_batch((0, 0)), TRAIN, 0, 9, None)
+    assert result.values[0] == 0
+    assert all(torch.equal(a, b) for a, b in zip(before, head.parameters(), strict=True))
+
+
+def test_points_of_a_step_follow_from_seed_and_step() -> None:
+    draws = [
+        torch.rand(3, generator=step_generator(seed, step, "cpu")).tolist()
+        for seed, step in ((0, 1), (0, 1), (0, 2), (1, 1))
+    ]
+    assert draws[0] == draws[1]
+    assert draws[0] != draws[2] != draws[3] != draws[0]
+
+
+def result(loss: float, bad_boxes: tuple[int, ...] = ()) -> StepResult:
+    bad = torch.zeros(5, dtype=torch.bool)
+    bad[list(bad_boxes)] = True
+    return StepResult(torch.full((5,), loss), bad)
+
+
+def test_a_window_gives_the_means_of_its_steps() -> None:
+    window = StepWindow(3, torch.device("cpu"))
+    for step, loss in ((1, 1.0), (2, 3.0)):
+        window.add(step, make_batch(), result(loss))
+    assert window.close()["loss"] == 2.0
+    window.add(3, make_batch(), result(5.0))
+    assert window.close()["loss"] == 5.0
+
+
+def test_the_first_bad_step_is_named_with_the_image_to_blame() -> None:
+    window = StepWindow(3, torch.device("cpu"))
+    window.add(7, make_batch(), result(1.0))
+    window.add(8, make_batch(), result(float("inf"), bad_boxes=(3, 4)))
+    window.add(9, make_batch(), result(float("nan"), bad_boxes=(0, 1, 2, 3, 4)))
+    with pytest.raises(TrainingError, match=r"step 8, image 2 \(2.jpg\);"):
+        window.close()
+
+
+def test_all_images_are_named_where_none_can_be_singled_out() -> None:
+    window = StepWindow(3, torch.device("cpu"))
+    window.add(1, make_batch(), result(float("nan")))
+    with pytest.raises(TrainingError, match=r"image 0 \(0.jpg\), 1 \(1.jpg\), 2 \(2.jpg\);"):
+        window.close()

@@ -1,0 +1,183 @@
+import json
+import multiprocessing
+import random
+import signal
+import time
+from collections.abc import Generator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mfd.cache import Store
+from mfd.errors import ConfigError, TrainingError
+from mfd.headtrain.pretrained import load_head
+from mfd.headtrain.targets.targets import Targets
+from mfd.headtrain.training.metrics import read_metrics
+from mfd.headtrain.training.stored_batches import StoredBatches
+from mfd.headtrain.training.train import train
+from mfd.headtrain.training.train_config import TrainConfig
+from mfd.headtrain.training.training_batch import TrainingBatch
+from tests.headtrain.material import HEAD, TRAIN, make_run
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+Material = tuple[Store, Targets]
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
+    return make_run(tmp_path_factory.mktemp("stores"))
+
+
+@pytest.fixture(scope="module")
+def whole(one_thread: None, material: Material, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that was never interrupted."""
+    run_dir = tmp_path_factory.mktemp("runs") / "whole"
+    train(HEAD, TRAIN, *material, run_dir)
+    return run_dir
+
+
+def assert_same_head(run_dir: Path, other: Path) -> None:
+    ours, theirs = (load_file(folder / "head.safetensors") for folder in (run_dir, other))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def interfere(monkeypatch: pytest.MonkeyPatch, step: int, what: str) -> None:
+    """Press Ctrl-C, or spoil one image's features, when a step's batch is fetched."""
+    batches = StoredBatches.batches
+
+    def wrapped(self: StoredBatches, start: int, stop: int) -> Generator[TrainingBatch, None, None]:
+        for index, batch in enumerate(batches(self, start, stop), start):
+            if index == step and what == "interrupt":
+                signal.raise_signal(signal.SIGINT)
+            elif index == step:
+                batch.features.memory[0][0] = float("nan")
+            yield batch
+
+    monkeypatch.setattr(StoredBatches, "batches", wrapped)
+
+
+def test_a_run_leaves_a_head_and_its_records(whole: Path) -> None:
+    assert load_head(whole).config == HEAD
+    lines = read_metrics(whole / "metrics.jsonl")
+    assert [line["step"] for line in lines] == [2, 4, 6, 8, 10, 12]
+    assert lines[-1]["epoch"] == 3
+    assert lines[-1]["lr"] == pytest.approx(TRAIN.lr / 10)
+    assert {"loss", "loss_bce", "loss_dice", "loss_iou", "images_per_second"} <= lines[0].keys()
+    cost = json.loads((whole / "cost.json").read_text())
+    assert cost["training"]["images"] == 30
+    assert cost["training"]["bytes"] > 0
+    assert cost["extraction"]["bytes"] > 0
+    config = json.loads((whole / "config.json").read_text())
+    assert TrainConfig.from_json(config["train"]) == TRAIN
+
+
+def test_the_same_seed_gives_the_same_head_whatever_the_threads(
+    material: Material, whole: Path, tmp_path: Path
+) -> None:
+    train(HEAD, replace(TRAIN, readers=4, prefetch=1, log_every=5), *material, tmp_path)
+    assert_same_head(tmp_path, whole)
+
+
+def test_ctrl_c_saves_the_step_and_resuming_gives_the_same_head(
+    material: Material, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        interfere(patch, 6, "interrupt")
+        with pytest.raises(KeyboardInterrupt, match=r"after step 7 of 12; .*--resume"):
+            train(HEAD, TRAIN, *material, tmp_path)
+    assert not (tmp_path / "head.safetensors").exists()
+    summary = train(HEAD, TRAIN, *material, tmp_path, resume=True)
+    assert summary.position.images == 30
+    assert_same_head(tmp_path, whole)
+    steps = [line["step"] for line in read_metrics(tmp_path / "metrics.jsonl")]
+    assert steps == [2, 4, 6, 7, 8, 10, 12]
+
+
+def run_in_child(root: str, run_dir: str) -> None:
+    torch.set_num_threads(1)
+    store = Store.open(next(Path(root).glob("tiny-*")))
+    targets = Targets.open(next(Path(root, "targets").glob("tiny-*")))
+    train(HEAD, TRAIN, store, targets, Path(run_dir), resume=True)
+
+
+def test_killed_at_random_moments_it_resumes_to_the_same_head(
+    material: Material, whole: Path, tmp_path: Path
+) -> None:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.headtrain.training.test_train"])
+    root, delays = material[0].path.parent, random.Random(0)
+    arguments = (str(root), str(tmp_path))
+    kills = 0
+    while True:
+        child = context.Process(target=run_in_child, args=arguments)
+        child.start()
+        if kills < 4:
+            before = {f.name for f in tmp_path.glob("checkpoints/step-*.safetensors")}
+            while child.is_alive() and before >= {
+                f.name for f in tmp_path.glob("checkpoints/step-*.safetensors")
+            }:
+                time.sleep(0.002)
+            time.sleep(delays.uniform(0, 0.3))
+            child.kill()
+            kills += 1
+        child.join()
+        if child.exitcode == 0:
+            break
+        assert child.exitcode == -signal.SIGKILL
+    assert_same_head(tmp_path, whole)
+    steps = [line["step"] for line in read_metrics(tmp_path / "metrics.jsonl")]
+    assert steps == [2, 4, 6, 8, 10, 12]
+
+
+def test_a_loss_that_is_not_finite_names_step_and_image_and_is_never_saved(
+    material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (batch,) = StoredBatches(*material, TRAIN).batches(6, 7)
+    culprit = batch.image_names[0]
+    with monkeypatch.context() as patch:
+        interfere(patch, 6, "spoil")
+        with pytest.raises(TrainingError) as caught:
+            train(HEAD, replace(TRAIN, log_every=100), *material, tmp_path)
+    assert f"step 7, image {culprit};" in str(caught.value)
+    assert [f.name for f in (tmp_path / "checkpoints").iterdir()] == ["step-00000004.safetensors"]
+
+
+def test_a_finished_run_is_left_as_it_is(material: Material, whole: Path) -> None:
+    written = (whole / "head.safetensors").stat().st_mtime_ns
+    assert train(HEAD, TRAIN, *material, whole, resume=True).position.step == 12
+    assert (whole / "head.safetensors").stat().st_mtime_ns == written
+
+
+def test_a_folder_with_a_run_is_not_overwritten(material: Material, whole: Path) -> None:
+    with pytest.raises(TrainingError, match="already holds a run"):
+        train(HEAD, TRAIN, *material, whole)
+
+
+def test_resuming_with_another_recipe_names_the_field(material: Material, whole: Path) -> None:
+    with pytest.raises(TrainingError, match=r"train\.lr is 0\.001, expected 0\.5"):
+        train(HEAD, replace(TRAIN, lr=0.5), *material, whole, resume=True)
+    with pytest.raises(TrainingError, match=r"head\.box_layers is 1, expected 2"):
+        train(replace(HEAD, box_layers=2), TRAIN, *material, whole, resume=True)
+
+
+def test_targets_of_another_size_are_refused(material: Material, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="build targets of crop size 96"):
+        train(replace(HEAD, roi_size=24), TRAIN, *material, tmp_path)
+
+
+def test_a_head_without_training_is_refused(material: Material, tmp_path: Path) -> None:
+    free = replace(
+        HEAD,
+        roi_align=False,
+        box_layers=0,
+        mask_scoring=False,
+        query_ffn=False,
+        query_b2o=False,
+    )
+    with pytest.raises(ConfigError, match="free of training"):
+        train(free, TRAIN, *material, tmp_path)
