@@ -15,6 +15,7 @@ from transformers.models.deimv2.modeling_deimv2 import Deimv2MLP
 from mfd.detector import DetectorOutput, DetectorSpec, Preprocessing
 from mfd.errors import DetectorError
 from mfd.extract import weights_digest
+from mfd.extract.hf import quiet_transformers
 
 # COCO numbers its 80 categories up to 90; these ten were given out and never annotated.
 UNUSED_IDS = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
@@ -31,9 +32,10 @@ def detector(weights: str | Path | None = None) -> "Deimv2":
             f"found weights {str(weights)!r}, expected a folder with {' and '.join(FILES)}; "
             "give it by --weights or in mfd.toml"
         )
-    model, loading = Deimv2ForObjectDetection.from_pretrained(
-        folder, use_safetensors=True, output_loading_info=True
-    )
+    with quiet_transformers():
+        model, loading = Deimv2ForObjectDetection.from_pretrained(
+            folder, use_safetensors=True, output_loading_info=True
+        )
     if wrong := [*loading["missing_keys"], *loading["unexpected_keys"]]:
         raise DetectorError(f"{folder} holds no DEIMv2: {wrong[0]!r} is missing or unexpected")
     restore_original(model)

@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 import transformers
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, StrictDataclassError
 from safetensors import SafetensorError
 from transformers.utils import logging
 
@@ -18,6 +20,15 @@ from mfd.extract.hf.preprocessing import read_preprocessing
 
 PREFIX = "hf:"
 _CONFIG, _PREPROCESSOR, _WEIGHTS = "config.json", "preprocessor_config.json", "*.safetensors"
+_UNLOADABLE = (  # what Transformers raises for damaged and for contradictory files
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    RuntimeError,
+    SafetensorError,
+    StrictDataclassError,
+)
 
 
 def load_hf(name: str, encoder_layer: int | None = None) -> TransformersDetector:
@@ -62,11 +73,8 @@ def quiet_transformers() -> Iterator[None]:
 
 def _local_folder(name: str) -> Path:
     """The folder, or the local copy of the repository, fetched unless it is there already."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError
-
     source = name.removeprefix(PREFIX)
-    if (folder := Path(source).expanduser()).is_dir():
+    if source and (folder := Path(source).expanduser()).is_dir():
         return folder
     wanted = [_CONFIG, _PREPROCESSOR, _WEIGHTS, f"{_WEIGHTS}.index.json"]
     try:
@@ -85,7 +93,7 @@ def _family(name: str, config: Path) -> Family:
     except ValueError as error:
         raise DetectorError(f"{config} is no JSON file: {error}; fetch it anew") from error
     model_type = settings.get("model_type") if isinstance(settings, dict) else None
-    if model_type not in FAMILIES:
+    if not isinstance(model_type, str) or model_type not in FAMILIES:
         raise DetectorError(
             f"{name} is of model type {model_type!r}, mfd knows {', '.join(FAMILIES)}; write a "
             "detector of your own (path/to/file.py:function) for others"
@@ -110,7 +118,7 @@ def _load_model(name: str, folder: Path, family: Family) -> Any:
             f"{name} needs a package that is not installed: {_first_line(error)}; install it, "
             "mfd itself does without"
         ) from error
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except _UNLOADABLE as error:
         raise DetectorError(
             f"{name} cannot be loaded: {_first_line(error)}; fetch it anew"
         ) from error

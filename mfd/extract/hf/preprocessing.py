@@ -37,8 +37,13 @@ def read_preprocessing(path: Path, *, fixed_size: bool) -> Preprocessing:
             f"{path} has resample={settings['resample']!r}, expected {_BILINEAR} (bilinear); "
             "write a detector of your own for other filters"
         )
-    sizes = _sizes(path, settings, fixed_size)
-    mean, std = _normalisation(path, settings, default=not fixed_size)
+    try:
+        sizes = _sizes(path, settings, fixed_size)
+        mean, std = _normalisation(path, settings, default=not fixed_size)
+    except (TypeError, ArithmeticError) as error:
+        raise DetectorError(
+            f"{path} has a value of the wrong kind: {error}; fetch it anew"
+        ) from error
     return Preprocessing(**sizes, mean=mean, std=std)
 
 
