@@ -16,7 +16,7 @@ demo: install
 	$(BIN)/mfd demo --out demo
 
 test: install
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadscope
 
 check: install
 	$(BIN)/ruff check .

@@ -9,7 +9,7 @@ import torch
 if not torch.cuda.is_available():  # read when Triton is first imported, hence here
     os.environ["TRITON_INTERPRET"] = "1"
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-torch.set_num_threads(2)
+torch.set_num_threads(1)  # more spin while others wait: tests run on all cores by pytest-xdist
 
 
 @pytest.fixture(autouse=True)
