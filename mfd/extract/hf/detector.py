@@ -70,10 +70,9 @@ class TransformersDetector(nn.Module):
                 hooks.enter_context(_outputs_of(self._modules_of(name)))
                 for name in (self._stage1, self._encoder, self.family.projections)
             )
-            queries = hooks.enter_context(_inputs_of(self._modules_of(self.family.class_heads)))
             output = self.model(pixel_values=images, **masks)
         return DetectorOutput(
-            queries=queries[-1],
+            queries=output.last_hidden_state,
             boxes=output.pred_boxes,
             logits=output.logits,
             memory=self._memory(_first(encoded[0]), projected),
@@ -174,18 +173,6 @@ def _outputs_of(modules: Iterable[nn.Module]) -> Iterator[list[Any]]:
         for module in modules:
             hooks.enter_context(
                 module.register_forward_hook(lambda _, inputs, output: seen.append(output))
-            )
-        yield seen
-
-
-@contextmanager
-def _inputs_of(modules: Iterable[nn.Module]) -> Iterator[list[Any]]:
-    """A list that fills with the modules' first arguments, in the order in which they run."""
-    seen: list[Any] = []
-    with ExitStack() as hooks:
-        for module in modules:
-            hooks.enter_context(
-                module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
             )
         yield seen
 

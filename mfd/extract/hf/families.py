@@ -1,4 +1,8 @@
-"""What tells Transformers' families of detectors apart, by the `model_type` of their config."""
+"""What tells Transformers' families of detectors apart, by the `model_type` of their config.
+
+A detector is what Transformers computes. For DEIMv2 that is not what its published weights were
+trained as, as of Transformers 5.23: `examples/deimv2.py` says what differs and restores it.
+"""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -14,8 +18,6 @@ class Family:
         projections: one module per map, or a single module: makes the maps as wide as the queries.
             They are the encoder's input if it attends to all maps as one sequence, else the
             decoder's input.
-        class_heads: whose input are the queries; where there are several, the last that runs
-            gives the logits.
         sequence_encoder: the encoder's output is one sequence over all maps, and the family masks
             padding; else its output is a list of maps, and padding is seen as image.
         scores: as in `DetectorSpec`.
@@ -25,7 +27,6 @@ class Family:
     architecture: str
     backbone: str = "model.backbone.model"
     projections: str = "model.input_projection"
-    class_heads: str = "class_labels_classifier"
     sequence_encoder: bool = True
     scores: Literal["sigmoid", "softmax"] = "sigmoid"
     max_detections: int | None = 100
@@ -34,7 +35,6 @@ class Family:
 _RT_DETR = Family(
     "RTDetrForObjectDetection",
     projections="model.decoder_input_proj",
-    class_heads="model.decoder.class_embed",
     sequence_encoder=False,
     max_detections=None,
 )
@@ -45,13 +45,11 @@ FAMILIES = {
     "dab-detr": Family(
         "DabDetrForObjectDetection",
         backbone="model.backbone.conv_encoder.model",
-        class_heads="class_embed",
         max_detections=300,
     ),
     "deformable_detr": Family(
         "DeformableDetrForObjectDetection",
         projections="model.input_proj",
-        class_heads="class_embed",
     ),
     "rt_detr": _RT_DETR,
     "rt_detr_v2": replace(_RT_DETR, architecture="RTDetrV2ForObjectDetection"),

@@ -57,18 +57,6 @@ def test_outputs_are_the_models_own_for_one_image_and_for_a_batch(
             close(sequence, wanted.encoder_last_hidden_state)
 
 
-def test_queries_are_those_that_gave_the_logits_if_a_model_stops_before_its_last_layer(
-    tmp_path: Path,
-) -> None:
-    model = build("deimv2", eval_idx=0)
-    detector = load("deimv2", tmp_path, model)
-    batch, padding_mask = collate_images(images("deimv2"))
-    wanted = run("deimv2", model, batch, padding_mask)
-    first, last = wanted.intermediate_hidden_states
-    assert not torch.equal(first, last)
-    close(detector(batch, padding_mask).queries, first)
-
-
 @pytest.mark.parametrize("name", SEQUENCE)
 def test_an_image_in_a_padded_batch_is_as_if_alone(name: str, tmp_path: Path) -> None:
     model = build(name)

@@ -72,7 +72,7 @@ HYBRID = tuple(name for name, (_, settings) in MODELS.items() if "feat_strides" 
 SEQUENCE = tuple(name for name in MODELS if name not in HYBRID)
 
 
-def build(name: str, num_labels: int = 5, **changes: Any) -> Any:
+def build(name: str, num_labels: int = 5) -> Any:
     """The model, every weight random, so that no two of its parts compute the same."""
     family, settings = MODELS[name]
     stages = ["stage2", "stage3", "stage4"]
@@ -86,7 +86,7 @@ def build(name: str, num_labels: int = 5, **changes: Any) -> Any:
         out_features=stages,
     )
     config = getattr(transformers, f"{family}Config")(
-        backbone_config=backbone, num_labels=num_labels, **(settings | changes)
+        backbone_config=backbone, num_labels=num_labels, **settings
     )
     torch.manual_seed(0)
     model = getattr(transformers, f"{family}ForObjectDetection")(config)
