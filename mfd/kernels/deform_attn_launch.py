@@ -35,49 +35,42 @@ def forward(
     return out
 
 
-def points_grad(
+def backward(
     grad: Tensor,
     value: Tensor,
     shapes: Tensor,
     points: Tensor,
     weights: Tensor,
     reference: Tensor | None,
-) -> tuple[Tensor, Tensor]:
-    """The gradients of points and weights, of their types."""
-    of_points, of_weights = torch.empty_like(points), torch.empty_like(weights)
-    of_points, of_weights = of_points.contiguous(), of_weights.contiguous()
-    if not value.numel() or not weights.numel():
-        return of_points.zero_(), of_weights.zero_()
+    need_value: bool,
+    need_points: bool,
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """The gradients of value, points and weights; None where they are not needed."""
     call = _Call(value, shapes, points, weights, reference)
-    block, warps = call.tile(value.element_size())
-    constants = call.constants(block)
-    # Collected gradients as wide as the channels have their layout: 5 barriers instead of 83.
-    constants["BLOCK_T"] = max(constants["BLOCK_T"], constants["BLOCK_D"])
-    kernels.points_grad_kernel[call.grid(block)](
-        grad.contiguous(), value.contiguous(), *call.tensors, of_points, of_weights,
-        **constants, num_warps=warps,
-    )  # fmt: skip
-    return of_points, of_weights
-
-
-def value_grad(
-    grad: Tensor,
-    value: Tensor,
-    shapes: Tensor,
-    points: Tensor,
-    weights: Tensor,
-    reference: Tensor | None,
-) -> Tensor:
-    """The gradient of value, of its type; summed in float32 or float64 by atomic additions."""
-    call = _Call(value, shapes, points, weights, reference)
-    out = torch.zeros(value.shape, dtype=call.exact, device=value.device)
-    if value.numel() and weights.numel():
+    empty = not value.numel() or not weights.numel()
+    of_value = of_points = of_weights = None
+    if need_value:
+        of_value = torch.zeros(value.shape, dtype=call.exact, device=value.device)
+    if need_points:
+        make = torch.zeros if empty else torch.empty
+        of_points = make(points.shape, dtype=points.dtype, device=value.device)
+        of_weights = make(weights.shape, dtype=weights.dtype, device=value.device)
+    if of_value is not None and not empty:
         scalar = value.is_cuda and torch.cuda.get_device_capability(value.device) < (9, 0)
-        block, warps = call.tile(out.element_size(), scalar=scalar)
+        block, warps = call.tile(of_value.element_size(), scalar=scalar)
         kernels.value_grad_kernel[call.grid(block)](
-            grad.contiguous(), *call.tensors, out, **call.constants(block), num_warps=warps
+            grad.contiguous(), *call.tensors, of_value, **call.constants(block), num_warps=warps
         )
-    return out.to(value.dtype)
+    if of_points is not None and not empty:
+        block, warps = call.tile(value.element_size())
+        constants = call.constants(block)
+        # Collected gradients as wide as the channels have their layout: 5 barriers, not 83.
+        constants["BLOCK_T"] = max(constants["BLOCK_T"], constants["BLOCK_D"])
+        kernels.points_grad_kernel[call.grid(block)](
+            grad.contiguous(), value.contiguous(), *call.tensors, of_points, of_weights,
+            **constants, num_warps=warps,
+        )  # fmt: skip
+    return None if of_value is None else of_value.to(value.dtype), of_points, of_weights
 
 
 def tile_of(dim: int, element_size: int, *, scalar: bool = False) -> tuple[int, int]:

@@ -21,11 +21,10 @@ from mfd.kernels import deform_attn_reference
 from mfd.kernels.dispatch import choose_path
 
 INPUTS = "Tensor value, Tensor shapes, Tensor points, Tensor weights, Tensor? reference"
-SCHEMAS = {
-    "deform_attn": f"({INPUTS}) -> Tensor",
-    "deform_attn_value_grad": f"(Tensor grad, {INPUTS}) -> Tensor",
-    "deform_attn_points_grad": f"(Tensor grad, {INPUTS}) -> (Tensor, Tensor)",
-}
+FORWARD = f"({INPUTS}) -> Tensor"
+GRADIENTS = (
+    f"(Tensor grad, {INPUTS}, bool need_value, bool need_points) -> (Tensor, Tensor, Tensor)"
+)
 
 
 def _deform_attn(
@@ -45,66 +44,54 @@ def _fake_deform_attn(
     return value.new_empty(*weights.shape[:3], value.shape[3])
 
 
-def _deform_attn_value_grad(
+def _gradients(
     grad: Tensor,
     value: Tensor,
     shapes: Tensor,
     points: Tensor,
     weights: Tensor,
     reference: Tensor | None,
-) -> Tensor:
-    """The gradient of value.
+    need_value: bool,
+    need_points: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of value, points and weights; empty where they are not needed.
 
-    Triton's atomic additions come in any order; `torch.use_deterministic_algorithms` replaces them
-    by the sorted sums of the PyTorch path.
+    Triton's additions to value come in any order; `torch.use_deterministic_algorithms` replaces
+    them by the sorted sums of the PyTorch path.
     """
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    if not deterministic and choose_path(value.device, value.dtype).path == "triton":
+    inputs = (value, shapes, points, weights, reference)
+    by_triton = choose_path(value.device, value.dtype).path == "triton"
+    sorted_sums = need_value and by_triton and torch.are_deterministic_algorithms_enabled()
+    if not by_triton:
+        found = deform_attn_reference.backward(grad, *inputs, need_value, need_points)
+    else:
         from mfd.kernels import deform_attn_launch
 
-        return deform_attn_launch.value_grad(grad, value, shapes, points, weights, reference)
-    return deform_attn_reference.value_grad(grad, value, shapes, points, weights, reference)
+        triton_value = need_value and not sorted_sums
+        found = deform_attn_launch.backward(grad, *inputs, triton_value, need_points)
+    if sorted_sums:
+        by_pytorch = deform_attn_reference.backward(grad, *inputs, True, False)
+        found = (by_pytorch[0], *found[1:])
+    of_value, of_points, of_weights = (value.new_empty(0) if f is None else f for f in found)
+    return of_value, of_points, of_weights
 
 
-def _fake_deform_attn_value_grad(
+def _fake_gradients(
     grad: Tensor,
     value: Tensor,
     shapes: Tensor,
     points: Tensor,
     weights: Tensor,
     reference: Tensor | None,
-) -> Tensor:
-    return torch.empty_like(value, memory_format=torch.contiguous_format)
+    need_value: bool,
+    need_points: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    def fake(tensor: Tensor, needed: bool) -> Tensor:
+        if not needed:
+            return value.new_empty(0)
+        return torch.empty_like(tensor, memory_format=torch.contiguous_format)
 
-
-def _deform_attn_points_grad(
-    grad: Tensor,
-    value: Tensor,
-    shapes: Tensor,
-    points: Tensor,
-    weights: Tensor,
-    reference: Tensor | None,
-) -> tuple[Tensor, Tensor]:
-    """The gradients of points and weights."""
-    if choose_path(value.device, value.dtype).path == "triton":
-        from mfd.kernels import deform_attn_launch
-
-        return deform_attn_launch.points_grad(grad, value, shapes, points, weights, reference)
-    return deform_attn_reference.points_grad(grad, value, shapes, points, weights, reference)
-
-
-def _fake_deform_attn_points_grad(
-    grad: Tensor,
-    value: Tensor,
-    shapes: Tensor,
-    points: Tensor,
-    weights: Tensor,
-    reference: Tensor | None,
-) -> tuple[Tensor, Tensor]:
-    return (
-        torch.empty_like(points, memory_format=torch.contiguous_format),
-        torch.empty_like(weights, memory_format=torch.contiguous_format),
-    )
+    return fake(value, need_value), fake(points, need_points), fake(weights, need_points)
 
 
 def _keep_inputs(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -112,17 +99,21 @@ def _keep_inputs(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    inputs = ctx.saved_tensors
-    _, shapes, _, _, reference = inputs
-    value_grad = points_grad = weights_grad = reference_grad = None
+    _, shapes, _, _, reference = ctx.saved_tensors
     needs_value, _, *needs_points = ctx.needs_input_grad
-    if needs_value:
-        value_grad = torch.ops.mfd.deform_attn_value_grad(grad, *inputs)
-    if any(needs_points):
-        points_grad, weights_grad = torch.ops.mfd.deform_attn_points_grad(grad, *inputs)
-        if needs_points[-1]:
-            reference_grad = _reference_grad(points_grad, shapes).to(reference.dtype)
-    return value_grad, None, points_grad, weights_grad, reference_grad
+    value_grad, points_grad, weights_grad = torch.ops.mfd.deform_attn_gradients(
+        grad, *ctx.saved_tensors, needs_value, any(needs_points)
+    )
+    reference_grad = None
+    if needs_points[-1]:
+        reference_grad = _reference_grad(points_grad, shapes).to(reference.dtype)
+    return (
+        value_grad if needs_value else None,
+        None,
+        points_grad if any(needs_points) else None,
+        weights_grad if any(needs_points) else None,
+        reference_grad,
+    )
 
 
 def _reference_grad(points_grad: Tensor, shapes: Tensor) -> Tensor:
@@ -131,13 +122,12 @@ def _reference_grad(points_grad: Tensor, shapes: Tensor) -> Tensor:
     return per_level * shapes.flip(-1).to(per_level.device)
 
 
-for name, compute, fake in (
-    ("deform_attn", _deform_attn, _fake_deform_attn),
-    ("deform_attn_value_grad", _deform_attn_value_grad, _fake_deform_attn_value_grad),
-    ("deform_attn_points_grad", _deform_attn_points_grad, _fake_deform_attn_points_grad),
+for name, schema, compute, fake in (
+    ("mfd::deform_attn", FORWARD, _deform_attn, _fake_deform_attn),
+    ("mfd::deform_attn_gradients", GRADIENTS, _gradients, _fake_gradients),
 ):
-    torch.library.define(f"mfd::{name}", SCHEMAS[name], tags=torch.Tag.pt2_compliant_tag)
-    torch.library.impl(f"mfd::{name}", "default", compute)
-    torch.library.register_fake(f"mfd::{name}", fake)
+    torch.library.define(name, schema, tags=torch.Tag.pt2_compliant_tag)
+    torch.library.impl(name, "default", compute)
+    torch.library.register_fake(name, fake)
 torch.library.register_autograd("mfd::deform_attn", _backward, setup_context=_keep_inputs)
 deform_attn = torch.ops.mfd.deform_attn

@@ -9,6 +9,8 @@ is left are weighted sums of table rows, the job of `embedding_bag`, which copie
 no atomics: two runs agree in every bit, on every device.
 """
 
+import warnings
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -16,6 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
+GATHERED = 2**26  # numbers that are gathered at a time, where they have to be
 NOWHERE = -2.0  # a coordinate at which every hat is zero, in the place of NaN
 
 
@@ -92,62 +95,73 @@ def forward(
     return out.view(batch, queries, heads, dim).to(value.dtype)
 
 
-def value_grad(
+def backward(
     grad: Tensor,
     value: Tensor,
     shapes: Tensor,
     points: Tensor,
     weights: Tensor,
     reference: Tensor | None,
-) -> Tensor:
-    """The gradient of value: for every pixel, the weighted sum of the outputs that read it.
+    need_value: bool,
+    need_points: bool,
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """The gradients of value, points and weights; None where they are not needed."""
+    of_value = of_points = of_weights = None
+    if not value.numel() or not weights.numel():
+        return (
+            torch.zeros_like(value) if need_value else None,
+            torch.zeros_like(points) if need_points else None,
+            torch.zeros_like(weights) if need_points else None,
+        )
+    cells, attention = _read_points(value, shapes, points, weights, reference)
+    grad = grad.reshape(-1, grad.shape[-1]).to(attention)
+    if need_value:
+        of_value = _value_grad(grad, cells, attention, value.shape[:3].numel())
+        of_value = of_value.view(value.shape).to(value.dtype)
+    if need_points:
+        table = value.reshape(-1, value.shape[-1]).to(attention)
+        x_grad, y_grad, of_attention = _points_grad(_corner_dots(grad, table, cells), cells)
+        if reference is None:
+            width, height = _sizes_wh(shapes, points).to(attention).unbind(1)
+            x_grad, y_grad = x_grad * width, y_grad * height
+        else:
+            mean = (attention * of_attention).sum(-1, keepdim=True)
+            of_attention = attention * (of_attention - mean)
+        of_points = torch.stack([x_grad * attention, y_grad * attention], -1)
+        of_points = of_points.view(points.shape).to(points.dtype)
+        of_weights = of_attention.view(weights.shape).to(weights.dtype)
+    return of_value, of_points, of_weights
+
+
+def _value_grad(
+    grad: Float[Tensor, "N D"], cells: Cells, attention: Float[Tensor, "N T"], num_rows: int
+) -> Float[Tensor, "R D"]:
+    """For every row of the value table, the weighted sum of the outputs that read it.
 
     The points are sorted by cell once; within a level all four corners keep that order.
     """
-    out = torch.zeros_like(value, memory_format=torch.contiguous_format)
-    if not value.numel() or not weights.numel():
-        return out
-    cells, attention = _read_points(value, shapes, points, weights, reference)
-    grad = grad.reshape(-1, grad.shape[-1]).to(attention)
     order = cells.row.flatten().sort(stable=True)[1]
     readers = torch.div(order, attention.shape[1], rounding_mode="floor")
-    corner_weights = torch.stack([(w * attention).flatten() for w in _corner_weights(cells)])
-    corner_weights = corner_weights.index_select(1, order)
-    table_rows = value.shape[:3].numel()
-    total = grad.new_zeros(table_rows, grad.shape[1])
-    for corner, weight in zip(cells.rows(), corner_weights, strict=True):
-        count = torch.bincount(corner.flatten(), minlength=table_rows)
+    total = grad.new_zeros(num_rows, grad.shape[1])
+    for row, bilinear in zip(cells.rows(), _corner_weights(cells), strict=True):
+        count = torch.bincount(row.flatten(), minlength=num_rows)
+        weight = (bilinear * attention).flatten().index_select(0, order)
         starts = count.cumsum(0) - count
         total += embedding_bag(readers, grad, starts, per_sample_weights=weight, mode="sum")
-    return out.copy_(total.view(value.shape))
+    return total
 
 
-def points_grad(
-    grad: Tensor,
-    value: Tensor,
-    shapes: Tensor,
-    points: Tensor,
-    weights: Tensor,
-    reference: Tensor | None,
-) -> tuple[Tensor, Tensor]:
-    """The gradients of points and weights, from the four products <grad, corner>."""
-    if not value.numel() or not weights.numel():
-        return torch.zeros_like(points), torch.zeros_like(weights)
-    cells, attention = _read_points(value, shapes, points, weights, reference)
-    dot = _corner_dots(grad, value, cells)
+def _points_grad(
+    dot: Float[Tensor, "4 N T"], cells: Cells
+) -> tuple[Float[Tensor, "N T"], Float[Tensor, "N T"], Float[Tensor, "N T"]]:
+    """The derivatives of <grad, sample> in x and in y, and <grad, sample> itself."""
     left, right = _hats(cells.x, cells.wide)
     up, down = _hats(cells.y, cells.high)
     upper, lower = dot[0] * left + dot[1] * right, dot[2] * left + dot[3] * right
     first, second = dot[0] * up + dot[2] * down, dot[1] * up + dot[3] * down
-    x_grad = _slope(cells.x, first, second * cells.wide) * attention
-    y_grad = _slope(cells.y, upper, lower * cells.high) * attention
-    of_points = torch.stack([x_grad, y_grad], -1).view(points.shape)
-    of_weights = upper * up + lower * down
-    if reference is None:
-        of_points *= _sizes_wh(shapes, of_points)
-    else:
-        of_weights = attention * (of_weights - (attention * of_weights).sum(-1, keepdim=True))
-    return of_points.to(points.dtype), of_weights.view(weights.shape).to(weights.dtype)
+    x_slope = _slope(cells.x, first, second * cells.wide)
+    y_slope = _slope(cells.y, upper, lower * cells.high)
+    return x_slope, y_slope, upper * up + lower * down
 
 
 def _read_points(
@@ -191,19 +205,37 @@ def _slope(distance: Tensor, first: Tensor, second: Tensor) -> Tensor:
     return first * (before - inside) + second * (inside - after)
 
 
-def _corner_dots(grad: Tensor, value: Tensor, cells: Cells) -> tuple[Tensor, ...]:
-    """<grad[n], value[corner of (n, t)]> for the four corners, each (N, T)."""
+def _corner_dots(
+    grad: Float[Tensor, "N D"], table: Float[Tensor, "R D"], cells: Cells
+) -> Float[Tensor, "4 N T"]:
+    """<grad[n], row of a corner of (n, t)>: entries of a matrix product, only those needed."""
     index = torch.cat(cells.rows(), -1)  # (N, 4T)
-    value, grad = value.to(cells.x.dtype), grad.to(cells.x.dtype)
     outputs, width = index.shape
-    output = torch.arange(outputs, device=grad.device, dtype=torch.int32)
-    # What embedding_bag's own gradient calls; called here, it needs no forward pass before it.
-    dots = torch.ops.aten._embedding_bag_per_sample_weights_backward(
-        grad.reshape(-1, grad.shape[-1]),
-        value.reshape(-1, value.shape[-1]),
-        index.flatten(),
-        output * width,
-        output[:, None].expand(-1, width).flatten(),
-        0,  # mode: sum
-    )
-    return dots.view(outputs, 4, -1).unbind(1)
+    if grad.device.type == "cpu" and width <= len(table):
+        _hear_about_sparse_tensors()
+        starts = torch.arange(0, outputs * width + 1, width, dtype=torch.int32)
+        wanted = torch.sparse_csr_tensor(
+            starts,
+            index.flatten(),
+            grad.new_zeros(outputs * width),
+            (outputs, len(table)),
+            check_invariants=False,
+        )
+        torch.sparse.sampled_addmm(wanted, grad, table.t(), beta=0.0, out=wanted)
+        dots = wanted.values()
+    else:  # elsewhere no entry may repeat, and nowhere may there be more than in a dense matrix
+        dots = grad.new_empty(outputs, width, 1)
+        share = max(GATHERED // (width * table.shape[1]), 1)
+        for part in range(0, outputs, share):
+            which = index[part : part + share]
+            rows = table.index_select(0, which.flatten()).view(*which.shape, -1)
+            dots[part : part + share] = torch.bmm(rows, grad[part : part + share, :, None])
+    return dots.view(outputs, 4, -1).transpose(0, 1).contiguous()
+
+
+@cache
+def _hear_about_sparse_tensors() -> None:
+    """PyTorch says once per process that its sparse tensors are in beta; users need not know."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        torch.sparse_csr_tensor(torch.tensor([0, 0]), torch.tensor([]).long(), torch.tensor([]))

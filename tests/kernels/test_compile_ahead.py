@@ -36,12 +36,13 @@ def test_every_kernel_is_compiled_for_both_devices(reports: list[dict[str, Any]]
 
 
 def test_no_register_is_spilled(reports: list[dict[str, Any]]) -> None:
-    assert not [name(r) for r in reports if r["local_loads_and_stores"]]
-    assert not [name(r) for r in reports if r["registers"] > 168]
+    fast = [r for r in reports if r["dtype"] != "fp64"]  # float64 is for checking gradients
+    assert not [name(r) for r in fast if r["local_loads_and_stores"]]
+    assert not [name(r) for r in fast if r["registers"] > 168]
 
 
 def test_sampling_forward_needs_no_shared_memory(reports: list[dict[str, Any]]) -> None:
-    forward = [r for r in reports if r["kernel"] == "forward_kernel"]
+    forward = [r for r in reports if r["kernel"] == "forward_kernel" and r["dtype"] != "fp64"]
     assert not [name(r) for r in forward if r["barriers"] or r["shared"]]
 
 

@@ -1,0 +1,90 @@
+"""A training step of the paper's head and a detector's forward pass, on random numbers."""
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from mfd.extract.deformable import DeformableDetector
+from mfd.extract.official import OFFICIAL
+from mfd.headtrain.batch import FeatureBatch
+from mfd.headtrain.head import MaskHead
+from mfd.headtrain.presets import HDETR_R50, find_preset
+from mfd.headtrain.training.step import train_step
+from mfd.headtrain.training.train_config import TrainConfig
+from mfd.headtrain.training.training_batch import TrainingBatch
+
+BOXES_PER_IMAGE = 7  # the mean of COCO's training images
+
+
+def head_step(device: str, quick: bool) -> dict[str, Any]:
+    """Time and peak memory of a step of the default head at batch 8, 800 x 1333."""
+    batch_size, size = (2, (96, 160)) if quick else (8, (800, 1333))
+    head = MaskHead(find_preset("paper").config, HDETR_R50).to(device)
+    optimizer = torch.optim.AdamW(head.parameters())
+    batch = random_batch(batch_size, size, 4 * head.config.roi_size).to(device)
+    autocast = torch.bfloat16 if device == "cuda" else None
+    config, steps = TrainConfig(), 1 if quick else 12
+    times = []
+    for step in range(steps):
+        if device == "cuda":
+            torch.cuda.synchronize()
+            torch.cuda.reset_peak_memory_stats()
+        start = time.perf_counter()
+        train_step(head, optimizer, batch, config, step, steps, autocast)
+        if device == "cuda":
+            torch.cuda.synchronize()
+        times.append(1e3 * (time.perf_counter() - start))
+    peak = torch.cuda.max_memory_allocated() / 1e9 if device == "cuda" else None
+    return {
+        "batch": batch_size,
+        "size_hw": size,
+        "boxes": batch_size * BOXES_PER_IMAGE,
+        "median_ms": sorted(times)[len(times) // 2],
+        "peak_gb": peak,
+    }
+
+
+def random_batch(batch_size: int, size_hw: tuple[int, int], crop: int) -> TrainingBatch:
+    """Features and crops of random numbers, of the shapes that a batch of such images has."""
+    spec, count = HDETR_R50, batch_size * BOXES_PER_IMAGE
+    sizes = [tuple(-(-side // stride) for side in size_hw) for stride in (4, *spec.strides)]
+    corners = torch.rand(count, 2) * 0.5
+    features = FeatureBatch(
+        memory=[torch.randn(batch_size, *size, spec.dim) for size in sizes[1:]],
+        memory_hw=torch.tensor([sizes[1:]] * batch_size),
+        c1=torch.randn(batch_size, *sizes[0], spec.c1_channels),
+        c1_hw=torch.tensor([sizes[0]] * batch_size),
+        input_hw=torch.tensor([size_hw] * batch_size),
+        queries=torch.randn(count, spec.dim),
+        boxes=torch.cat([corners + 0.15, torch.rand(count, 2) * 0.25 + 0.05], 1),
+        labels=torch.randint(len(spec.category_ids), (count,)),
+        image_index=torch.arange(batch_size).repeat_interleave(BOXES_PER_IMAGE),
+    )
+    crops = torch.randint(256, (count, crop, crop), dtype=torch.uint8)
+    names = tuple(str(index) for index in range(batch_size))
+    return TrainingBatch(features, crops, torch.ones(count), names)
+
+
+def detector_forward(device: str, quick: bool) -> dict[str, Any]:
+    """Time and peak memory of H-Deformable-DETR with a ResNet-50, one image, random weights."""
+    size = (96, 160) if quick else (800, 1333)
+    network = OFFICIAL["hdetr-r50"].network().to_empty(device="cpu")
+    with torch.no_grad():
+        for tensor in (*network.parameters(), *network.buffers()):
+            if tensor.is_floating_point():
+                tensor.normal_(0, 0.02).abs_()  # variances of norms must not be negative
+    detector = DeformableDetector(network, replace(HDETR_R50, encoder_layer=4)).to(device).eval()
+    images = torch.randn(1, 3, *size, device=device)
+    padding = torch.zeros(1, *size, dtype=torch.bool, device=device)
+    times = []
+    with torch.no_grad(), torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+        for _ in range(1 if quick else 12):
+            start = time.perf_counter()
+            detector(images, padding)
+            if device == "cuda":
+                torch.cuda.synchronize()
+            times.append(1e3 * (time.perf_counter() - start))
+    peak = torch.cuda.max_memory_allocated() / 1e9 if device == "cuda" else None
+    return {"size_hw": size, "median_ms": sorted(times)[len(times) // 2], "peak_gb": peak}
