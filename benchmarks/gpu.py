@@ -27,7 +27,7 @@ from benchmarks.inputs import (
     locations_and_weights,
     upsampled,
 )
-from benchmarks.pipeline import detector_forward, head_step
+from benchmarks.pipeline import detector_forward, head_step, region_route
 from benchmarks.record import environment, require, write
 from mfd.kernels import kernel_report, ms_deform_attn_fused, roi_align_upsampled
 
@@ -246,9 +246,11 @@ def main() -> None:
     content["copy_gb_per_s"] = copy_bandwidth(device, 10 if options.quick else 2000)
     print(f"copy bandwidth {content['copy_gb_per_s']:.0f} GB/s")
 
-    content["head_step"] = head_step(device, options.quick)
-    content["detector_forward"] = detector_forward(device, options.quick)
-    print({key: content[key] for key in ("head_step", "detector_forward")}, flush=True)
+    for part in (head_step, region_route, detector_forward):
+        content[part.__name__] = part(device, options.quick)
+        print(part.__name__, content[part.__name__], flush=True)
+        if device == "cuda":
+            torch.cuda.empty_cache()
 
     jobs: list[tuple[str, Any, dict[str, Call], tuple[str, ...]]] = []
     for case in QUICK_ATTENTION if options.quick else ATTENTION:

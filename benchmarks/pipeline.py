@@ -1,7 +1,12 @@
-"""A training step of the paper's head and a detector's forward pass, on random numbers."""
+"""A training step of the paper's head, its way from maps to regions, and a detector's forward pass.
+
+All on random numbers.
+"""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -10,10 +15,12 @@ from mfd.extract.deformable import DeformableDetector
 from mfd.extract.official import OFFICIAL
 from mfd.headtrain.batch import FeatureBatch
 from mfd.headtrain.head import MaskHead
+from mfd.headtrain.head.regions import Regions
 from mfd.headtrain.presets import HDETR_R50, find_preset
 from mfd.headtrain.training.step import train_step
 from mfd.headtrain.training.train_config import TrainConfig
 from mfd.headtrain.training.training_batch import TrainingBatch
+from mfd.kernels import roi_align
 
 BOXES_PER_IMAGE = 7  # the mean of COCO's training images
 
@@ -25,25 +32,70 @@ def head_step(device: str, quick: bool) -> dict[str, Any]:
     optimizer = torch.optim.AdamW(head.parameters())
     batch = random_batch(batch_size, size, 4 * head.config.roi_size).to(device)
     autocast = torch.bfloat16 if device == "cuda" else None
-    config, steps = TrainConfig(), 1 if quick else 12
+    step = timed(
+        lambda: train_step(head, optimizer, batch, TrainConfig(), 0, 1, autocast),
+        device,
+        1 if quick else 12,
+    )
+    boxes = batch_size * BOXES_PER_IMAGE
+    return {"batch": batch_size, "size_hw": size, "boxes": boxes, **step}
+
+
+def region_route(device: str, quick: bool) -> dict[str, Any]:
+    """Neck, up-sampling, addition and RoIAlign, forward and backward: ours, and over the map F."""
+    batch_size, size = (2, (96, 160)) if quick else (8, (800, 1333))
+    config = find_preset("paper").config
+    regions = Regions(config, HDETR_R50).to(device).train()
+    batch = random_batch(batch_size, size, 8).features.to(device)
+    finest = batch.memory[0].requires_grad_()
+    scale = torch.tensor(size[::-1], device=device).repeat(2) / regions.stride
+    centre, side = (batch.boxes * scale).split(2, -1)
+    boxes = torch.cat([centre - side / 2, centre + side / 2], -1)
+
+    def over_the_map(read: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        return read(regions.whole_maps(finest, batch)[0])
+
+    def torchvision(maps: torch.Tensor) -> torch.Tensor:
+        from torchvision.ops import roi_align as theirs
+
+        rois = torch.cat([batch.image_index[:, None].to(boxes), boxes], 1)
+        return theirs(maps.permute(0, 3, 1, 2).float(), rois, config.roi_size, 1.0, 2, True)
+
+    routes = {
+        "ours": lambda: regions(finest, batch),
+        "map F, our RoIAlign": lambda: over_the_map(
+            lambda maps: roi_align(maps, boxes, batch.image_index, config.roi_size)
+        ),
+    }
+    if find_spec("torchvision"):
+        routes["map F, torchvision"] = lambda: over_the_map(torchvision)
+    result: dict[str, Any] = {"batch": batch_size, "boxes": len(boxes)}
+    wanted = [finest, *regions.parameters()]
+    for name, route in routes.items():
+
+        def train(route: Callable[[], torch.Tensor] = route) -> None:
+            with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+                out = route()
+            torch.autograd.grad(out, wanted, torch.ones_like(out))
+
+        result[name] = timed(train, device, 1 if quick else 20)
+    return result
+
+
+def timed(call: Callable[[], Any], device: str, repeats: int) -> dict[str, float | None]:
+    """Median milliseconds and the largest memory in use, after two calls to warm up."""
     times = []
-    for step in range(steps):
+    for _ in range(repeats + 2):
         if device == "cuda":
             torch.cuda.synchronize()
             torch.cuda.reset_peak_memory_stats()
         start = time.perf_counter()
-        train_step(head, optimizer, batch, config, step, steps, autocast)
+        call()
         if device == "cuda":
             torch.cuda.synchronize()
         times.append(1e3 * (time.perf_counter() - start))
     peak = torch.cuda.max_memory_allocated() / 1e9 if device == "cuda" else None
-    return {
-        "batch": batch_size,
-        "size_hw": size,
-        "boxes": batch_size * BOXES_PER_IMAGE,
-        "median_ms": sorted(times)[len(times) // 2],
-        "peak_gb": peak,
-    }
+    return {"median_ms": sorted(times[2:])[repeats // 2], "peak_gb": peak}
 
 
 def random_batch(batch_size: int, size_hw: tuple[int, int], crop: int) -> TrainingBatch:
@@ -78,13 +130,6 @@ def detector_forward(device: str, quick: bool) -> dict[str, Any]:
     detector = DeformableDetector(network, replace(HDETR_R50, encoder_layer=4)).to(device).eval()
     images = torch.randn(1, 3, *size, device=device)
     padding = torch.zeros(1, *size, dtype=torch.bool, device=device)
-    times = []
     with torch.no_grad(), torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
-        for _ in range(1 if quick else 12):
-            start = time.perf_counter()
-            detector(images, padding)
-            if device == "cuda":
-                torch.cuda.synchronize()
-            times.append(1e3 * (time.perf_counter() - start))
-    peak = torch.cuda.max_memory_allocated() / 1e9 if device == "cuda" else None
-    return {"size_hw": size, "median_ms": sorted(times)[len(times) // 2], "peak_gb": peak}
+        run = timed(lambda: detector(images, padding), device, 1 if quick else 12)
+    return {"size_hw": size, **run}
