@@ -29,9 +29,10 @@ def forward(
         return out.zero_()
     call = _Call(value, shapes, points, weights, reference)
     block, warps = call.tile(value.element_size())
-    kernels.forward_kernel[call.grid(block)](
-        value.contiguous(), *call.tensors, out, **call.constants(block), num_warps=warps
-    )
+    with torch.cuda.device_of(value):
+        kernels.forward_kernel[call.grid(block)](
+            value.contiguous(), *call.tensors, out, **call.constants(block), num_warps=warps
+        )
     return out
 
 
@@ -58,18 +59,20 @@ def backward(
     if of_value is not None and not empty:
         scalar = value.is_cuda and torch.cuda.get_device_capability(value.device) < (9, 0)
         block, warps = call.tile(of_value.element_size(), scalar=scalar)
-        kernels.value_grad_kernel[call.grid(block)](
-            grad.contiguous(), *call.tensors, of_value, **call.constants(block), num_warps=warps
-        )
+        with torch.cuda.device_of(value):
+            kernels.value_grad_kernel[call.grid(block)](
+                grad.contiguous(), *call.tensors, of_value, **call.constants(block), num_warps=warps
+            )
     if of_points is not None and not empty:
         block, warps = call.tile(value.element_size())
         constants = call.constants(block)
         # Collected gradients as wide as the channels have their layout: 5 barriers, not 83.
         constants["BLOCK_T"] = max(constants["BLOCK_T"], constants["BLOCK_D"])
-        kernels.points_grad_kernel[call.grid(block)](
-            grad.contiguous(), value.contiguous(), *call.tensors, of_points, of_weights,
-            **constants, num_warps=warps,
-        )  # fmt: skip
+        with torch.cuda.device_of(value):
+            kernels.points_grad_kernel[call.grid(block)](
+                grad.contiguous(), value.contiguous(), *call.tensors, of_points, of_weights,
+                **constants, num_warps=warps,
+            )  # fmt: skip
     return None if of_value is None else of_value.to(value.dtype), of_points, of_weights
 
 

@@ -35,17 +35,18 @@ def forward(
     if not out.numel() or not features.numel():
         return out.zero_()
     block_c = min(CHANNELS, triton.next_power_of_2(channels))
-    kernels.forward_kernel[(boxes * cells * triton.cdiv(channels, block_c),)](
-        features.contiguous(),
-        y.int().contiguous(), y_weight.contiguous(), _used_taps(y_weight),
-        x.int().contiguous(), x_weight.contiguous(), _used_taps(x_weight),
-        image,
-        out if add is None else add.contiguous(),
-        out,
-        height, width, channels, cells, y.shape[2], x.shape[2],
-        BLOCK_X=triton.next_power_of_2(cells), BLOCK_C=block_c, ADD=add is not None,
-        ACC=_accumulator(features), num_warps=4,
-    )  # fmt: skip
+    with torch.cuda.device_of(features):
+        kernels.forward_kernel[(boxes * cells * triton.cdiv(channels, block_c),)](
+            features.contiguous(),
+            y.int().contiguous(), y_weight.contiguous(), _used_taps(y_weight),
+            x.int().contiguous(), x_weight.contiguous(), _used_taps(x_weight),
+            image,
+            out if add is None else add.contiguous(),
+            out,
+            height, width, channels, cells, y.shape[2], x.shape[2],
+            BLOCK_X=triton.next_power_of_2(cells), BLOCK_C=block_c, ADD=add is not None,
+            ACC=_accumulator(features), num_warps=4,
+        )  # fmt: skip
     return out
 
 
@@ -74,15 +75,16 @@ def backward(
     starts = torch.searchsorted(image[order], torch.arange(batch + 1, device=image.device))
     block_c = min(CHANNELS, max(16, triton.next_power_of_2(channels)))
     blocks = triton.cdiv(width, PIXELS) * triton.cdiv(channels, block_c)
-    kernels.backward_kernel[(batch * height * blocks,)](
-        grad.contiguous(),
-        rows, columns, first, last, left, right, order, starts.int(),
-        out,
-        height, width, channels, cells,
-        BLOCK_X=PIXELS, BLOCK_S=max(16, triton.next_power_of_2(cells)), BLOCK_C=block_c,
-        PRECISION="tf32" if grad.element_size() == 2 else "ieee",
-        ACC=_accumulator(grad), num_warps=4,
-    )  # fmt: skip
+    with torch.cuda.device_of(grad):
+        kernels.backward_kernel[(batch * height * blocks,)](
+            grad.contiguous(),
+            rows, columns, first, last, left, right, order, starts.int(),
+            out,
+            height, width, channels, cells,
+            BLOCK_X=PIXELS, BLOCK_S=max(16, triton.next_power_of_2(cells)), BLOCK_C=block_c,
+            PRECISION="tf32" if grad.element_size() == 2 else "ieee",
+            ACC=_accumulator(grad), num_warps=4,
+        )  # fmt: skip
     return out
 
 
