@@ -37,7 +37,6 @@ class AttentionCase:
         if self.queries is None:
             centres = [pixel_centres(*shape, device) for shape in self.shapes]
             reference = torch.cat(centres)[None, :, None].expand(self.batch, -1, levels, 2)
-            # Off the centres: on them a rounding decides which way the gradient of a point looks.
             reference = reference + (torch.rand(reference.shape, **options) - 0.5) / 300
         else:
             reference = torch.rand(self.batch, queries, 1, 2, **options).expand(-1, -1, levels, 2)
@@ -56,6 +55,17 @@ class AttentionCase:
             "reference": reference.contiguous(),
             "grad": torch.randn(self.batch, queries, self.heads, self.dim, **options).to(dtype),
         }
+
+    def smooth(self, inputs: dict[str, Tensor]) -> Tensor:
+        """(B, Q, M, T) whether a point lies further than 1/1000 pixel from all pixel centres.
+
+        On a centre's row or column the gradient of a point jumps, and a rounding decides where to.
+        """
+        sizes = torch.tensor(self.shapes, device=inputs["value"].device).flip(1)
+        sizes = sizes.repeat_interleave(self.points, 0)
+        origin = inputs["reference"].double().repeat_interleave(self.points, 2)[:, :, None]
+        pixels = origin * sizes + inputs["offsets"].double() - 0.5
+        return ((pixels - pixels.round()).abs() > 1e-3).all(-1)
 
 
 def pixel_centres(height: int, width: int, device: str) -> Tensor:
