@@ -25,7 +25,7 @@ CATEGORY_IDS = tuple(sorted(CATEGORIES))
 PREPROCESSING = Preprocessing(shorter_side=192, longer_side=288)
 _COLUMNS = {category_id: column for column, category_id in enumerate(CATEGORY_IDS)}
 _SMALL_SIDES = (160, 192)
-_MOST_PADDING = 8  # pixels
+_MOST_PADDING = 32  # pixels, as in batches of real data sets
 
 
 @dataclass

@@ -52,7 +52,7 @@ class SceneConfig:
         empty_probability: that a picture contains no object.
     """
 
-    most_objects: int = 8
+    most_objects: int = 6
     smallest: float = 22.0
     largest: float = 1.2
     crowd_probability: float = 0.06
