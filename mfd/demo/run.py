@@ -25,7 +25,7 @@ stores = "stores"
 runs = "runs"
 detector = "demo"
 """
-_RECIPE = ("roi_size=16", "epochs=6", "batch_size=4", "lr=1e-3")  # pictures are small and few
+_RECIPE = ("roi_size=16", "epochs=7", "batch_size=4", "lr=1e-3")  # pictures are small and few
 
 
 def run_demo(folder: Path) -> Summary:
