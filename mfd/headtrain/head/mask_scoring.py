@@ -7,6 +7,9 @@ from torch import Tensor, nn
 HIDDEN = 128
 """Width of the two hidden layers."""
 
+PRIOR_IOU = 0.7
+"""What a class that was never trained on is estimated at, so that it leaves the ranking alone."""
+
 
 class MaskScoring(nn.Module):
     """Three 3x3 convolutions of stride 2 and three linear layers: each mask's IoU, by class."""
@@ -27,7 +30,11 @@ class MaskScoring(nn.Module):
         self._init_as_source()
 
     def _init_as_source(self) -> None:
-        """Mask Scoring R-CNN's: He's for convolutions, Caffe2's "Xavier" for linear layers."""
+        """Mask Scoring R-CNN's: He's for convolutions, Caffe2's "Xavier" for linear layers.
+
+        The last layer begins near a constant [ours]: with few images many classes are hardly
+        trained, and random estimates of theirs cost more mask AP than scoring gains.
+        """
         for name, parameter in self.named_parameters():
             if name.endswith("bias"):
                 nn.init.zeros_(parameter)
@@ -35,6 +42,10 @@ class MaskScoring(nn.Module):
                 nn.init.kaiming_normal_(parameter, mode="fan_out", nonlinearity="relu")
             else:
                 nn.init.kaiming_uniform_(parameter, a=1)
+        last = self.perceptron[-1]
+        assert isinstance(last, nn.Linear)
+        nn.init.normal_(last.weight, std=1e-3)
+        nn.init.constant_(last.bias, PRIOR_IOU)
 
     def forward(
         self, mask_logits: Float[Tensor, "N s s"], regions: Float[Tensor, "N s s D"]

@@ -2,7 +2,7 @@
 
 import torch
 
-from mfd.headtrain.head.mask_scoring import MaskScoring
+from mfd.headtrain.head.mask_scoring import PRIOR_IOU, MaskScoring
 
 
 def test_one_estimate_per_class_at_every_region_size() -> None:
@@ -24,3 +24,10 @@ def test_it_sees_the_mask_as_probabilities_and_does_not_change_it() -> None:
     assert logits.grad is None
     assert regions.grad is not None
     assert regions.grad.any()
+
+
+def test_before_training_every_class_is_estimated_alike() -> None:
+    for size in (8, 16, 32):
+        head = MaskScoring(128, size, num_classes=80)
+        estimate = head(torch.randn(9, size, size), torch.randn(9, size, size, 128))
+        assert (estimate - PRIOR_IOU).abs().max() < 0.1
