@@ -125,7 +125,7 @@ def train_head(
     dataset = pipeline.open_dataset(project, split, images, annotations)
     _say(f"store: {opened.path}\nrun: {run_dir}")
     summary = pipeline.train_head(
-        project, opened, dataset, run_dir, head, recipe, device=device, resume=resume
+        project, opened, dataset, run_dir, head, recipe, device=device, resume=resume, say=_say
     )
     _say(f"trained: {summary.run_dir}/head.safetensors")
 
@@ -345,15 +345,15 @@ def _say(line: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 if it succeeded, 1 with one line if not, 2 for wrong usage."""
     try:
-        app(args=arguments, standalone_mode=True)
+        app(args=arguments)
     except SystemExit as exit_:
+        stop = exit_.__context__ and exit_.__context__.__cause__
+        if isinstance(stop, KeyboardInterrupt):  # typer turns it into an exit, its text unsaid
+            _say(str(stop) or "stopped")
         return exit_.code if isinstance(exit_.code, int) else 1
     except MfdError as error:
         _say(f"error: {error}")
         return 1
-    except KeyboardInterrupt as stop:
-        _say(str(stop) or "stopped")
-        return 130
     return 0
 
 

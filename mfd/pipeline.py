@@ -162,12 +162,14 @@ def train_head(
     *,
     device: str,
     resume: bool,
+    say: Callable[[str], object],
 ) -> "TrainSummary":
     """Stage two: a head trained on a store, in `run_dir`."""
     from mfd.cache import add_reference
     from mfd.headtrain import build_targets, train
 
     targets = build_targets(store, dataset, 4 * head_config.roi_size, project.stores)
+    say(str(targets.total))
     add_reference(store.path, run_dir)
     return train(
         head_config,

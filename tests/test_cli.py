@@ -227,3 +227,14 @@ def test_doctor_finds_what_is_wrong(project: Path, capsys: pytest.CaptureFixture
 
 def test_wrong_usage_exits_with_two() -> None:
     assert main(["extract", "--no-such-flag"]) == 2
+
+
+def test_ctrl_c_says_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt("stopped after step 3; the same command goes on")
+
+    monkeypatch.setattr("mfd.cli.load_project", interrupted)
+    assert main(["extract"]) == 130
+    assert "stopped after step 3" in capsys.readouterr().err
