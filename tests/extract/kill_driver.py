@@ -47,10 +47,20 @@ def child(dataset: CocoDataset, root: Path) -> int:
         os._exit(status)
 
 
-def ends_within(pid: int, seconds: float) -> bool:
-    """Whether the process comes to its own, successful end in that time; if not, it is killed."""
-    deadline = time.monotonic() + seconds
+def units(root: Path) -> int:
+    """How many units of the only store under `root` are finished."""
+    return len(list(root.glob("*/_units/[0-9]*.json")))
+
+
+def ends_within(pid: int, root: Path, least: int, seconds: float) -> bool:
+    """Whether the process comes to its own, successful end; if not, it is killed.
+
+    It has that many seconds from the moment when `least` units are finished.
+    """
+    deadline = math.inf
     while time.monotonic() < deadline:
+        if deadline == math.inf and units(root) >= least:
+            deadline = time.monotonic() + seconds
         found, status = os.waitpid(pid, os.WNOHANG)
         if found:
             assert status == 0, f"an extraction failed with status {status}"
@@ -66,7 +76,7 @@ def main() -> None:
     dataset = make_dataset(folder / "images", IMAGES)
     generator = random.Random(0)
     started = time.monotonic()
-    assert ends_within(child(dataset, folder / "whole"), math.inf)
+    assert ends_within(child(dataset, folder / "whole"), folder / "whole", 0, math.inf)
     duration = time.monotonic() - started
 
     units_after_kill: list[int] = []
@@ -75,12 +85,13 @@ def main() -> None:
         root = folder / f"killed-{stores}"
         enough = len(units_after_kill) >= kills
         patience = math.inf if enough else generator.uniform(0, duration / 4)
-        if ends_within(child(dataset, root), patience):
+        least = len(units_after_kill) * IMAGES // 16 // kills  # kills at every stage of a store
+        if ends_within(child(dataset, root), root, 0 if enough else least, patience):
             stores += 1
             if enough:
                 break
         else:
-            units_after_kill.append(len(list(root.glob("*/_units/[0-9]*.json"))))
+            units_after_kill.append(units(root))
     json.dump({"stores": stores, "units_after_kill": units_after_kill}, sys.stdout)
 
 
