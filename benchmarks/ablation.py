@@ -1,0 +1,155 @@
+"""The blocks of the paper's tables 2, 3, 5, 6 and 12, trained with one short budget on a store.
+
+    python -m benchmarks.ablation --data COCO --stores STORES --detector NAME --runs RUNS
+        [--tables 6 12] [--set epochs=4 --set lr=4e-4] [--roi-size 16] [--max-detections 50]
+        [--out FILE]
+
+Each distinct head is trained and evaluated once, in a folder of its own under RUNS; what is there
+already is not done again, so the same command goes on after an interruption. Prints each table's
+rows in the paper's order, with the paper's mask AP and ours.
+
+Where C1 and the encoder maps differ in width, C1 cannot be added as it is: there every head has the
+neck, and table 6's row without it goes without C1.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.record import environment, write
+from mfd.cache import Store, find_store
+from mfd.coco import CocoDataset, read_dataset, split_paths
+from mfd.detector import DetectorSpec
+from mfd.headtrain import (
+    HeadConfig,
+    TrainConfig,
+    build_targets,
+    evaluate,
+    load_head,
+    replace_from_strings,
+    train,
+)
+from mfd.headtrain.macs import count_parameters
+from mfd.headtrain.presets import Preset, presets
+from mfd.pipeline import pick_device
+
+ROWS = {
+    2: (
+        *("image-none", "image-deformable-1", "image-deformable-2", "image-deformable-3"),
+        *("image-swin-2", "image-convnext-2"),
+    ),
+    3: ("box-none", "box-deformable-2", "box-swin-2", "box-convnext-2"),
+    5: ("query-none", "query-ffn", "query-ffn-o2o", "query-ffn-b2o"),
+    6: ("plain", "neck", "neck-sampled", "paper"),
+    12: ("mask-dot-product", "mask-segmenter"),
+}
+
+
+def rows(tables: list[int]) -> Iterator[Preset]:
+    """The presets of the wanted tables, in the paper's order."""
+    known = presets()
+    for table in tables:
+        for name in ROWS[table]:
+            yield known[name]
+
+
+def fitted(preset: Preset, spec: DetectorSpec, roi_size: int) -> HeadConfig:
+    """The preset's head for this detector and RoI size."""
+    config = replace(preset.config, roi_size=roi_size)
+    if spec.c1_channels == spec.dim or not config.use_c1:
+        return config
+    return replace(config, use_c1=False) if preset.name == "plain" else replace(config, neck=True)
+
+
+def folder_name(config: HeadConfig, recipe: TrainConfig) -> str:
+    """What differs from the defaults: one folder per distinct head and recipe."""
+    changed = []
+    for settings in (config, recipe):
+        usual = asdict(type(settings)())
+        changed += [
+            f"{name}={value}" for name, value in asdict(settings).items() if value != usual[name]
+        ]
+    return ",".join(changed) or "default"
+
+
+def measure(
+    config: HeadConfig, recipe: TrainConfig, stores: dict[str, Store],
+    datasets: dict[str, CocoDataset], options: argparse.Namespace, run_dir: Path,
+) -> dict[str, Any]:  # fmt: skip
+    """The figures of a head that is trained and evaluated in `run_dir`, now or before."""
+    if not (run_dir / "evaluation.json").exists():
+        device, (seen, unseen) = pick_device(options.device), stores.values()
+        targets = build_targets(seen, datasets["train"], 4 * config.roi_size, options.stores)
+        resume = (run_dir / "config.json").exists()
+        train(config, recipe, seen, targets, run_dir, device=device, resume=resume)
+        head, kept = load_head(run_dir, device), options.max_detections
+        evaluate(head, unseen, datasets["val"], run_dir, max_detections=kept, device=device)
+    found = json.loads((run_dir / "evaluation.json").read_text())
+    cost = json.loads((run_dir / "cost.json").read_text())
+    return {**{k: v for k, v in found.items() if k.startswith(("mask_", "box_"))}, "cost": cost}
+
+
+def main() -> None:
+    """Trains what is missing, prints the tables and writes one JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--stores", type=Path, required=True)
+    parser.add_argument("--detector", required=True)
+    parser.add_argument("--runs", type=Path, required=True)
+    parser.add_argument("--tables", type=int, nargs="+", default=list(ROWS), choices=list(ROWS))
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
+    parser.add_argument("--roi-size", type=int, default=16)
+    parser.add_argument("--max-detections", type=int, help="per image; default: the detector's")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    recipe = replace_from_strings(
+        TrainConfig(), dict(setting.split("=", 1) for setting in options.set)
+    )
+    stores = {
+        split: Store.open(find_store(options.stores, detector=options.detector, split=split))
+        for split in ("train", "val")
+    }
+    datasets = {split: read_dataset(*split_paths(options.data, split)) for split in stores}
+    spec, results = stores["train"].spec, []
+    for preset in rows(options.tables):
+        config = fitted(preset, spec, options.roi_size)
+        run_dir = options.runs / folder_name(config, recipe)
+        found = measure(config, recipe, stores, datasets, options, run_dir)
+        parameters = count_parameters(config, spec)
+        results.append(
+            {
+                "table": preset.table,
+                "name": preset.name,
+                "paper_ap": preset.paper_ap,
+                "parameters": parameters,
+                **found,
+                "config": config.to_json(),
+            }
+        )
+        print(
+            f"table {preset.table:2}  {preset.name:20} paper {preset.paper_ap:4.1f}  here "
+            f"{100 * found['mask_ap']:4.1f}  AP50 {100 * found['mask_ap50']:4.1f}  AP75 "
+            f"{100 * found['mask_ap75']:4.1f}  {parameters / 1e6:.2f} M",
+            flush=True,
+        )
+    if options.out:
+        setting = {
+            "detector": spec.name,
+            "images": {split: len(store) for split, store in stores.items()},
+            "max_detections": options.max_detections,
+            "recipe": recipe.to_json(),
+        }
+        device = pick_device(options.device).type
+        write(options.out, {**environment(device), **setting, "results": results})
+
+
+if __name__ == "__main__":
+    main()
