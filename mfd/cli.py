@@ -4,6 +4,7 @@ Nothing that takes long to import is imported before a command runs.
 """
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ from rich.markup import escape
 
 from mfd.errors import ConfigError, MfdError
 from mfd.project import Project, load_project
+from mfd.reports import duration, size
+from mfd.runs import begun_run_dir, find_run, new_run_dir
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,7 +29,7 @@ app = typer.Typer(
 cache = typer.Typer(no_args_is_help=True, help="Look after the feature stores.")
 app.add_typer(cache, name="cache")
 
-out = Console()
+out = Console(width=None if sys.stdout.isatty() else 200)  # a file or pipe has no width
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 Split = Annotated[str, typer.Option(help="train or val; any name for data of your own.")]
@@ -42,6 +45,7 @@ Weights = Annotated[str | None, typer.Option(help="The detector's checkpoint.")]
 EncoderLayer = Annotated[int | None, typer.Option(help="Whose maps are used, counted from 1.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 StorePath = Annotated[Path | None, typer.Option("--store", help="A store, instead of looking.")]
+StoreName = Annotated[Path, typer.Argument(help="A store's folder, or its name in `cache ls`.")]
 RunName = Annotated[str | None, typer.Option("--run", help="Name of the run's folder.")]
 Profile = Annotated[Literal["full", "lite"], typer.Option(help="lite recomputes C1 when needed.")]
 Dtype = Annotated[Literal["float16", "float32"], typer.Option(help="Stored element type.")]
@@ -66,7 +70,9 @@ def extract(
     ] = "none",
     batch_size: Annotated[int, typer.Option(help="Images per forward pass.")] = 4,
     workers: Annotated[int, typer.Option(help="Threads that decode images.")] = 4,
-    strict: Annotated[bool, typer.Option(help="Stop at the first image that fails.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at the first image that fails.")
+    ] = False,
     device: Device = "auto",
 ) -> None:
     """Stage one: run the frozen detector once and store what it computes."""
@@ -87,13 +93,19 @@ def extract(
         device=device,
         say=_say,
     )
-    rate = f", {done.images / done.seconds:.1f} images/s" if done.images else ""
-    _say(f"complete: {done.images} images in {done.seconds:.0f} s{rate}")
+    if done.images:
+        took, rate = duration(done.seconds), done.images / done.seconds
+        _say(f"complete: {done.images} images in {took}, {rate:.1f} images/s")
+    else:
+        _say("complete: nothing was left to do")
 
 
 @app.command()
 def train_head(
-    preset: Annotated[str, typer.Option(help="A head of the paper; see `mfd presets`.")] = "paper",
+    preset: Annotated[
+        str | None,
+        typer.Option(help="A head of the paper; see `mfd presets`.", show_default="paper"),
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="field=value of head or recipe; repeatable.")
     ] = None,
@@ -105,7 +117,9 @@ def train_head(
     store: StorePath = None,
     runs: Runs = None,
     run: RunName = None,
-    resume: Annotated[bool, typer.Option(help="Go on with --run, or the latest.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with --run, or the latest, as it was begun.")
+    ] = False,
     detector: DetectorName = None,
     weights: Weights = None,
     encoder_layer: EncoderLayer = None,
@@ -116,11 +130,12 @@ def train_head(
 
     project = _project(data=data, stores=stores, runs=runs, detector=detector, weights=weights,
                        encoder_layer=encoder_layer)  # fmt: skip
-    head, recipe = pipeline.configure_head(preset, settings or [])
-    if resume and run is None:
-        run_dir = pipeline.latest_run(project, finished=False)
+    if resume:
+        run_dir = begun_run_dir(project.runs, run)
+        head, recipe = pipeline.configure_head(preset, settings or [], resumed=run_dir)
     else:
-        run_dir = pipeline.new_run_dir(project, run, preset)
+        head, recipe = pipeline.configure_head(preset, settings or [])
+        run_dir = new_run_dir(project.runs, run, preset or "paper")
     opened = pipeline.open_store(project, split, store)
     dataset = pipeline.open_dataset(project, split, images, annotations)
     _say(f"store: {opened.path}\nrun: {run_dir}")
@@ -143,8 +158,12 @@ def evaluate(
     detector: DetectorName = None,
     weights: Weights = None,
     encoder_layer: EncoderLayer = None,
-    baselines: Annotated[bool, typer.Option(help="Also filled boxes and no training.")] = False,
-    per_category: Annotated[bool, typer.Option(help="Also each category's AP.")] = False,
+    baselines: Annotated[
+        bool, typer.Option("--baselines", help="Also filled boxes and no training.")
+    ] = False,
+    per_category: Annotated[
+        bool, typer.Option("--per-category", help="Also each category's AP.")
+    ] = False,
     as_json: AsJson = False,
     device: Device = "auto",
 ) -> None:
@@ -153,7 +172,7 @@ def evaluate(
 
     project = _project(data=data, stores=stores, runs=runs, detector=detector, weights=weights,
                        encoder_layer=encoder_layer)  # fmt: skip
-    run_dir = _run(project, run)
+    run_dir = find_run(project.runs, run)
     opened = pipeline.open_store(project, split, store)
     dataset = pipeline.open_dataset(project, split, images, annotations)
     _say(f"run: {run_dir}\nstore: {opened.path}")
@@ -170,10 +189,10 @@ def evaluate(
 
 @app.command()
 def predict(
-    images: Annotated[list[Path], typer.Argument(help="Image files.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
     run: RunName = None,
     folder: Annotated[Path, typer.Option("--out", help="Where pictures go.")] = Path("predictions"),
-    threshold: Annotated[float, typer.Option(help="Least score shown.")] = 0.4,
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="Least score shown.")] = 0.4,
     runs: Runs = None,
     detector: DetectorName = None,
     weights: Weights = None,
@@ -184,12 +203,15 @@ def predict(
     from mfd import pipeline
 
     project = _project(runs=runs, detector=detector, weights=weights, encoder_layer=encoder_layer)
-    run_dir = _run(project, None if run is None else Path(run))
+    run_dir = find_run(project.runs, None if run is None else Path(run))
     written = pipeline.predict_images(
-        project, run_dir, images, folder, threshold=threshold, device=device
+        project, run_dir, images, folder, threshold=threshold, device=device, say=_say
     )
     for path in written:
-        out.print(escape(str(path)), soft_wrap=True)
+        print(path)  # noqa: T201
+    *pictures, results = written
+    found = len(json.loads(results.read_text(encoding="utf-8")))
+    _say(f"{found} masks of score {threshold:g} or more on {len(pictures)} images")
 
 
 @app.command()
@@ -213,10 +235,12 @@ def estimate(
     found = pipeline.estimate_split(
         project, dataset, profile=profile, dtype=dtype, measure=measure, device=device
     )
-    per_image = f"{found.bytes_per_image / 1e6:.2f} MB an image"
-    out.print(f"{found.images} images, {found.num_bytes / 1e9:.2f} GB on disk ({per_image})")
+    out.print(
+        f"{found.images} images, {size(found.num_bytes)} on disk, "
+        f"{size(found.bytes_per_image)} an image"
+    )
     if found.hours is not None:
-        out.print(f"{found.hours:.2f} h at {found.images_per_second:.1f} images/s")
+        out.print(f"{duration(3600 * found.hours)} at {found.images_per_second:.1f} images/s")
 
 
 @app.command()
@@ -262,16 +286,19 @@ def cache_ls(stores: Stores = None) -> None:
     from mfd.cache import list_stores
     from mfd.reports import store_table
 
-    out.print(store_table(list_stores(_project(stores=stores).stores)))
+    found, errors = list_stores(_project(stores=stores).stores)
+    out.print(store_table(found))
+    for error in errors:
+        _say(str(error))
 
 
 @cache.command("info")
-def cache_info(store: Path, as_json: AsJson = False) -> None:
+def cache_info(store: StoreName, as_json: AsJson = False) -> None:
     """Show everything a store says of itself."""
     from mfd.cache import StoreInfo
     from mfd.reports import store_facts
 
-    facts = store_facts(StoreInfo.read(store))
+    facts = store_facts(StoreInfo.read(_store(store)))
     if as_json:
         print(json.dumps(facts, indent=1))  # noqa: T201
         return
@@ -281,12 +308,15 @@ def cache_info(store: Path, as_json: AsJson = False) -> None:
 
 @cache.command("verify")
 def cache_verify(
-    store: Path,
-    repair: Annotated[bool, typer.Option(help="Make damaged units unfinished.")] = False,
+    store: StoreName,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Make damaged units unfinished.")
+    ] = False,
 ) -> None:
     """Read every byte of a store against its checksums."""
     from mfd.cache import repair_store, verify_store
 
+    store = _store(store)
     damage = verify_store(store)
     for each in damage:
         ids = f" (images {', '.join(map(str, each.image_ids))})" if each.image_ids else ""
@@ -302,40 +332,42 @@ def cache_verify(
 
 @cache.command("rm")
 def cache_rm(
-    store: Path, force: Annotated[bool, typer.Option(help="Even if a run names it.")] = False
+    store: StoreName,
+    force: Annotated[bool, typer.Option("--force", help="Even if a run names it.")] = False,
 ) -> None:
     """Delete a store."""
-    from mfd.cache import remove_store
+    from mfd.cache import StoreInfo, remove_store
 
+    store = _store(store)
+    num_bytes = StoreInfo.read(store).num_bytes
     remove_store(store, force=force)
+    _say(f"removed {store}, {size(num_bytes)}")
 
 
 @cache.command("gc")
 def cache_gc(
     stores: Stores = None,
-    dry_run: Annotated[bool, typer.Option(help="Only say what would go.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
 ) -> None:
     """Delete what killed processes left behind; stores stay."""
     from mfd.cache import collect_garbage
 
-    for path in collect_garbage(_project(stores=stores).stores, dry_run=dry_run):
+    root = _project(stores=stores).stores
+    found = collect_garbage(root, dry_run=dry_run)
+    for path in found:
         _say(f"{'would remove' if dry_run else 'removed'} {path}")
+    if not found:
+        _say(f"nothing was left behind under {root}, or it is younger than a day")
 
 
 def _project(**flags: Any) -> Project:
     return load_project().override(**flags)
 
 
-def _run(project: Project, run: Path | None) -> Path:
-    """The folder of a run given by name or path; the latest finished one by default."""
-    from mfd import pipeline
-
-    if run is None:
-        return pipeline.latest_run(project, finished=True)
-    for folder in (project.runs / run, run):
-        if (folder / "config.json").exists():
-            return folder
-    raise ConfigError(f"there is no run {run} here or under {project.runs}")
+def _store(store: Path) -> Path:
+    """The store of this path or, where there is none, of this name."""
+    named = _project().stores / store
+    return named if named.is_dir() and not store.exists() else store
 
 
 def _say(line: str) -> None:
@@ -354,7 +386,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MfdError as error:
         _say(f"error: {error}")
         return 1
+    except BrokenPipeError:  # such as `mfd presets | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        _say(f"error: {_what_the_disk_refused(error)}")
+        return 1
     return 0
+
+
+def _what_the_disk_refused(error: OSError) -> str:
+    where = f"{error.filename} cannot be used" if error.filename else "a file cannot be used"
+    reason = error.strerror or " ".join(str(error).split())
+    return f"{where} ({reason}); look at its path, its permissions and the room on its disk"
 
 
 if __name__ == "__main__":

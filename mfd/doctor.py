@@ -95,7 +95,7 @@ def _stores(project: Project) -> Iterator[str]:
     from mfd.cache import list_stores
     from mfd.reports import size
 
-    stores = list_stores(project.stores)
+    stores, errors = list_stores(project.stores)
     unfinished = [store.path.name for store in stores if not store.complete]
     root = project.stores.absolute()
     existing = next(folder for folder in (root, *root.parents) if folder.exists())
@@ -103,3 +103,5 @@ def _stores(project: Project) -> Iterator[str]:
     yield f"stores under {project.stores}: {len(stores)}, disk free: {size(free)}"
     for name in unfinished:
         yield f"store {name} is unfinished; `mfd extract` goes on with it"
+    if errors:
+        raise errors[0]

@@ -14,7 +14,7 @@ def store_table(stores: "Sequence[StoreInfo]") -> Table:
     total = sum(store.num_bytes for store in stores)
     table = Table("store", caption=f"{len(stores)} stores, {size(total)}", caption_justify="left")
     table.columns[0].overflow = "fold"
-    for name in ("images", "units", "size", "a image", "state"):
+    for name in ("images", "units", "size", "an image", "state"):
         table.add_column(name, justify="right")
     for store in stores:
         table.add_row(
@@ -30,8 +30,11 @@ def store_table(stores: "Sequence[StoreInfo]") -> Table:
 
 def size_table(presets: Sequence[Mapping[str, Any]]) -> Table:
     """One row for each preset, our sizes beside the paper's."""
-    table = Table("table", "preset", caption="parameters in millions, multiply-accumulates in 1e9")
-    for name in ("params", "paper", "MACs", "paper", "paper's mask AP"):
+    table = Table(
+        "table", caption="parameters in millions, multiply-accumulates in 1e9; mask AP: the paper's"
+    )
+    table.add_column("preset", no_wrap=True)
+    for name in ("params", "paper", "MACs", "paper", "mask AP"):
         table.add_column(name, justify="right")
     for preset in presets:
         sizes = (preset[key] for key in ("params_m", "paper_params_m", "macs_g", "paper_macs_g"))
@@ -55,6 +58,7 @@ def store_facts(store: "StoreInfo") -> dict[str, Any]:
         "images": store.num_images,
         "units": f"{store.committed_units} of {store.num_units}",
         "bytes": store.num_bytes,
+        "extraction seconds": store.seconds,
         "detector": spec,
         "provenance": dict(store.provenance),
     }
@@ -67,3 +71,12 @@ def size(num_bytes: float) -> str:
             return f"{num_bytes:.3g} {unit}"
         num_bytes /= 1000
     return f"{num_bytes:.3g} TB"
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit a reader would choose: `42 s`, `7 min`, `5.3 h`."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

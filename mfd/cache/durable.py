@@ -1,15 +1,22 @@
 """Files that are either whole or absent, also after a power cut."""
 
+import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import google_crc32c
+
+from mfd.errors import StoreError
 
 _BLOCK = 1 << 22
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Put `content` at `path` by a synced temporary file and a rename.
+    """Put `content` at `path` by a synced temporary file beside it and a rename.
+
+    Of two processes that do so at the same time one fails; a path should have one writer.
 
     Raises:
         OSError: as the file system does; `path` is then what it was before.
@@ -43,3 +50,22 @@ def crc32c(path: Path) -> int:
         while block := file.read(_BLOCK):
             value = google_crc32c.extend(value, block)
     return value
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Errors of the file system as one line about the store at `path`.
+
+    Raises:
+        StoreError: with the reason and the file; what was committed is safe.
+    """
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        cure = "make room and run" if full else "mend that and run"
+        where = f": {error.filename}" if error.filename else ""
+        raise StoreError(
+            f"{path} cannot be written ({error.strerror or error}{where}); {cure} the same command "
+            "again, finished units are kept"
+        ) from error

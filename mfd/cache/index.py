@@ -6,36 +6,48 @@ from pathlib import Path
 import numpy as np
 import zarr
 
+from mfd.cache.arrays import REPAIR, encode
+from mfd.cache.durable import write_atomically
 from mfd.cache.identity import StoreImage
 from mfd.cache.journal import ImageRecord
-from mfd.cache.layout import REPAIR, ZarrArray
+from mfd.cache.layout import ArrayLayout
 from mfd.errors import StoreError
 
 
-def write_image_list(arrays: Mapping[str, ZarrArray], images: Sequence[StoreImage]) -> None:
+def write_image_list(
+    path: Path, arrays: Sequence[ArrayLayout], images: Sequence[StoreImage]
+) -> None:
     """Fill the index arrays that are known before any image has been read."""
     names = [image.file_name.encode() for image in images]
     length = max(map(len, names))
     padded = b"".join(name.ljust(length, b"\0") for name in names)
     digests = b"".join(bytes.fromhex(image.sha256) for image in images)
-    _set(arrays, "index/image_id", np.array([image.image_id for image in images]))
-    _set(arrays, "index/orig_hw", np.array([image.original_hw for image in images]))
-    _set(arrays, "index/file_name", np.frombuffer(padded, np.uint8).reshape(len(images), length))
-    _set(arrays, "index/sha256", np.frombuffer(digests, np.uint8).reshape(len(images), 32))
+    columns = {
+        "index/image_id": np.array([image.image_id for image in images]),
+        "index/orig_hw": np.array([image.original_hw for image in images]),
+        "index/file_name": np.frombuffer(padded, np.uint8).reshape(len(images), length),
+        "index/sha256": np.frombuffer(digests, np.uint8).reshape(len(images), 32),
+    }
+    _write(path, arrays, columns)
 
 
-def write_sizes(arrays: Mapping[str, ZarrArray], records: Sequence[ImageRecord | None]) -> None:
+def write_sizes(
+    path: Path, arrays: Sequence[ArrayLayout], records: Sequence[ImageRecord | None]
+) -> None:
     """Fill the index arrays that are known when all units are finished."""
-    levels = arrays["index/level_hw"].shape[1]
-    absent = ImageRecord((0, 0), ((0, 0),) * levels, (0, 0))
+    shapes = {array.name: array.shape for array in arrays}
+    absent = ImageRecord((0, 0), ((0, 0),) * shapes["index/level_hw"][1], (0, 0))
     sizes = [record or absent for record in records]
     level_hw = np.array([size.level_hw for size in sizes])
-    _set(arrays, "index/hw", np.array([size.input_hw for size in sizes]))
-    _set(arrays, "index/level_hw", level_hw)
-    _set(arrays, "index/c1_hw", np.array([size.c1_hw for size in sizes]))
-    _set(arrays, "index/n_tokens", level_hw.prod(-1).sum(-1))
-    _set(arrays, "index/valid", np.array([record is not None for record in records]))
-    _set(arrays, "_units", np.ones(arrays["_units"].shape))
+    columns = {
+        "index/hw": np.array([size.input_hw for size in sizes]),
+        "index/level_hw": level_hw,
+        "index/c1_hw": np.array([size.c1_hw for size in sizes]),
+        "index/n_tokens": level_hw.prod(-1).sum(-1),
+        "index/valid": np.array([record is not None for record in records]),
+        "_units": np.ones(shapes["_units"]),
+    }
+    _write(path, arrays, columns)
 
 
 def read_images(path: Path) -> tuple[StoreImage, ...]:
@@ -73,6 +85,9 @@ def read_index(path: Path, name: str) -> np.ndarray:
         raise StoreError(f"{array} is damaged ({error}); {REPAIR}") from error
 
 
-def _set(arrays: Mapping[str, ZarrArray], name: str, values: np.ndarray) -> None:
-    array = arrays[name].with_config({"write_empty_chunks": True})  # so that a file is there
-    array[...] = values.astype(array.dtype)
+def _write(path: Path, arrays: Sequence[ArrayLayout], columns: Mapping[str, np.ndarray]) -> None:
+    for array in arrays:
+        if array.name in columns:
+            content = encode(array, "none", columns[array.name])
+            assert content is not None  # an array without shards has a file of zeros, too
+            write_atomically(path / array.file(0), content)

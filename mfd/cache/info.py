@@ -1,14 +1,17 @@
 """A store in a few words, finished or not."""
 
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from mfd.cache.arrays import Codec
 from mfd.cache.identity import Profile, StoredDtype
 from mfd.cache.journal import Journal
-from mfd.cache.layout import Codec
 from mfd.cache.manifest import Manifest
 from mfd.detector import DetectorSpec
+from mfd.errors import StoreError
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,7 @@ class StoreInfo:
         num_images: length of the image list.
         num_units: of 16 images; all of them committed in a complete store.
         num_bytes: of all files.
+        seconds: that extraction took, over all its runs; None if no sound record says it.
         identity_sha256: 64 hex digits; the folder's name has the first eight.
         provenance: texts kept when the store was made.
     """
@@ -35,6 +39,7 @@ class StoreInfo:
     num_units: int
     committed_units: int
     num_bytes: int
+    seconds: float | None
     complete: bool
     identity_sha256: str
     provenance: Mapping[str, str]
@@ -58,8 +63,26 @@ class StoreInfo:
             num_images=manifest.num_images,
             num_units=manifest.num_units,
             committed_units=len(Journal(path).committed()),
-            num_bytes=sum(file.stat().st_size for file in path.rglob("*") if file.is_file()),
+            num_bytes=_num_bytes(path),
+            seconds=_seconds(path),
             complete=manifest.status == "complete",
             identity_sha256=manifest.identity_sha256,
             provenance=manifest.provenance,
         )
+
+
+def _num_bytes(path: Path) -> int:
+    """Of all files; those that a writer renames or removes meanwhile are left out."""
+    total = 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            with suppress(FileNotFoundError):
+                total += (Path(folder) / name).stat().st_size
+    return total
+
+
+def _seconds(path: Path) -> float | None:
+    try:
+        return Journal(path).read_seconds()
+    except StoreError:  # it is a note about the store; `verify` names the damage
+        return None

@@ -1,24 +1,27 @@
 """Which units are finished: one small file each, written after everything it vouches for.
 
-A unit without its journal does not exist, whatever lies in the arrays.
+A unit without its journal does not exist, whatever lies in the arrays. Beside the units' journals
+lie a record of the files that belong to no unit, and the seconds that the units have cost.
 """
 
 import fcntl
 import json
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mfd.cache.durable import crc32c, sync, write_atomically
+import google_crc32c
+
+from mfd.cache.arrays import REPAIR
+from mfd.cache.durable import crc32c, disk_errors, sync, write_atomically
 from mfd.cache.identity import canonical_json, json_sha256
-from mfd.cache.layout import REPAIR
 from mfd.errors import StoreError
 
 FOLDER = "_units"
 INDEX = "index.json"
+COST = "cost.json"
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,11 @@ class FileRecord:
         """The record of a file as it is now."""
         return cls(path.stat().st_size, crc32c(path))
 
+    @classmethod
+    def of_content(cls, content: bytes) -> "FileRecord":
+        """The record of a file with this content."""
+        return cls(len(content), google_crc32c.value(content))
+
 
 @dataclass(frozen=True)
 class UnitRecord:
@@ -70,8 +78,11 @@ class Journal:
         self.folder = store / FOLDER
 
     def committed(self) -> set[int]:
-        """Numbers of the finished units."""
-        names = (Path(entry.name) for entry in os.scandir(self.folder))
+        """Numbers of the finished units; none in a store that is just being removed."""
+        try:
+            names = [Path(name) for name in os.listdir(self.folder)]
+        except FileNotFoundError:
+            return set()
         return {int(n.stem) for n in names if n.suffix == ".json" and n.stem.isdigit()}
 
     def read(self, unit: int) -> UnitRecord:
@@ -103,6 +114,19 @@ class Journal:
         """Record the files that belong to no unit, when all units are committed."""
         self._write(self.folder / INDEX, {"files": _values(files)})
 
+    def read_seconds(self) -> float | None:
+        """What the finished units have cost so far; None if nothing is recorded.
+
+        Raises:
+            StoreError: if the record is damaged.
+        """
+        path = self.folder / COST
+        return float(self._read(path)["seconds"]) if path.exists() else None
+
+    def write_seconds(self, seconds: float) -> None:
+        """Record what the finished units have cost so far."""
+        self._write(self.folder / COST, {"seconds": round(seconds, 3)})
+
     def revoke(self, unit: int) -> None:
         """Make a unit unfinished again; its data is overwritten later."""
         self._path(unit).unlink(missing_ok=True)
@@ -129,26 +153,38 @@ class Journal:
 
 
 class WriterLock:
-    """Held by the one process that writes a store; the kernel frees it when the process dies.
+    """Held by the one process that changes or removes a store; it ends with the process.
 
     Raises:
-        StoreError: if another process holds it.
+        StoreError: if another process holds it, or has just removed the store.
     """
 
     def __init__(self, store: Path) -> None:
-        self._descriptor = os.open(store / FOLDER / ".lock", os.O_CREAT | os.O_RDWR)
+        path = store / FOLDER / ".lock"
+        with disk_errors(store):
+            path.parent.mkdir(exist_ok=True)
+            self._file = path.open("a")
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             self.release()
             raise StoreError(
                 f"{store} is being written by another process; wait for it or stop it"
             ) from error
+        here = os.fstat(self._file.fileno())
+        if not path.exists() or not os.path.samestat(path.stat(), here):
+            self.release()
+            raise StoreError(f"{store} was removed by another process; run the same command again")
 
     def release(self) -> None:
         """Let another process write."""
-        with suppress(OSError):
-            os.close(self._descriptor)
+        self._file.close()
+
+    def __enter__(self) -> "WriterLock":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
 
 def _values(files: Mapping[str, FileRecord]) -> dict[str, list[int]]:

@@ -1,26 +1,32 @@
 """The stores under one root: listing, finding, removing, and clearing away what was left over."""
 
-import json
 import shutil
 import time
 import uuid
 from pathlib import Path
 
-from mfd.cache.durable import sync, write_atomically
+from mfd.cache.durable import disk_errors, sync, write_atomically
 from mfd.cache.info import StoreInfo
-from mfd.cache.journal import WriterLock
+from mfd.cache.journal import FOLDER, WriterLock
 from mfd.errors import StoreError
 
 _REFS = ".refs"
 _DAY = 86400.0
 
 
-def list_stores(root: Path) -> list[StoreInfo]:
-    """Every store under `root`, finished or not, by name; folders that are none are left out."""
-    if not root.is_dir():
-        return []
-    folders = sorted(f for f in root.iterdir() if f.is_dir() and not f.name.startswith("."))
-    return [StoreInfo.read(f) for f in folders if (f / "zarr.json").exists()]
+def list_stores(root: Path) -> tuple[list[StoreInfo], list[StoreError]]:
+    """Every store under `root`, finished or not, by name; and what is wrong with unreadable ones.
+
+    Folders that are no stores are left out.
+    """
+    stores, errors = [], []
+    for folder in sorted(root.iterdir()) if root.is_dir() else ():
+        if (folder / FOLDER).is_dir() and not folder.name.startswith("."):
+            try:
+                stores.append(StoreInfo.read(folder))
+            except StoreError as error:
+                errors.append(error)
+    return stores, errors
 
 
 def find_store(root: Path, *, detector: str, split: str, **wanted: object) -> Path:
@@ -35,8 +41,9 @@ def find_store(root: Path, *, detector: str, split: str, **wanted: object) -> Pa
             unfinished, or several fit.
     """
     conditions = {"detector": detector, "split": split, **wanted}
-    fitting, others = [], []
-    for info in list_stores(root):
+    stores, errors = list_stores(root)
+    fitting, others = [], [str(error) for error in errors]
+    for info in stores:
         differing = [
             f"{name} {found} instead of {value}"
             for name, value in conditions.items()
@@ -61,7 +68,8 @@ def find_store(root: Path, *, detector: str, split: str, **wanted: object) -> Pa
     if len(complete) > 1:
         names = ", ".join(info.path.name for info in complete)
         raise StoreError(
-            f"{len(complete)} stores under {root} with {described}: {names}; name one of them"
+            f"{len(complete)} stores under {root} with {described}: {names}; "
+            f"name one by --store {complete[0].path}"
         )
     return complete[0].path
 
@@ -70,34 +78,34 @@ def add_reference(store: Path, run: Path) -> None:
     """Note that a run needs the store, until the run's folder is deleted."""
     folder = store.parent / _REFS / store.name
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"run": str(run.absolute())})
-    write_atomically(
-        folder / f"{run.name}-{uuid.uuid5(uuid.NAMESPACE_URL, text)}.json", text.encode()
-    )
+    where = str(run.absolute())
+    name = f"{run.name}-{uuid.uuid5(uuid.NAMESPACE_URL, where)}.txt"
+    write_atomically(folder / name, where.encode())
 
 
 def references(store: Path) -> list[Path]:
     """The folders of the runs that need the store and are still there."""
     folder = store.parent / _REFS / store.name
-    runs = (Path(json.loads(file.read_text())["run"]) for file in sorted(folder.glob("*.json")))
+    runs = [Path(file.read_text()) for file in sorted(folder.glob("*.txt"))]
     return [run for run in runs if run.exists()]
 
 
 def remove_store(store: Path, *, force: bool = False) -> None:
-    """Delete a store, at once for every reader, then file by file.
+    """Delete a store, sound or not: at once for every reader, then file by file.
 
     Raises:
         StoreError: if it is no store, is being written, or a run needs it and `force` is not set.
     """
-    StoreInfo.read(store)
+    if not (store / FOLDER).is_dir():
+        raise StoreError(f"{store} is no feature store; give the folder extract made")
     if (runs := references(store)) and not force:
         raise StoreError(f"{store} is needed by {runs[0]}; remove that run first, or use --force")
-    WriterLock(store).release()
     trash = store.with_name(f".trash-{store.name}-{uuid.uuid4().hex}")
-    store.rename(trash)
-    sync(store.parent)
-    shutil.rmtree(trash)
-    shutil.rmtree(store.parent / _REFS / store.name, ignore_errors=True)
+    with WriterLock(store), disk_errors(store):
+        store.rename(trash)
+        sync(store.parent)
+    _delete(trash)
+    _delete(store.parent / _REFS / store.name)
 
 
 def collect_garbage(root: Path, *, older_than: float = _DAY, dry_run: bool = False) -> list[Path]:
@@ -111,17 +119,35 @@ def collect_garbage(root: Path, *, older_than: float = _DAY, dry_run: bool = Fal
     """
     if not root.is_dir():
         return []
-    patterns = (".trash-*", ".*.tmp-*", "*/**/*.partial", "*/**/*.tmp")
+    patterns = (".trash-*", ".*.tmp-*", "*.tmp", "*/**/*.tmp")
     limit = time.time() - older_than
     found = {path for pattern in patterns for path in root.glob(pattern)}
-    old = sorted(path for path in found if path.stat().st_mtime <= limit)
+    old = sorted(path for path in found if _last_change(path) <= limit)
     if not dry_run:
         for path in old:
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+            _delete(path)
     return old
+
+
+def _last_change(path: Path) -> float:
+    """When it was written last; now, if another process has just deleted it."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return time.time()
+
+
+def _delete(path: Path) -> None:
+    """Delete a file or a folder, alone or together with other processes that do the same."""
+
+    def unless_gone(_: object, __: object, found: tuple[type, BaseException, object]) -> None:
+        if not isinstance(found[1], FileNotFoundError):
+            raise found[1]
+
+    if path.is_dir():
+        shutil.rmtree(path, onerror=unless_gone)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _value(info: StoreInfo, name: str) -> object:

@@ -1,27 +1,35 @@
-"""What a store says of itself: the attributes of its zarr group."""
+"""What a store says of itself: the attributes of its zarr group, and a copy of them."""
 
+import json
+import shutil
+import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import zarr
 
-from mfd.cache.durable import sync
+from mfd.cache.arrays import REPAIR, Codec, create_arrays
+from mfd.cache.durable import write_atomically
 from mfd.cache.identity import (
     SCHEMA,
     StoreIdentity,
     StoreImage,
+    canonical_json,
     difference,
     image_difference,
     json_sha256,
 )
 from mfd.cache.index import read_images
-from mfd.cache.layout import UNIT, ArrayLayout, Codec, Plan, data_arrays, index_arrays
+from mfd.cache.layout import UNIT, ArrayLayout, data_arrays, index_arrays
+from mfd.cache.plan import Plan
 from mfd.detector import DetectorSpec
 from mfd.errors import StoreError
 
 Status = Literal["unfinished", "complete"]
+COPY = "_units/manifest.json"
+_START_ANEW = "remove the store by `mfd cache rm` and extract it again"
 
 
 @dataclass(frozen=True)
@@ -71,19 +79,41 @@ class Manifest:
         Raises:
             StoreError: if there is no store, one of another schema, or a damaged one.
         """
+        metadata = path / "zarr.json"
+        cure = REPAIR if (path / COPY).exists() else _START_ANEW
         try:
             attributes: dict[str, Any] = dict(zarr.open_group(path, mode="r", zarr_format=3).attrs)
         except FileNotFoundError as error:
             raise StoreError(f"{path} is no feature store; give the folder extract made") from error
         except (ValueError, KeyError, TypeError, OSError) as error:
-            raise StoreError(f"{path}/zarr.json is damaged ({error}); extract it again") from error
+            raise StoreError(f"{metadata} is damaged ({error}); {cure}") from error
+        return cls._checked(attributes, metadata, cure)
+
+    @classmethod
+    def read_copy(cls, path: Path) -> "Manifest":
+        """The manifest from the copy that is made with the store, as of an unfinished store.
+
+        Raises:
+            StoreError: if there is none, or it is damaged too.
+        """
+        copy = path / COPY
+        try:
+            attributes: dict[str, Any] = json.loads(copy.read_text())
+        except (ValueError, OSError) as error:
+            raise StoreError(
+                f"{path}/zarr.json is damaged, and so is {copy} ({error}); {_START_ANEW}"
+            ) from error
+        return cls._checked(attributes, copy, _START_ANEW)
+
+    @classmethod
+    def _checked(cls, attributes: dict[str, Any], file: Path, cure: str) -> "Manifest":
         if (schema := attributes.get("schema")) != SCHEMA:
             raise StoreError(
-                f"{path} has schema {schema}, this mfd reads schema {SCHEMA}; extract it again"
+                f"{file} has schema {schema}, this mfd reads schema {SCHEMA}; {_START_ANEW}"
             )
         status, checksum = attributes.pop("status", None), attributes.pop("checksum", None)
         if json_sha256(attributes) != checksum:
-            raise StoreError(f"{path}/zarr.json is damaged (checksum differs); extract it again")
+            raise StoreError(f"{file} is damaged (checksum differs); {cure}")
         return cls(
             fields=attributes["identity"],
             identity_sha256=attributes["identity_sha256"],
@@ -128,13 +158,32 @@ class Manifest:
         )
 
 
+def write_metadata(path: Path, manifest: Manifest) -> None:
+    """Make the folder of an unfinished store that has no data yet."""
+    attributes = replace(manifest, status="unfinished").to_attributes()
+    group = zarr.create_group(path, attributes=attributes)
+    create_arrays(group, (*manifest.data_arrays, *manifest.index_arrays), manifest.codec)
+    (path / COPY).write_text(canonical_json(attributes))
+
+
+def restore_metadata(path: Path, manifest: Manifest) -> None:
+    """Write all metadata of a store anew and declare it unfinished; data stays."""
+    building = path.with_name(f".{path.name}.tmp-{uuid.uuid4().hex}")
+    write_metadata(building, manifest)
+    for metadata in (building / COPY, *sorted(building.rglob("zarr.json"))):
+        restored = path / metadata.relative_to(building)
+        restored.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(restored, metadata.read_bytes())
+    shutil.rmtree(building)
+
+
 def set_status(path: Path, status: Status) -> None:
     """Declare a store complete or unfinished, for certain once this returns."""
-    group = zarr.open_group(path, mode="r+", zarr_format=3)
-    if group.attrs["status"] != status:
-        group.attrs["status"] = status
-        sync(path / "zarr.json")
-        sync(path)
+    file = path / "zarr.json"
+    metadata = json.loads(file.read_text())
+    if metadata["attributes"]["status"] != status:
+        metadata["attributes"]["status"] = status
+        write_atomically(file, json.dumps(metadata, indent=2).encode())
 
 
 def require_identity(path: Path, found: Manifest, expected: StoreIdentity) -> None:

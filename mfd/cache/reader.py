@@ -10,11 +10,12 @@ import torch
 from jaxtyping import Float, Int32
 from torch import Tensor
 
+from mfd.cache.arrays import REPAIR, open_arrays
 from mfd.cache.identity import StoreIdentity, StoreImage
 from mfd.cache.index import read_images, read_index
 from mfd.cache.info import StoreInfo
 from mfd.cache.journal import ImageRecord, Journal, UnitRecord
-from mfd.cache.layout import REPAIR, UNIT, open_arrays
+from mfd.cache.layout import UNIT, ArrayLayout
 from mfd.cache.manifest import Manifest, require_identity
 from mfd.cache.rows import from_rows
 from mfd.cache.verify import Damage, verify_store
@@ -88,8 +89,8 @@ class Store:
             "c1/map": sizes.c1_hw[0] * sizes.c1_hw[1],
         }
         rows = {
-            name: self._read(name, position, lengths.get(name, array.shape[1]))
-            for name, array in self._arrays.items()
+            array.name: self._read(array, position, lengths.get(array.name, array.shape[1]))
+            for array in self._layout
         }
         height, width = self._original_hw[row].tolist()
         image_id = self.image_ids[position]
@@ -111,7 +112,7 @@ class Store:
     @property
     def has_c1(self) -> bool:
         """Whether images come with the stage-1 map: stored, or computed by `with_c1`."""
-        return self.identity.profile == "full" or self._c1_source is not None
+        return "c1/map" in self._arrays or self._c1_source is not None
 
     def detections(self, position: int) -> tuple[Float[Tensor, "Q K"], Float[Tensor, "Q 4"]]:
         """Logits and boxes alone, as `store[position]` has them, at a fraction of the reading.
@@ -120,11 +121,12 @@ class Store:
             IndexError, StoreError: as `store[position]`.
         """
         self._row(position)
-        logits, boxes = (
-            torch.from_numpy(self._read(name, position, self.spec.num_queries))
-            for name in ("dec/logit", "dec/box")
-        )
-        return logits, boxes
+        rows = {
+            array.name: torch.from_numpy(self._read(array, position, array.shape[1]))
+            for array in self._layout
+            if array.name in ("dec/logit", "dec/box")
+        }
+        return rows["dec/logit"], rows["dec/box"]
 
     @cached_property
     def input_hw(self) -> Int32[np.ndarray, "N 2"]:
@@ -177,35 +179,41 @@ class Store:
         if not 0 <= position < len(self):
             raise IndexError(f"position {position} of a store of {len(self)} images")
         row = int(self._rows[position])
-        return row, self._sizes(row, self.image_ids[position])
-
-    def _read(self, name: str, position: int, length: int) -> np.ndarray:
-        try:
-            return np.asarray(self._arrays[name][int(self._rows[position]), :length])
-        except (ValueError, OSError) as error:
-            raise StoreError(
-                f"image {self.image_ids[position]}: {self.path / name} is damaged ({error}); "
-                f"{REPAIR}"
-            ) from error
-
-    def _sizes(self, row: int, image_id: int) -> ImageRecord:
-        """The image's sizes, after a look at its files: zarr reads a missing one as zeros."""
         unit = row // UNIT
         if unit not in self._units:
             self._units[unit] = self._journal.read(unit)
-        record = self._units[unit]
-        for array in self._layout:
-            name = array.file(row)
-            path = self.path / name
-            found = path.stat().st_size if path.exists() else None
-            committed = record.files.get(name)
-            if found != (committed and committed.size):
-                raise StoreError(
-                    f"image {image_id}: {path} is "
-                    f"{'missing' if found is None else f'{found} bytes long'}, expected "
-                    f"{committed.size if committed else 'no'} bytes; {REPAIR}"
-                )
-        sizes = record.images[row % UNIT]
+        sizes = self._units[unit].images[row % UNIT]
         if sizes is None:
-            raise StoreError(f"image {image_id}: {self.path}/index/valid is damaged; {REPAIR}")
-        return sizes
+            raise StoreError(
+                f"image {self.image_ids[position]}: {self.path}/index/valid is damaged; {REPAIR}"
+            )
+        return row, sizes
+
+    def _read(self, array: ArrayLayout, position: int, length: int) -> np.ndarray:
+        """The image's part of an array, from a file that was there before and after."""
+        row = int(self._rows[position])
+        self._require_file(array, row, position)
+        try:
+            values = np.asarray(self._arrays[array.name][row, :length])
+        except (ValueError, OSError) as error:
+            raise StoreError(
+                f"image {self.image_ids[position]}: {self.path / array.name} is damaged ({error}); "
+                f"{REPAIR}"
+            ) from error
+        self._require_file(array, row, position)
+        return values
+
+    def _require_file(self, array: ArrayLayout, row: int, position: int) -> None:
+        """Refuse a file of another length than was committed: zarr reads a missing one as zeros."""
+        name = array.file(row)
+        committed = self._units[row // UNIT].files.get(name)
+        try:
+            found = (self.path / name).stat().st_size
+        except FileNotFoundError:
+            found = None
+        if found != (committed and committed.size):
+            raise StoreError(
+                f"image {self.image_ids[position]}: {self.path / name} is "
+                f"{'missing' if found is None else f'{found} bytes long'}, expected "
+                f"{committed.size if committed else 'no'} bytes; {REPAIR}"
+            )

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mfd.cache.identity import StoredDtype, StoreIdentity
 from mfd.cache.journal import ImageRecord
-from mfd.cache.layout import Plan
+from mfd.cache.plan import Plan
 from mfd.detector import DetectorSpec, ImageFeatures
 from mfd.errors import StoreError
 

@@ -1,14 +1,17 @@
 """Reading a store's every byte against its checksums, and making unfinished what fails."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mfd.cache.arrays import open_arrays
+from mfd.cache.durable import disk_errors
 from mfd.cache.index import read_index
 from mfd.cache.journal import FileRecord, Journal, WriterLock
-from mfd.cache.layout import UNIT, ArrayLayout, open_arrays, restore_metadata
-from mfd.cache.manifest import Manifest, set_status
+from mfd.cache.layout import UNIT, ArrayLayout
+from mfd.cache.manifest import COPY, Manifest, restore_metadata
 from mfd.errors import StoreError
+from mfd.progress import progress
 
 
 @dataclass(frozen=True)
@@ -27,32 +30,33 @@ class Damage:
     image_ids: tuple[int, ...] = ()
 
 
-def verify_store(path: Path, progress: Callable[[], None] | None = None) -> list[Damage]:
+def verify_store(path: Path) -> list[Damage]:
     """What is damaged in the store at `path`; nothing in a sound one.
 
     Reads every file that finished units consist of. In an unfinished store the missing units are
     no damage.
 
-    Args:
-        progress: called after every unit.
-
     Raises:
-        StoreError: if there is no store, or the attributes of its group are damaged: nothing in
-            the folder can be trusted then.
+        StoreError: if there is no store, or the attributes of its group are damaged and so is
+            their copy: nothing in the folder can be trusted then.
     """
-    manifest = Manifest.read(path)
+    manifest, damage = _manifest(path)
     complete = manifest.status == "complete"
     journal = Journal(path)
     committed = journal.committed()
-    damage = list(_index_damage(path, journal) if complete else _metadata_damage(path, manifest))
+    damage += _index_damage(path, journal) if complete else _metadata_damage(path, manifest)
+    try:
+        journal.read_seconds()
+    except StoreError as error:
+        damage.append(Damage(str(error)))
     ids = _image_ids(path)
-    for unit in range(manifest.num_units):
-        if unit in committed:
-            damage += _unit_damage(path, unit, manifest, ids)
-        elif complete:
-            damage.append(Damage(f"{journal.folder} has no journal of unit {unit}", unit))
-        if progress is not None:
-            progress()
+    with progress("verify", manifest.num_units, unit="units") as advance:
+        for unit in range(manifest.num_units):
+            if unit in committed:
+                damage += _unit_damage(path, unit, manifest, ids)
+            elif complete:
+                damage.append(Damage(f"{journal.folder} has no journal of unit {unit}", unit))
+            advance()
     return damage
 
 
@@ -66,18 +70,28 @@ def repair_store(path: Path, damage: Sequence[Damage]) -> tuple[int, ...]:
         StoreError: if another process writes the store.
     """
     units = sorted({d.unit for d in damage if d.unit is not None})
-    if damage:
-        lock = WriterLock(path)
+    if not damage:
+        return ()
+    with WriterLock(path), disk_errors(path):
+        journal = Journal(path)
+        for unit in units:
+            journal.revoke(unit)
         try:
-            manifest = Manifest.read(path)
-            set_status(path, "unfinished")
-            arrays = (*manifest.data_arrays, *manifest.index_arrays)
-            restore_metadata(path, arrays, manifest.codec)
-            for unit in units:
-                Journal(path).revoke(unit)
-        finally:
-            lock.release()
+            journal.read_seconds()
+        except StoreError:
+            journal.write_seconds(0.0)
+        restore_metadata(path, _manifest(path)[0])
     return tuple(units)
+
+
+def _manifest(path: Path) -> tuple[Manifest, list[Damage]]:
+    """What the store says of itself, if need be from the copy."""
+    try:
+        return Manifest.read(path), []
+    except StoreError as error:
+        if not (path / COPY).exists():
+            raise
+        return Manifest.read_copy(path), [Damage(str(error))]
 
 
 def _index_damage(path: Path, journal: Journal) -> Iterator[Damage]:
@@ -99,6 +113,10 @@ def _metadata_damage(path: Path, manifest: Manifest) -> Iterator[Damage]:
             open_arrays(path, [layout], manifest.codec)
         except StoreError as error:
             yield Damage(str(error))
+    try:
+        Manifest.read_copy(path)
+    except StoreError:
+        yield Damage(f"{path / COPY} is damaged")
 
 
 def _unit_damage(path: Path, unit: int, manifest: Manifest, ids: Sequence[int]) -> Iterator[Damage]:
@@ -143,7 +161,10 @@ def _image_ids(path: Path) -> list[int]:
 
 
 def _found(path: Path) -> FileRecord | None:
-    return FileRecord.of(path) if path.exists() else None
+    try:
+        return FileRecord.of(path)
+    except FileNotFoundError:
+        return None
 
 
 def _difference(path: Path, found: FileRecord | None, committed: FileRecord | None) -> str:

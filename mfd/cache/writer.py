@@ -2,28 +2,20 @@
 
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
-import zarr
 
-from mfd.cache.durable import sync
+from mfd.cache.arrays import REPAIR, Codec, encode, open_arrays
+from mfd.cache.durable import disk_errors, sync, write_atomically
 from mfd.cache.identity import StoreIdentity, StoreImage
 from mfd.cache.index import write_image_list, write_sizes
 from mfd.cache.journal import FileRecord, ImageRecord, Journal, UnitRecord, WriterLock
-from mfd.cache.layout import (
-    REPAIR,
-    UNIT,
-    ArrayLayout,
-    Codec,
-    create_arrays,
-    make_plan,
-    open_arrays,
-    planned_bytes,
-)
-from mfd.cache.manifest import Manifest, require_identity, set_status
+from mfd.cache.layout import UNIT, ArrayLayout
+from mfd.cache.manifest import COPY, Manifest, require_identity, set_status, write_metadata
+from mfd.cache.plan import make_plan, planned_bytes
 from mfd.cache.rows import to_rows
 from mfd.detector import ImageFeatures
 from mfd.errors import StoreError
@@ -37,16 +29,17 @@ class StoreWriter:
         identity: of the store.
     """
 
-    def __init__(self, path: Path, identity: StoreIdentity, manifest: Manifest) -> None:
+    def __init__(
+        self, path: Path, identity: StoreIdentity, manifest: Manifest, lock: WriterLock
+    ) -> None:
         self.path = path
         self.identity = identity
-        self._plan = manifest.plan
-        self._data, self._index = manifest.data_arrays, manifest.index_arrays
-        self._zarr = open_arrays(path, (*self._data, *self._index), manifest.codec, mode="r+")
-        self._lock = WriterLock(path)
-        remove_leftovers(path)
+        self._manifest = manifest
+        self._complete = manifest.status == "complete"
+        self._lock = lock
         self._journal = Journal(path)
         self._committed = self._journal.committed()
+        self._seconds = self._journal.read_seconds() or 0.0
 
     @classmethod
     def open(
@@ -67,24 +60,30 @@ class StoreWriter:
             provenance: texts to keep with a new store, such as library versions.
 
         Raises:
-            StoreError: if the store is there with another identity or codec, another process
-                writes it, or the disk has too little room for it.
+            StoreError: if the store is there with another identity or codec, or damaged; another
+                process writes it; or the disk has too little room for what is missing.
         """
         path = root / identity.folder_name
+        if codec == "none":
+            _check_room(path, planned_bytes(identity, input_hw), len(identity.images))
         if not path.exists():
-            if codec == "none":
-                _check_room(root, planned_bytes(identity, input_hw))
             manifest = Manifest.of(identity, codec, make_plan(identity, input_hw), provenance or {})
-            with _saying_what_failed(path):
+            with disk_errors(path):
                 _create(path, identity, manifest)
-        manifest = Manifest.read(path)
-        require_identity(path, manifest, identity)
-        if manifest.codec != codec:
-            raise StoreError(
-                f"{path} was begun with codec {manifest.codec}, asked for is {codec}; "
-                f"go on with --codec {manifest.codec}, or remove the store first"
-            )
-        return cls(path, identity, manifest)
+        with ExitStack() as stack:
+            lock = stack.enter_context(WriterLock(path))
+            manifest = Manifest.read(path)
+            require_identity(path, manifest, identity)
+            if manifest.codec != codec:
+                raise StoreError(
+                    f"{path} was begun with codec {manifest.codec}, asked for is {codec}; "
+                    f"go on with --codec {manifest.codec}, or remove the store first"
+                )
+            open_arrays(path, (*manifest.data_arrays, *manifest.index_arrays), codec)
+            _remove_leftovers(path)
+            writer = cls(path, identity, manifest, lock)
+            stack.pop_all()  # the writer keeps the lock
+        return writer
 
     @property
     def num_units(self) -> int:
@@ -118,26 +117,37 @@ class StoreWriter:
                 f"unit {unit} got features of images {found}, "
                 f"expected {[image.image_id for image in images]}"
             )
-        encoded = [to_rows(f, self.identity, self._plan) if f else None for f in features]
+        plan = self._manifest.plan
+        encoded = [to_rows(f, self.identity, plan) if f else None for f in features]
         rows = [e[0] if e else None for e in encoded]
         sizes = tuple(e[1] if e else None for e in encoded)
-        with _saying_what_failed(self.path):
-            if unit in self._committed:
+        with disk_errors(self.path):
+            if self._complete:
                 set_status(self.path, "unfinished")
+                self._complete = False
+            if unit in self._committed:
                 self._journal.revoke(unit)
                 self._committed.discard(unit)
             files: dict[str, FileRecord] = {}
-            for array in self._data:
+            for array in self._manifest.data_arrays:
                 files |= self._write_array(array, unit, rows)
             self._journal.commit(unit, UnitRecord(sizes, files))
         self._committed.add(unit)
 
+    def spend(self, seconds: float) -> None:
+        """Add to the seconds that the store's units have cost, over all runs."""
+        self._seconds += seconds
+        with disk_errors(self.path):
+            self._journal.write_seconds(self._seconds)
+
     def finish(self) -> Path:
-        """Declare the store complete; returns its folder.
+        """Declare the store complete, if it is not; returns its folder.
 
         Raises:
             StoreError: if units are missing, or files of finished ones are.
         """
+        if self._complete:
+            return self.path
         if todo := self.todo:
             raise StoreError(
                 f"{self.path} is unfinished: {len(todo)} of {self.num_units} units are missing, "
@@ -151,11 +161,13 @@ class StoreWriter:
                 if not path.exists() or path.stat().st_size != file.size:
                     raise StoreError(f"{path} is missing or not {file.size} bytes long; {REPAIR}")
             records.extend(record.images)
-        with _saying_what_failed(self.path):
-            write_image_list(self._zarr, self.identity.images)
-            write_sizes(self._zarr, records)
+        index = self._manifest.index_arrays
+        with disk_errors(self.path):
+            write_image_list(self.path, index, self.identity.images)
+            write_sizes(self.path, index, records)
             self._journal.commit_index(self._index_files())
             set_status(self.path, "complete")
+        self._complete = True
         return self.path
 
     def close(self) -> None:
@@ -171,7 +183,7 @@ class StoreWriter:
     def _write_array(
         self, array: ArrayLayout, unit: int, rows: Sequence[dict[str, np.ndarray] | None]
     ) -> dict[str, FileRecord]:
-        """Write the unit's files of one array, each in one assignment, and sync them."""
+        """Write the unit's files of one array, whole and synced."""
         step = array.rows_per_file
         files = {}
         for start in range(0, UNIT, step):
@@ -179,69 +191,53 @@ class StoreWriter:
             for row, image in zip(block, rows[start : start + step], strict=False):
                 if image is not None:
                     row[: len(image[array.name])] = image[array.name]
-            first = unit * UNIT + start
-            path = self.path / array.file(first)
-            path.unlink(missing_ok=True)  # zarr would read it first, damaged as it may be
-            self._zarr[array.name][first : first + step] = block
-            if path.exists():  # a file of zeros only is left out
-                sync(path)
-                files[array.file(first)] = FileRecord.of(path)
-        sync(self.path / array.name)
+            name = array.file(unit * UNIT + start)
+            content = encode(array, self._manifest.codec, block)
+            if content is None:
+                (self.path / name).unlink(missing_ok=True)
+            else:
+                write_atomically(self.path / name, content)
+                files[name] = FileRecord.of_content(content)
         return files
 
     def _index_files(self) -> dict[str, FileRecord]:
-        """All files that belong to no unit, synced; the group's own attributes check themselves."""
-        metadata = sorted(self.path.glob("*/**/zarr.json"))
-        chunks = [self.path / array.file(0) for array in self._index]
-        for path in {*metadata, *chunks, *(chunk.parent for chunk in chunks)}:
-            sync(path)
-        return {str(p.relative_to(self.path)): FileRecord.of(p) for p in (*metadata, *chunks)}
+        """All files that belong to no unit; the group's own attributes check themselves."""
+        files = [self.path / COPY, *sorted(self.path.glob("*/**/zarr.json"))]
+        files += [self.path / array.file(0) for array in self._manifest.index_arrays]
+        return {str(f.relative_to(self.path)): FileRecord.of(f) for f in files}
 
 
-@contextmanager
-def _saying_what_failed(path: Path) -> Iterator[None]:
-    """A full or failing disk as one line; what was committed is safe."""
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(
-            f"{path} cannot be written ({error.strerror}); make room and run the same command "
-            "again, finished units are kept"
-        ) from error
-
-
-def remove_leftovers(path: Path) -> list[Path]:
-    """Delete the half-written temporary files of a killed writer; returns what they were."""
-    leftovers = [*path.rglob("*.partial"), *path.rglob("*.tmp")]
-    for leftover in leftovers:
+def _remove_leftovers(path: Path) -> None:
+    """Delete the half-written temporary files of a killed writer."""
+    for leftover in path.rglob("*.tmp"):
         leftover.unlink(missing_ok=True)
-    return leftovers
 
 
 def _create(path: Path, identity: StoreIdentity, manifest: Manifest) -> None:
     """Make an empty store beside its place and move it there whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     building = path.with_name(f".{path.name}.tmp-{uuid.uuid4().hex}")
-    index = manifest.index_arrays
-    group = zarr.create_group(building, attributes=manifest.to_attributes())
-    create_arrays(group, (*manifest.data_arrays, *index), manifest.codec)
-    write_image_list(open_arrays(building, index, manifest.codec, mode="r+"), identity.images)
-    for file in (building, *building.rglob("*")):
-        sync(file)
     try:
+        write_metadata(building, manifest)
+        write_image_list(building, manifest.index_arrays, identity.images)
+        for file in (building, *building.rglob("*")):
+            sync(file)
         building.rename(path)
     except OSError:
-        shutil.rmtree(building)
+        shutil.rmtree(building, ignore_errors=True)
         if not path.exists():  # else another process was faster and made the same
             raise
     sync(path.parent)
 
 
-def _check_room(root: Path, needed: int) -> None:
-    existing = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
+def _check_room(path: Path, planned: int, num_images: int) -> None:
+    """Refuse to begin what the disk cannot hold, or to go on with it."""
+    done = len(Journal(path).committed()) * UNIT / num_images
+    needed = planned * max(0.0, 1 - done)
+    existing = next(folder for folder in path.absolute().parents if folder.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:
         raise StoreError(
-            f"the store needs about {needed / 1e9:.1f} GB, {existing} has {free / 1e9:.1f} GB "
+            f"{path} needs about {needed / 1e9:.1f} GB more, {existing} has {free / 1e9:.1f} GB "
             "free; make room, choose another store root, or the lite profile"
         )

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mfd.cache.identity import Autocast, Profile, StoredDtype, StoreIdentity, StoreImage
-from mfd.cache.layout import UNIT, planned_bytes
+from mfd.cache.layout import UNIT
+from mfd.cache.plan import planned_bytes
 from mfd.coco import CocoDataset, ImageEntry
 from mfd.detector import DetectorSpec
 from mfd.errors import DataError

@@ -94,7 +94,10 @@ def extract(
             closing(_write_behind(writer, units)) as written,
         ):
             say(f"weights before: sha256 {digest}")
+            clock = started
             for count in written:
+                seconds, clock = time.monotonic() - clock, time.monotonic()
+                writer.spend(seconds)
                 advance(count)
     except KeyboardInterrupt:
         say(

@@ -6,7 +6,8 @@ from pathlib import Path
 import google_crc32c
 import pytest
 
-from mfd.cache.durable import crc32c, write_atomically
+from mfd.cache.durable import crc32c, disk_errors, write_atomically
+from mfd.errors import StoreError
 
 
 def test_a_failed_write_leaves_the_old_content_and_no_debris(
@@ -45,3 +46,12 @@ def test_the_checksum_of_a_file_longer_than_a_block_is_that_of_its_bytes(tmp_pat
     content = random.Random(0).randbytes(5_000_001)
     (tmp_path / "f").write_bytes(content)
     assert crc32c(tmp_path / "f") == google_crc32c.value(content)
+
+
+def test_errors_of_the_disk_are_one_line_with_file_and_cure(tmp_path: Path) -> None:
+    with pytest.raises(StoreError) as caught, disk_errors(tmp_path):
+        (tmp_path / "absent/file").write_bytes(b"")
+    assert "No such file or directory: " in str(caught.value)
+    assert "absent/file); mend that and run" in str(caught.value)
+    with pytest.raises(StoreError, match="make room and run"), disk_errors(tmp_path):
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))

@@ -1,3 +1,4 @@
+import fcntl
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,8 @@ RECORD = UnitRecord(
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Journal:
-    (tmp_path / "_units").mkdir()
-    return Journal(tmp_path)
+    (tmp_path / "store/_units").mkdir(parents=True)
+    return Journal(tmp_path / "store")
 
 
 def test_a_record_is_read_as_it_was_committed(journal: Journal) -> None:
@@ -32,7 +33,7 @@ def test_a_revoked_unit_is_not_committed(journal: Journal) -> None:
 
 
 def test_half_written_and_foreign_files_are_no_commits(journal: Journal) -> None:
-    for name in ("000003.json.tmp", "notes.json", ".lock", "zarr.json"):
+    for name in ("000003.json.tmp", "notes.json", ".lock", "zarr.json", "cost.json"):
         (journal.folder / name).write_text("{}")
     assert journal.committed() == set()
 
@@ -56,3 +57,37 @@ def test_a_store_has_one_writer_at_a_time(journal: Journal) -> None:
         WriterLock(journal.store)
     lock.release()
     WriterLock(journal.store).release()
+
+
+def test_a_lock_released_twice_closes_no_file_of_others(journal: Journal) -> None:
+    lock = WriterLock(journal.store)
+    lock.release()
+    with (journal.folder / "other").open("w") as other:  # gets the free descriptor
+        lock.release()
+        other.write("x")
+
+
+def test_a_store_removed_while_its_lock_was_waited_for_is_not_written(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock = fcntl.flock
+
+    def late(file: object, how: int) -> None:
+        journal.store.rename(journal.store.with_name(".trash"))
+        flock(file, how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with pytest.raises(StoreError, match="was removed by another process"):
+        WriterLock(journal.store)
+    assert not journal.store.exists()
+
+
+def test_the_seconds_are_read_as_they_were_written(journal: Journal) -> None:
+    assert journal.read_seconds() is None
+    journal.write_seconds(12.34567)
+    assert journal.read_seconds() == 12.346
+    path = journal.folder / "cost.json"
+    path.write_text(path.read_text().replace("12", "13"))
+    with pytest.raises(StoreError, match=r"cost.json is damaged"):
+        journal.read_seconds()
+    assert journal.committed() == set()

@@ -29,9 +29,23 @@ def make_store(root: Path, *, finished: bool = True, **fields: object) -> Path:
 def test_stores_are_listed_by_name_finished_or_not(tmp_path: Path) -> None:
     train, val = make_store(tmp_path), make_store(tmp_path, split="val", finished=False)
     (tmp_path / "notes").mkdir()
-    listed = list_stores(tmp_path)
+    listed, errors = list_stores(tmp_path)
     assert [(info.path, info.complete) for info in listed] == [(train, True), (val, False)]
-    assert list_stores(tmp_path / "nothing") == []
+    assert errors == []
+    assert list_stores(tmp_path / "nothing") == ([], [])
+
+
+def test_a_damaged_store_hides_no_other_and_is_named_and_can_be_removed(tmp_path: Path) -> None:
+    train, val = make_store(tmp_path), make_store(tmp_path, split="val")
+    (train / "zarr.json").write_text("{")
+    listed, errors = list_stores(tmp_path)
+    assert [info.path for info in listed] == [val]
+    assert [str(train / "zarr.json") in str(error) for error in errors] == [True]
+    assert find_store(tmp_path, detector="tiny", split="val") == val
+    with pytest.raises(StoreError, match=f"no store .* with .*{train.name}/zarr.json is damaged"):
+        find_store(tmp_path, detector="tiny", split="train")
+    remove_store(train)
+    assert list_stores(tmp_path)[1] == []
 
 
 def test_the_store_of_a_detector_and_split_is_found(tmp_path: Path) -> None:
@@ -61,7 +75,7 @@ def test_an_unfinished_store_is_no_result(tmp_path: Path) -> None:
 
 def test_several_results_are_named_and_one_more_condition_chooses(tmp_path: Path) -> None:
     full, lite = make_store(tmp_path), make_store(tmp_path, profile="lite")
-    with pytest.raises(StoreError, match=f"2 stores .*: {full.name}, {lite.name}; name one"):
+    with pytest.raises(StoreError, match=f"2 .*: {full.name}, {lite.name}; name one by --store"):
         find_store(tmp_path, detector="tiny", split="train")
     assert find_store(tmp_path, detector="tiny", split="train", profile="lite") == lite
 
@@ -101,7 +115,7 @@ def test_what_killed_processes_left_is_collected_when_old_and_nothing_else(tmp_p
     leftovers = [
         tmp_path / f".{store.name}.tmp-0123",
         tmp_path / f".trash-{store.name}-4567",
-        store / "enc/tokens/c.0.0.89ab.partial",
+        store / "enc/tokens/c.0.0.0.tmp",
         store / "_units/000000.json.tmp",
     ]
     for path in leftovers[:2]:
@@ -118,3 +132,22 @@ def test_what_killed_processes_left_is_collected_when_old_and_nothing_else(tmp_p
     assert not any(path.exists() for path in leftovers)
     assert Store.open(store).verify() == []
     assert collect_garbage(tmp_path / "nothing") == []
+
+
+def test_garbage_that_another_process_is_deleting_too_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trash = tmp_path / ".trash-a-0123"
+    (trash / "enc").mkdir(parents=True)
+    for name in ("a", "enc/b"):
+        (trash / name).write_bytes(b"x")
+    unlink = os.unlink
+
+    def twice(path: str, **where: int) -> None:
+        unlink(path, **where)  # the other process
+        unlink(path, **where)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", twice)
+        assert collect_garbage(tmp_path, older_than=0) == [trash]
+    assert list(tmp_path.iterdir()) == []

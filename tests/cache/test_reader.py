@@ -1,12 +1,15 @@
 import random
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import zarr
 
-from mfd.cache import ImageFeatures, Store, StoreWriter
+from mfd.cache import ImageFeatures, Store, StoreWriter, remove_store
 from mfd.cache.info import StoreInfo
 from mfd.detector import Preprocessing
 from mfd.errors import StoreError
@@ -94,6 +97,7 @@ def test_the_info_counts_every_byte_and_unit(sound_store: Path) -> None:
     assert info.complete
     assert (info.num_images, info.num_units, info.committed_units) == (35, 3, 3)
     assert info.num_bytes == sum(f.stat().st_size for f in sound_store.rglob("*") if f.is_file())
+    assert info.seconds is None
     assert info.identity_sha256 == make_identity().sha256
     assert (info.split, info.view, info.profile) == ("train", "base", "full")
     assert (info.dtype, info.codec, info.spec) == ("float16", "none", SPEC)
@@ -140,6 +144,22 @@ def test_missing_and_truncated_shards_are_named_and_spare_the_other_units(
         store[16]
     assert store[15].image_id == 50
     assert store[32].image_id == 101
+
+
+@pytest.mark.parametrize("read", [Store.__getitem__, Store.detections])
+def test_a_store_removed_while_an_image_is_read_gives_no_zeros(
+    store_path: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[Store, int], object]
+) -> None:
+    store = Store.open(store_path)
+    get = zarr.Array.__getitem__
+
+    def late(array: zarr.Array[Any], selection: Any) -> Any:
+        remove_store(store_path) if store_path.exists() else None
+        return get(array, selection)
+
+    monkeypatch.setattr(zarr.Array, "__getitem__", late)
+    with pytest.raises(StoreError, match=r"image 53: .* is missing"):
+        read(store, 16)
 
 
 def test_a_missing_journal_is_named(store_path: Path) -> None:

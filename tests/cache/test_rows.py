@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mfd.cache.layout import make_plan
+from mfd.cache.plan import make_plan
 from mfd.cache.rows import from_rows, to_rows
 from mfd.detector import ImageFeatures
 from mfd.errors import StoreError

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mfd.cache import Store, StoreWriter, repair_store, verify_store
+from mfd.cache import Store, StoreInfo, StoreWriter, repair_store, verify_store
 from mfd.cache.journal import WriterLock
 from mfd.errors import StoreError
 from tests.cache.material import features_of, make_identity
@@ -34,9 +34,7 @@ def extract_again(root: Path) -> tuple[int, ...]:
 
 
 def test_a_sound_store_has_no_damage_and_needs_no_repair(sound_store: Path) -> None:
-    units = []
-    assert verify_store(sound_store, progress=lambda: units.append(None)) == []
-    assert len(units) == 3
+    assert verify_store(sound_store) == []
     assert Store.open(sound_store).verify() == []
     assert repair_store(sound_store, []) == ()
 
@@ -102,6 +100,8 @@ def test_repair_has_just_the_damaged_units_extracted_again(store_path: Path) -> 
         "enc/tokens/zarr.json",
         "enc/zarr.json",
         "_units/index.json",
+        "_units/manifest.json",
+        "zarr.json",
     ],
 )
 def test_metadata_and_index_are_repaired_without_the_detector(store_path: Path, name: str) -> None:
@@ -113,6 +113,44 @@ def test_metadata_and_index_are_repaired_without_the_detector(store_path: Path, 
     repair_store(store_path, damage)
     assert extract_again(store_path.parent) == ()
     assert contents(store_path) == sound
+
+
+def test_a_store_whose_own_metadata_are_gone_is_repaired_with_its_other_damage(
+    store_path: Path,
+) -> None:
+    sound = contents(store_path)
+    (store_path / "zarr.json").unlink()
+    flip(store_path / "enc/tokens/c.1.0.0", random.Random(6))
+    with pytest.raises(StoreError, match=r"is no feature store"):
+        Store.open(store_path)
+    damage = verify_store(store_path)
+    assert [d.unit for d in damage] == [None, 1]
+    assert repair_store(store_path, damage) == (1,)
+    assert extract_again(store_path.parent) == (1,)
+    assert contents(store_path) == sound
+
+
+def test_a_store_whose_metadata_and_their_copy_are_damaged_is_to_be_removed(
+    store_path: Path,
+) -> None:
+    for name in ("zarr.json", "_units/manifest.json"):
+        (store_path / name).write_text("{")
+    with pytest.raises(StoreError, match=r"zarr.json is damaged, and so is .*`mfd cache rm`"):
+        verify_store(store_path)
+
+
+def test_a_damaged_note_of_the_seconds_costs_nothing_else(tmp_path: Path) -> None:
+    with StoreWriter.open(tmp_path, make_identity(3)) as writer:
+        writer.spend(2.5)
+    flip(writer.path / "_units/cost.json", random.Random(7))
+    assert StoreInfo.read(writer.path).seconds is None
+    with pytest.raises(StoreError, match=r"cost.json is damaged .*verify --repair"):
+        StoreWriter.open(tmp_path, make_identity(3))
+    damage = verify_store(writer.path)
+    assert [d.unit for d in damage] == [None]
+    assert repair_store(writer.path, damage) == ()
+    StoreWriter.open(tmp_path, make_identity(3)).close()
+    assert verify_store(writer.path) == []
 
 
 def test_a_damaged_or_missing_journal_costs_its_unit(store_path: Path) -> None:

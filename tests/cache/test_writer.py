@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
-from zarr.storage import LocalStore
 
 from mfd.cache import Store, StoreIdentity, StoreWriter
 from mfd.cache.identity import SCHEMA
+from mfd.cache.plan import planned_bytes
 from mfd.detector import Preprocessing
 from mfd.errors import StoreError
 from tests.cache.material import SPEC, features_of, make_features, make_identity
@@ -154,7 +154,7 @@ def test_a_store_killed_at_twenty_random_steps_equals_one_made_without_interrupt
     kills = finished = 0
     while kills < 20 or not finished:
         kept = journals(path)
-        step = rng.randrange(1, 150) if kills < 20 else None  # creating alone takes about 60
+        step = rng.randrange(1, 180) if kills < 20 else None  # creating alone takes about 75
         process = processes.Process(target=write_store, args=(tmp_path / "killed", 80, step))
         process.start()
         process.join()
@@ -172,7 +172,7 @@ def test_half_written_files_of_a_killed_writer_are_ignored_and_removed(tmp_path:
     with StoreWriter.open(tmp_path, make_identity(40)) as writer:
         writer.write(1, features_of(writer.images(1)))
         debris = [
-            writer.path / "enc/tokens/c.0.0.0123456789abcdef.partial",
+            writer.path / "enc/tokens/c.0.0.0.tmp",
             writer.path / "_units/000000.json.tmp",
         ]
     for file in debris:
@@ -197,19 +197,33 @@ def test_a_full_disk_stops_in_one_line_and_the_same_command_goes_on(
 ) -> None:
     with StoreWriter.open(tmp_path, make_identity(40)) as writer:
         writer.write(0, features_of(writer.images(0)))
-        put = LocalStore.set
+        replace = Path.replace
 
-        async def full(store: LocalStore, key: str, value: object) -> None:
-            if key.startswith("c.") and "map" in str(store.root):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            await put(store, key, value)  # type: ignore[arg-type]
+        def full(path: Path, target: Path) -> Path:
+            if "map" in str(path):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+            return replace(path, target)
 
         with monkeypatch.context() as patch:
-            patch.setattr(LocalStore, "set", full)
-            with pytest.raises(StoreError, match=r"No space left on device.*finished units are"):
+            patch.setattr(Path, "replace", full)
+            with pytest.raises(StoreError, match=r"No space left on device.*make room.*are kept"):
                 writer.write(1, features_of(writer.images(1)))
         assert writer.todo == (1, 2)
+        assert not list(writer.path.rglob("*.tmp"))
         assert Store.open(fill(writer)).verify() == []
+
+
+def test_a_full_disk_leaves_nothing_of_a_store_that_could_not_be_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: Path, __: Path) -> Path:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        with pytest.raises(StoreError, match=r"No space left on device\); make room"):
+            StoreWriter.open(tmp_path, make_identity())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_store_that_cannot_fit_is_refused_before_anything_is_written(
@@ -217,9 +231,41 @@ def test_a_store_that_cannot_fit_is_refused_before_anything_is_written(
 ) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=10**5)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(StoreError, match=r"needs about 0.0 GB, .* has 0.0 GB free"):
+    with pytest.raises(StoreError, match=r"needs about 0.0 GB more, .* has 0.0 GB free"):
         StoreWriter.open(tmp_path / "stores", make_identity())
     assert not list(tmp_path.iterdir())
+
+
+def test_a_store_that_is_there_needs_room_for_its_missing_units_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with StoreWriter.open(tmp_path, make_identity(32)) as writer:
+        writer.write(0, features_of(writer.images(0)))
+        needed = planned_bytes(writer.identity, None)
+        for free, enough in ((0.4, False), (0.6, True)):
+            usage = shutil.disk_usage(tmp_path)._replace(free=int(free * needed))
+            monkeypatch.setattr(shutil, "disk_usage", lambda _, found=usage: found)
+            expected = "being written" if enough else "free; make room"
+            with pytest.raises(StoreError, match=expected):
+                StoreWriter.open(tmp_path, make_identity(32))
+
+
+def test_a_finished_store_is_not_written_again(sound_store: Path) -> None:
+    def times() -> dict[Path, int]:
+        return {f: f.stat().st_mtime_ns for f in sound_store.rglob("*") if f.name != ".lock"}
+
+    before = times()
+    with StoreWriter.open(sound_store.parent, make_identity()) as writer:
+        assert writer.finish() == sound_store
+    assert times() == before
+
+
+def test_seconds_add_up_over_interruptions(tmp_path: Path) -> None:
+    for seconds in (1.5, 2.25):
+        with StoreWriter.open(tmp_path, make_identity(20)) as writer:
+            writer.write(writer.todo[0], features_of(writer.images(writer.todo[0])))
+            writer.spend(seconds)
+    assert Store.open(writer.finish()).info().seconds == 3.75
 
 
 def test_a_store_of_another_identity_is_refused_naming_field_and_both_values(

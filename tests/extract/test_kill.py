@@ -17,7 +17,7 @@ def files(root: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(store)): path.read_bytes()
         for path in store.rglob("*")
-        if path.is_file()
+        if path.is_file() and path.name != "cost.json"  # seconds
     }
 
 

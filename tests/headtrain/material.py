@@ -27,10 +27,10 @@ TRAIN = TrainConfig(
 
 def make_store(root: Path, count: int = 11, spec: DetectorSpec = SPEC, **fields: object) -> Store:
     """A finished store of `count` images of odd sizes with random features."""
-    writer = StoreWriter.open(root, make_identity(count, spec, **fields))
-    for unit in writer.todo:
-        writer.write(unit, features_of(writer.images(unit), spec))
-    return Store.open(writer.finish())
+    with StoreWriter.open(root, make_identity(count, spec, **fields)) as writer:
+        for unit in writer.todo:
+            writer.write(unit, features_of(writer.images(unit), spec))
+        return Store.open(writer.finish())
 
 
 def make_dataset(root: Path, store: Store, objects: int = 2, **changes: Any) -> CocoDataset:

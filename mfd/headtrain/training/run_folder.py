@@ -73,7 +73,12 @@ def write_cost(run_dir: Path, position: Position, store: Store, targets: Targets
     """Put the ledger of seconds and bytes into `cost.json`."""
     info = store.info()
     cost = {
-        "extraction": {"bytes": info.num_bytes, "images": info.num_images, **info.provenance},
+        "extraction": {
+            "seconds": info.seconds,
+            "bytes": info.num_bytes,
+            "images": info.num_images,
+            **info.provenance,
+        },
         "targets": {"seconds": targets.seconds, "bytes": targets.num_bytes},
         "training": {
             "seconds": round(position.seconds, 3),

@@ -49,3 +49,4 @@ def test_the_ledger_names_seconds_and_bytes_of_every_stage(material: Any, tmp_pa
     assert cost["training"] == {"seconds": 1.235, "bytes": 77, "images": 9, "steps": 4}
     assert cost["targets"]["bytes"] == targets.num_bytes > 0
     assert cost["extraction"]["bytes"] == store.info().num_bytes
+    assert cost["extraction"]["seconds"] == store.info().seconds
