@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from mfd.errors import ConfigError, MfdError
+from mfd.errors import MfdError
 from mfd.project import Project, load_project
 from mfd.reports import duration, size
 from mfd.runs import begun_run_dir, find_run, new_run_dir

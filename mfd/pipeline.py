@@ -3,12 +3,13 @@
 Everything here takes a `Project` and plain values, and returns what the parts return.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+import difflib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mfd.errors import ConfigError
+from mfd.errors import ConfigError, DataError
 from mfd.project import Project
 
 if TYPE_CHECKING:  # the parts import torch, which takes seconds; each function imports its own
@@ -26,12 +27,16 @@ def pick_device(name: str) -> "torch.device":
 
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.partition(":")[0] not in ("cpu", "cuda"):
+        raise ConfigError(f"there is no device {name!r}; expected auto, cpu, cuda or cuda:N")
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise ConfigError(f"device {name!r} cannot be used: {reason}") from error
+        raise ConfigError(
+            f"device {name!r} cannot be used ({reason}); `mfd doctor` lists what can"
+        ) from error
     return device
 
 
@@ -96,6 +101,11 @@ def extract_split(
     from mfd.cache import StoreWriter
     from mfd.extract import extract, image_digests, store_identity
 
+    if missing := dataset.missing():
+        say(
+            f"{len(missing)} of {len(dataset.images)} images are not in {dataset.images_dir} and "
+            f"will be left out, the first is {missing[0].file_name}"
+        )
     detector = open_detector(project, device)
     digests = image_digests(dataset, project.stores, config.workers)
     identity = store_identity(
@@ -131,25 +141,51 @@ def estimate_split(
     """What extracting a data set will need; with `measure`, the detector's rate on a sample."""
     from mfd.extract import estimate, measure_rate
 
+    dataset.missing()
     detector = open_detector(project, device)
     rate = measure_rate(detector, dataset) if measure else None
     return estimate(dataset, detector.spec, profile, dtype, rate)
 
 
-def configure_head(preset: str, settings: Sequence[str]) -> tuple[Any, "TrainConfig"]:
-    """The head and the recipe that a preset and `field=value` texts describe."""
-    from mfd.headtrain import TrainConfig, find_preset, replace_from_strings
+def configure_head(
+    preset: str | None, settings: Sequence[str], resumed: Path | None = None
+) -> tuple[Any, "TrainConfig"]:
+    """The head and the recipe that a preset and `field=value` texts describe.
 
-    head, recipe = find_preset(preset).config, TrainConfig()
+    Args:
+        preset: None is the paper's head, or the one of the run that is `resumed`.
+        resumed: a run whose head and recipe are taken where neither preset nor text says else.
+
+    Raises:
+        ConfigError: no such preset, setting or run, or a value that cannot be.
+    """
+    from mfd.headtrain import HeadConfig, TrainConfig, find_preset, replace_from_strings
+    from mfd.headtrain.pretrained import read_config
+
+    if resumed is not None and preset is None:
+        begun = read_config(resumed)
+        head = HeadConfig.from_json(begun["head"])
+        recipe = TrainConfig.from_json(begun["train"])
+    else:
+        head, recipe = find_preset(preset or "paper").config, TrainConfig()
+    of_head, of_recipe = ({field.name for field in fields(part)} for part in (head, recipe))
     values: dict[str, str] = {}
     for setting in settings:
-        name, equals, value = setting.partition("=")
+        name, equals, value = (part.strip() for part in setting.partition("="))
         if not equals:
             raise ConfigError(f"--set takes field=value, found {setting!r}")
-        values[name.strip()] = value.strip()
-    recipe_values = {k: v for k, v in values.items() if hasattr(recipe, k)}
-    head_values = {k: v for k, v in values.items() if k not in recipe_values}
-    return replace_from_strings(head, head_values), replace_from_strings(recipe, recipe_values)
+        if name not in of_head | of_recipe:
+            near = difflib.get_close_matches(name, of_head | of_recipe, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise ConfigError(
+                f"there is no setting {name!r}; {hint}the head has {', '.join(sorted(of_head))}; "
+                f"the recipe has {', '.join(sorted(of_recipe))}"
+            )
+        values[name] = value
+    return (
+        replace_from_strings(head, {k: v for k, v in values.items() if k in of_head}),
+        replace_from_strings(recipe, {k: v for k, v in values.items() if k in of_recipe}),
+    )
 
 
 def train_head(
@@ -165,9 +201,13 @@ def train_head(
     say: Callable[[str], object],
 ) -> "TrainSummary":
     """Stage two: a head trained on a store, in `run_dir`."""
-    from mfd.cache import add_reference
-    from mfd.headtrain import build_targets, train
+    import torch
 
+    from mfd.cache import add_reference
+    from mfd.headtrain import MaskHead, build_targets, train
+
+    with torch.device("meta"):  # refuses a head that does not fit before targets are built
+        MaskHead(head_config, store.spec)
     targets = build_targets(store, dataset, 4 * head_config.roi_size, project.stores)
     say(str(targets.total))
     add_reference(store.path, run_dir)
@@ -238,8 +278,17 @@ def predict_images(
     *,
     threshold: float,
     device: str,
+    say: Callable[[str], object],
 ) -> list[Path]:
-    """Pictures of the masks on each image and one COCO JSON in `folder`; returns their paths."""
+    """Pictures of the masks on each image and one COCO JSON in `folder`; returns their paths.
+
+    Args:
+        images: files, and folders whose image files are all taken.
+        say: is told of each file that is no image; the others are done.
+
+    Raises:
+        DataError: a file is not there, or none of them is an image.
+    """
     from mfd.extract import detect, prepare_image, read_rgb
     from mfd.headtrain import (
         NamedImage,
@@ -249,52 +298,46 @@ def predict_images(
         write_predictions,
     )
 
+    files = _image_files(images)
     place = pick_device(device)
     head = load_head(run_dir, place)
     detector = open_detector(project, device)
     check_detector(head.spec, detector.spec)
+    faults: list[DataError] = []
 
     def seen() -> Iterator[NamedImage]:
-        for number, path in enumerate(images):
-            rgb = read_rgb(path)
+        for number, path in enumerate(files):
+            try:
+                rgb = read_rgb(path)
+            except DataError as error:
+                faults.append(error)
+                say(f"left out: {error}")
+                continue
             loaded = prepare_image(rgb, detector.spec.preprocessing)
             (features,) = detect(detector, [loaded], [number])
             yield NamedImage(path, features, rgb)
 
     names = category_names(run_dir)
-    return write_predictions(head, seen(), folder, names, min_score=threshold, device=place)
+    written = write_predictions(head, seen(), folder, names, min_score=threshold, device=place)
+    if len(faults) == len(files):
+        raise DataError(f"none of {len(files)} files could be used, the first: {faults[0]}")
+    return written
 
 
-def new_run_dir(project: Project, name: str | None, stem: str) -> Path:
-    """The folder of a run: its name, or the first free number behind `stem`."""
-    if name is not None:
-        return project.runs / name
-    number = 1
-    while (folder := project.runs / f"{stem}-{number}").exists():
-        number += 1
-    return folder
+def _image_files(paths: Sequence[Path]) -> list[Path]:
+    """The files among the paths and the image files in the folders among them, by name."""
+    from PIL import Image
 
-
-def latest_run(project: Project, *, finished: bool) -> Path:
-    """The youngest run that has its head, or the youngest that still lacks it.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    folders: Iterable[Path] = project.runs.iterdir() if project.runs.is_dir() else ()
-    found = [
-        folder
-        for folder in folders
-        if (folder / "config.json").exists() and (folder / "head.safetensors").exists() == finished
-    ]
-    if not found:
-        kind, cure = (
-            ("finished", "train one by `mfd train-head`")
-            if finished
-            else (
-                "unfinished",
-                "begin one without --resume",
-            )
-        )
-        raise ConfigError(f"there is no {kind} run under {project.runs}; {cure}")
-    return max(found, key=lambda folder: (folder / "config.json").stat().st_mtime_ns)
+    endings = Image.registered_extensions()
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(file for file in path.iterdir() if file.suffix.lower() in endings)
+            if not inside:
+                raise DataError(f"{path} holds no image file; give images or folders of images")
+            files += inside
+        elif path.exists():
+            files.append(path)
+        else:
+            raise DataError(f"there is no image {path}; give images or folders of images")
+    return files

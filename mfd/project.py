@@ -9,6 +9,14 @@ from typing import Any
 from mfd.errors import ConfigError
 
 FILE_NAME = "mfd.toml"
+_TOML_TYPES: dict[type, str] = {
+    str: "a string",
+    int: "an integer",
+    float: "a number",
+    bool: "a boolean",
+    list: "an array",
+    dict: "a table",
+}
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,7 @@ class Project:
 def load_project(folder: Path | None = None) -> Project:
     """The settings in the folder's `mfd.toml`, or the defaults where there is none.
 
-    Relative paths count from the folder.
+    Relative paths count from the folder; `~` is the user's own.
 
     Raises:
         ConfigError: if the file is no TOML, or a key is unknown or of the wrong type.
@@ -52,24 +60,35 @@ def load_project(folder: Path | None = None) -> Project:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
-    known = {field.name for field in fields(Project)}
     for name, value in values.items():
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known are {sorted(known)}"
-            raise ConfigError(f"{path}: unknown key {name!r}{hint}")
-        expected = int if name == "encoder_layer" else str
-        if not isinstance(value, expected) or isinstance(value, bool):
-            found = type(value).__name__
-            raise ConfigError(f"{path}: {name} must be a {expected.__name__}, found a {found}")
+        _check(path, name, value)
     for name in ("data", "stores", "runs"):
         if name in values:
-            values[name] = folder / values[name]
+            values[name] = folder / Path(values[name]).expanduser()
     if "weights" in values and "://" not in values["weights"]:
-        values["weights"] = str(folder / values["weights"])
+        values["weights"] = str(folder / Path(values["weights"]).expanduser())
     detector = values.get("detector", "")
     if ".py:" in detector:
-        values["detector"] = str(folder / detector)
-    elif detector.startswith("hf:") and (folder / detector.removeprefix("hf:")).is_dir():
-        values["detector"] = f"hf:{folder / detector.removeprefix('hf:')}"
+        values["detector"] = str(folder / Path(detector).expanduser())
+    elif detector.startswith("hf:"):
+        repo = Path(detector.removeprefix("hf:")).expanduser()
+        if (folder / repo).is_dir():
+            values["detector"] = f"hf:{folder / repo}"
     return Project(**values)
+
+
+def _check(path: Path, name: str, value: Any) -> None:
+    known = sorted(field.name for field in fields(Project))
+    if name not in known:
+        if isinstance(value, dict):
+            raise ConfigError(
+                f"{path} has a section [{name}], expected none; write `data = ...` and so on at "
+                "its top"
+            )
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+        raise ConfigError(f"{path}: unknown key {name!r}; {hint}")
+    expected = int if name == "encoder_layer" else str
+    if not isinstance(value, expected) or isinstance(value, bool):
+        found = _TOML_TYPES.get(type(value), "a date")
+        raise ConfigError(f"{path}: {name} must be {_TOML_TYPES[expected]}, found {found}")

@@ -123,6 +123,32 @@ def test_predict_draws_every_image(project: Path, capsys: pytest.CaptureFixture[
         assert changed.mean() > 0.01
 
 
+def test_predict_takes_folders_and_leaves_out_what_is_no_image(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", "coco/val2017", "mfd.toml", "--out", "all", "--threshold", "1"]) == 0
+    captured = capsys.readouterr()
+    assert len(captured.out.split()) == 5 + 1
+    assert "left out: mfd.toml is not a whole image" in captured.err
+    assert "0 masks of score 1 or more on 5 images" in captured.err
+
+
+def test_a_run_is_gone_on_with_as_it_was_begun(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def power_cut(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mfd.headtrain.training.train.write_weights", power_cut)
+        assert main(["train-head", "--run", "cut", *SMALL]) == 130
+    assert main(["train-head", "--resume", "--set", "epochs=3"]) == 1
+    assert "train.epochs is 2, expected 3" in capsys.readouterr().err
+    assert main(["train-head", "--resume"]) == 0
+    weights = [Path(f"runs/{name}/head.safetensors").read_bytes() for name in ("first", "cut")]
+    assert weights[0] == weights[1]
+
+
 def test_a_lite_store_trains_and_evaluates_with_the_detectors_stage_one(project: Path) -> None:
     data = ["--stores", "lite-stores"]
     assert main(["extract", "--profile", "lite", "--split", "train", *data]) == 0
@@ -136,7 +162,7 @@ def test_an_extraction_that_is_complete_is_not_paid_for_again(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["extract", "--split", "val"]) == 0
-    assert "complete: 0 images" in capsys.readouterr().err
+    assert "complete: nothing was left to do" in capsys.readouterr().err
 
 
 def test_data_of_ones_own_needs_no_split_names(
@@ -184,7 +210,11 @@ def test_a_store_that_a_run_needs_is_not_removed_by_mistake(
     ("command", "message"),
     [
         (["train-head", "--run", "first", *SMALL], "already holds a run"),
-        (["train-head", "--set", "roi_sise=8"], "roi_size"),
+        (["train-head", "--set", "roi_sise=8"], "did you mean 'roi_size'"),
+        (["train-head", "--set", "epoch=8"], "did you mean 'epochs'"),
+        (["train-head", "--resume", "--run", "nowhere"], "no run runs/nowhere to go on with"),
+        (["train-head", "--run", "a/b"], "--run takes a name"),
+        (["train-head", "--run", "new", "--set", "roi_size=8", "--preset", "plain"], "neck=true"),
         (["train-head", "--set", "roi_size"], "field=value"),
         (["train-head", "--preset", "papper"], "nearest: 'paper'"),
         (["train-head", "--resume"], "no unfinished run"),
@@ -194,8 +224,14 @@ def test_a_store_that_a_run_needs_is_not_removed_by_mistake(
         (["extract", "--detector", "hdter-r50"], "did you mean 'hdetr-r50'"),
         (["extract", "--data", "nowhere"], "no annotation file"),
         (["evaluate", "first", "--detector", "own.py:detector", "--weights", "7"], "no store"),
+        (["extract", "--images", "runs"], "holds none of the 18 images"),
+        (["extract", "--stores", "mfd.toml"], "Not a directory"),
         (["predict", "nothing.jpg"], "no image nothing.jpg"),
+        (["predict", "mfd.toml"], "is not a whole image"),
+        (["predict", "runs"], "runs holds no image file"),
+        (["predict", "coco/val2017", "--out", "mfd.toml"], "File exists"),
         (["extract", "--device", "cuda:99"], "cannot be used"),
+        (["extract", "--device", "gpu"], "expected auto, cpu, cuda"),
         (["cache", "info", "nowhere"], "nowhere"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,

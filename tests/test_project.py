@@ -34,6 +34,17 @@ def test_absolute_and_hub_paths_stay_as_they_are(tmp_path: Path) -> None:
     assert project.detector == "hf:someone/model"
 
 
+def test_a_tilde_is_the_users_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/her")
+    (tmp_path / "mfd.toml").write_text(
+        'data = "~/coco"\nweights = "~/w.pth"\ndetector = "~/mine.py:build"\n'
+    )
+    project = load_project(tmp_path)
+    assert project.data == Path("/home/her/coco")
+    assert project.weights == "/home/her/w.pth"
+    assert project.detector == "/home/her/mine.py:build"
+
+
 def test_flags_win_and_absent_flags_do_not(tmp_path: Path) -> None:
     project = Project(detector="demo").override(detector=None, stores=tmp_path)
     assert project.detector == "demo"
@@ -44,8 +55,10 @@ def test_flags_win_and_absent_flags_do_not(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ('detectr = "demo"', "unknown key 'detectr'; did you mean 'detector'"),
-        ("data = 3", "data must be a str, found a int"),
-        ("encoder_layer = true", "encoder_layer must be a int, found a bool"),
+        ("data = 3", "data must be a string, found an integer"),
+        ("encoder_layer = true", "encoder_layer must be an integer, found a boolean"),
+        ("stores = 2024-05-06", "stores must be a string, found a date"),
+        ("[mfd]\ndata = 'coco'", r"has a section \[mfd\], expected none"),
         ("data = ", "not valid TOML"),
     ],
 )

@@ -21,6 +21,11 @@ from mfd.coco.records import (
 )
 from mfd.errors import DataError
 
+_CURE = (
+    "give a COCO folder by --data or as `data` in mfd.toml, or your own by --images and "
+    "--annotations"
+)
+
 
 @dataclass(frozen=True)
 class CocoDataset:
@@ -45,6 +50,23 @@ class CocoDataset:
     def path(self, entry: ImageEntry) -> Path:
         """The image's file."""
         return self.images_dir / entry.file_name
+
+    def missing(self) -> tuple[ImageEntry, ...]:
+        """The images whose file is not there.
+
+        Raises:
+            DataError: that is all of them, or there are none.
+        """
+        source = self.annotations_file or "the data set"
+        if not self.images:
+            raise DataError(f"{source} lists no image, expected at least one")
+        missing = tuple(entry for entry in self.images if not self.path(entry).is_file())
+        if len(missing) == len(self.images):
+            raise DataError(
+                f"{self.images_dir} holds none of the {len(missing)} images of {source}, the first "
+                f"is {missing[0].file_name}; give the folder they are in by --images"
+            )
+        return missing
 
 
 def split_paths(data_root: Path, split: str) -> tuple[Path, Path]:
@@ -77,7 +99,7 @@ def read_dataset(
     """
     content = _load_json(annotations_file)
     if not images_dir.is_dir():
-        raise DataError(f"there is no image folder {images_dir}; check the data root or --images")
+        raise DataError(f"there is no image folder {images_dir}; {_CURE}")
     real_dir = images_dir.resolve()
     try:
         images = _by_id("image", (parse_image(i, real_dir) for i in _records(content, "images")))
@@ -121,7 +143,9 @@ def _read_annotations(
         else:
             annotations.setdefault(annotation.image_id, []).append(annotation)
     if skipped and not annotations:
-        raise DataError(f"none of its {len(skipped)} annotations can be used: {skipped[0]}")
+        raise DataError(
+            f"none of its {len(skipped)} annotations can be used, the first: {skipped[0]}"
+        )
     return annotations, skipped
 
 
@@ -129,11 +153,9 @@ def _load_json(path: Path) -> Mapping[str, Any]:
     try:
         content = json.loads(path.read_bytes())
     except FileNotFoundError as error:
-        raise DataError(
-            f"there is no annotation file {path}; check the data root or --annotations"
-        ) from error
+        raise DataError(f"there is no annotation file {path}; {_CURE}") from error
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
+        raise DataError(f"cannot read {path} ({error.strerror}); {_CURE}") from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not a JSON file: {error}") from error
     if not isinstance(content, dict):

@@ -43,7 +43,9 @@ def integer(record: Mapping[str, Any], key: str, owner: str) -> int:
     Raises:
         DataError: another type, or a number that no 64-bit integer or float can hold exactly.
     """
-    value = record.get(key)
+    if key not in record:
+        raise DataError(f"{owner} has no {key!r}, expected a whole number")
+    value = record[key]
     if type(value) is not int or abs(value) >= _LARGEST:  # bool is no id
         raise DataError(f"{owner} has {key!r} {value!r}, expected a whole number")
     return value
@@ -105,7 +107,9 @@ def parse_annotation(
     category_id = integer(record, "category_id", "it")
     if category_id not in categories:
         raise DataError(f"its category {category_id} is not among the categories")
-    box = record.get("bbox")
+    if "bbox" not in record:
+        raise DataError("it has no 'bbox', expected [left, top, width, height] in pixels")
+    box = record["bbox"]
     if not isinstance(box, list) or len(box) != 4 or not all(map(_is_finite, box)):
         raise DataError(f"its bbox is {box!r}, expected [left, top, width, height] in pixels")
     segmentation = record.get("segmentation")
@@ -151,7 +155,7 @@ def nothing_to_learn(annotation: Annotation, image: ImageEntry, need_masks: bool
     if not need_masks:
         return ""
     if not segmentation:
-        return "it has no segmentation"
+        return "it has no segmentation, which is what a head learns from"
     if isinstance(segmentation, list):
         if all(len(polygon) < 6 for polygon in segmentation):
             return "its polygons have fewer than three points"

@@ -75,7 +75,7 @@ def check_segmentation(segmentation: Any, size_hw: tuple[int, int]) -> None:
 def _check_polygon(polygon: Any, size_hw: tuple[int, int]) -> None:
     if not isinstance(polygon, list):
         raise DataError(
-            f"polygon is a {type(polygon).__name__}, expected a list of coordinates; "
+            f"polygon is of type {type(polygon).__name__}, expected a list of coordinates; "
             "a segmentation is a list of polygons"
         )
     if len(polygon) % 2:

@@ -215,3 +215,18 @@ def test_real_annotations_are_all_kept_and_their_masks_are_pycocotools_own(share
     for a in ours[::7]:
         expected = coco.annToRLE(coco.anns[a.annotation_id])
         assert encode_segmentation(a.segmentation, sizes[a.image_id]) == expected
+
+
+def test_images_without_a_file_are_known_before_any_work(write: Callable[..., Any]) -> None:
+    annotations, images = write(content())
+    dataset = read_dataset(annotations, images)
+    with pytest.raises(DataError, match=r"holds none of the 2 images .* first is first.jpg"):
+        dataset.missing()
+    (images / "first.jpg").touch()
+    assert [entry.image_id for entry in dataset.missing()] == [25]
+
+
+def test_a_file_without_images_is_refused_when_images_are_wanted(write: Callable[..., Any]) -> None:
+    dataset = read_dataset(*write(content(images=[], annotations=[])))
+    with pytest.raises(DataError, match="lists no image"):
+        dataset.missing()
