@@ -38,7 +38,7 @@ def evaluate(
     filled_boxes: bool = False,
     untrained: MaskHead | None = None,
     max_detections: int | None = None,
-    batch_size: int = 4,
+    batch_size: int = 1,
     device: torch.device | str = "cpu",
 ) -> Evaluation:
     """Box and mask AP on all images of the data set.
@@ -53,6 +53,8 @@ def evaluate(
         filled_boxes: also score the boxes as masks.
         untrained: another head, such as the paper's without training (table 1), to compare with.
         max_detections: per image; None: as many as the detector's own evaluation keeps.
+        batch_size: images per forward pass; one has boxes enough to fill a device, and several
+            leave the caches of a CPU.
 
     Raises:
         MfdError: before any work if head, store and data set do not fit together; during it,

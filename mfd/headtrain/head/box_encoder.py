@@ -51,20 +51,25 @@ class DeformableBoxEncoder(nn.Module):
 
     def __init__(self, config: HeadConfig, dim: int) -> None:
         super().__init__()
-        self.position = nn.Parameter(torch.empty(config.roi_size, config.roi_size, dim))
+        size = config.roi_size
+        self.position = nn.Parameter(torch.empty(size, size, dim))
         nn.init.trunc_normal_(self.position, std=0.02)  # [ours, ViT's]
         self.layers = nn.ModuleList(
             DeformableLayer(dim, config.num_heads, 1, config.num_points)
             for _ in range(config.box_layers)
         )
+        shapes = torch.tensor([[size, size]])
+        y, x = pixel_positions(shapes, size, size)
+        grid = torch.broadcast_tensors(x[:, None], y[:, :, None])  # (1, s, s) each
+        self.shapes: Tensor
+        self.centres: Tensor
+        self.register_buffer("shapes", shapes, persistent=False)
+        self.register_buffer(
+            "centres", torch.stack(grid, -1).view(1, size * size, 1, 2), persistent=False
+        )
 
     def forward(self, regions: Float[Tensor, "N s s D"], layer: int) -> Float[Tensor, "N s s D"]:
         """The regions after one layer."""
-        size = regions.shape[1]
-        shapes = torch.tensor([[size, size]], device=regions.device)
-        y, x = pixel_positions(shapes, size, size)
-        grid = torch.broadcast_tensors(x[:, None], y[:, :, None])  # (1, s, s) each
-        centres = torch.stack(grid, -1).view(1, size * size, 1, 2)
         position = self.position.flatten(0, 1)[None]
-        refined = self.layers[layer](regions.flatten(1, 2), position, centres, shapes)
+        refined = self.layers[layer](regions.flatten(1, 2), position, self.centres, self.shapes)
         return refined.view(regions.shape)

@@ -54,11 +54,10 @@ class DeformableImageEncoder(nn.Module):
     ) -> Float[Tensor, "B H W D"]:
         """The refined finest level; padding holds nothing of use."""
         height, width, dim = memory[0].shape[1:]
-        sizes = [(level.shape[1], level.shape[2]) for level in memory]
         memory_hw = memory_hw.to(memory[0].device)
-        shapes = torch.tensor(sizes, device=memory[0].device)  # (L, 2)
+        shapes = map_sizes(memory)
         valid, centres, encodings = [], [], []
-        for level, (rows, columns) in enumerate(sizes):
+        for level, (rows, columns) in enumerate(maps.shape[1:3] for maps in memory):
             y, x = pixel_positions(memory_hw[:, level], rows, columns)
             grid = torch.broadcast_tensors(x[:, None], y[:, :, None])  # (B, H, W) each
             valid.append(valid_pixels(memory_hw[:, level], rows, columns).flatten(1))
@@ -72,6 +71,16 @@ class DeformableImageEncoder(nn.Module):
         for layer in self.layers:
             tokens = layer(tokens, position, reference_points, shapes, is_image)
         return tokens[:, : height * width].unflatten(1, (height, width))
+
+
+def map_sizes(maps: list[Float[Tensor, "B _h _w D"]]) -> Int[Tensor, "L 2"]:
+    """Height and width of each map, padding included, on their device.
+
+    Filled in there: a GPU that is sent numbers from pageable memory keeps the program waiting.
+    """
+    sides = [side for level in maps for side in level.shape[1:3]]
+    filled = [torch.full((), side, device=maps[0].device) for side in sides]
+    return torch.stack(filled).view(-1, 2)
 
 
 class SwinImageEncoder(nn.Module):

@@ -2,6 +2,7 @@
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn.functional import linear, scaled_dot_product_attention
 
 from mfd.headtrain.config import HeadConfig
 from mfd.headtrain.head.feed_forward import FeedForward
@@ -69,7 +70,10 @@ class ObjectToObject(nn.Module):
 
 
 class BoxToObject(nn.Module):
-    """Eq. 11: each query attends to the s * s features of its own region."""
+    """Eq. 11: each query attends to the s * s features of its own region.
+
+    Computed by hand from the module's parameters: it would copy the keys and values of all cells.
+    """
 
     def __init__(self, dim: int, num_heads: int) -> None:
         super().__init__()
@@ -82,6 +86,10 @@ class BoxToObject(nn.Module):
         """The queries after attention."""
         if not len(queries):
             return queries
-        tokens = regions.flatten(1, 2)  # (N, s * s, D)
-        attended, _ = self.attention(queries[:, None], tokens, tokens, need_weights=False)
-        return self.norm(queries + attended[:, 0])
+        dim, heads = queries.shape[1], self.attention.num_heads
+        weight, bias = self.attention.in_proj_weight, self.attention.in_proj_bias
+        query = linear(queries, weight[:dim], bias[:dim]).view(-1, heads, 1, dim // heads)
+        cells = linear(regions.flatten(1, 2), weight[dim:], bias[dim:])  # (N, s * s, 2D)
+        key, value = cells.unflatten(-1, (2, heads, -1)).permute(2, 0, 3, 1, 4)
+        attended = scaled_dot_product_attention(query, key, value)  # (N, M, 1, D / M)
+        return self.norm(queries + self.attention.out_proj(attended.flatten(1)))

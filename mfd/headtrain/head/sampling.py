@@ -101,9 +101,11 @@ def _resize_axis(
     where = centres * (old / new)[:, None] - 0.5  # (B, length)
     where = torch.minimum(where.clamp(min=0), last)
     low = where.floor().long()
-    shape = [1, 1, 1, 1]
-    shape[0], shape[axis] = len(maps), length
-    fraction = (where - low).to(maps.dtype).view(shape)
-    below = torch.take_along_dim(maps, low.view(shape), axis)
-    above = torch.take_along_dim(maps, torch.minimum(low + 1, last).view(shape), axis)
-    return torch.lerp(below, above, fraction)
+    shape = (-1, length, 1) if axis == 1 else (-1, 1, length)
+    image, row, column = (torch.arange(size, device=old.device) for size in maps.shape[:3])
+    image, row = image[:, None, None], row[:, None]
+    below, above = (  # by index: `gather` takes one number at a time
+        maps[image, pixel, column] if axis == 1 else maps[image, row, pixel]
+        for pixel in (low.view(shape), torch.minimum(low + 1, last).view(shape))
+    )
+    return torch.lerp(below, above, (where - low).to(maps.dtype).view(*shape, 1))
