@@ -48,7 +48,9 @@ StorePath = Annotated[Path | None, typer.Option("--store", help="A store, instea
 StoreName = Annotated[Path, typer.Argument(help="A store's folder, or its name in `cache ls`.")]
 RunName = Annotated[str | None, typer.Option("--run", help="Name of the run's folder.")]
 Profile = Annotated[Literal["full", "lite"], typer.Option(help="lite recomputes C1 when needed.")]
-Dtype = Annotated[Literal["float16", "float32"], typer.Option(help="Stored element type.")]
+Dtype = Annotated[
+    Literal["float16", "int8", "float32"], typer.Option(help="Stored element type of the maps.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 

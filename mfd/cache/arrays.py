@@ -90,6 +90,7 @@ def _create(
         filters=None,
         compressors=_compressors(array, codec),  # left out, zarr would choose zstd
         fill_value=0,
+        attributes={} if array.formula is None else {"formula": array.formula},
         chunk_key_encoding={"name": "default", "separator": "."},
         config={"write_empty_chunks": array.shards is None},  # so that a file is there
     )

@@ -15,7 +15,7 @@ from mfd.errors import StoreError
 
 SCHEMA = 1
 Profile = Literal["full", "lite"]
-StoredDtype = Literal["float16", "float32"]
+StoredDtype = Literal["float16", "int8", "float32"]
 Autocast = Literal["none", "bf16", "fp16"]
 
 
@@ -47,7 +47,8 @@ class StoreIdentity:
         split: what the image list is called, such as "train".
         view: which view of every image, such as "base" or "flip".
         profile: "full" (encoder maps and c1) or "lite" (encoder maps).
-        dtype: element type of maps, queries and logits; boxes are float32 always.
+        dtype: element type of the maps, see `mfd.cache.quantise` for int8; of queries and logits
+            too, but float16 where the maps are int8; boxes are float32 always.
         images: in ascending order of image id.
         autocast: element type of the detector's matrix products; "none" is float32.
     """
@@ -104,6 +105,11 @@ class StoreIdentity:
         words += [] if self.autocast == "none" else [self.autocast]
         readable = "-".join(re.sub(r"[^A-Za-z0-9]+", "-", word).strip("-") for word in words)
         return f"{readable}-{self.sha256[:8]}"
+
+
+def small_dtype(dtype: StoredDtype) -> StoredDtype:
+    """Element type of queries and logits: they are few, and box AP shall stay the detector's."""
+    return "float16" if dtype == "int8" else dtype
 
 
 def difference(found: Mapping[str, Any], expected: Mapping[str, Any]) -> str | None:

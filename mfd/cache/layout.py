@@ -9,7 +9,7 @@ absent from its shard and cost 16 bytes each.
 from dataclasses import dataclass
 from math import ceil
 
-from mfd.cache.identity import Profile, StoredDtype
+from mfd.cache.identity import Profile, StoredDtype, small_dtype
 from mfd.cache.plan import Plan
 from mfd.detector import DetectorSpec
 
@@ -19,13 +19,18 @@ C1_SHARD = 4  # images: 16 stride-4 maps would be half a gigabyte at 800 x 1333
 
 @dataclass(frozen=True)
 class ArrayLayout:
-    """One array; `shards` is None where a chunk is a file of its own."""
+    """One array; `shards` is None where a chunk is a file of its own.
+
+    Args:
+        formula: how values follow from what is stored; None where they are the same.
+    """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
     chunks: tuple[int, ...]
     shards: tuple[int, ...] | None = None
+    formula: str | None = None
 
     @property
     def rows_per_file(self) -> int:
@@ -41,24 +46,44 @@ class ArrayLayout:
 def data_arrays(
     spec: DetectorSpec, profile: Profile, dtype: StoredDtype, num_images: int, plan: Plan
 ) -> tuple[ArrayLayout, ...]:
-    """The arrays that units fill."""
+    """The arrays that units fill; beside maps of int8 lie their scales."""
     rows = ceil(num_images / UNIT) * UNIT
+    small, int8 = small_dtype(dtype), dtype == "int8"
     tokens = (plan.tokens, spec.dim)
+    pixels = (plan.pixels, spec.c1_channels)
     queries = (spec.num_queries, spec.dim)
     logits = (spec.num_queries, spec.num_logits)
     boxes = (spec.num_queries, 4)
+    scales = (len(spec.strides), spec.dim)
     arrays = [
         ArrayLayout("dec/box", "float32", (rows, *boxes), (UNIT, *boxes)),
-        ArrayLayout("dec/query", dtype, (rows, *queries), (1, *queries), (UNIT, *queries)),
-        ArrayLayout("dec/logit", dtype, (rows, *logits), (1, *logits), (UNIT, *logits)),
+        ArrayLayout("dec/query", small, (rows, *queries), (1, *queries), (UNIT, *queries)),
+        ArrayLayout("dec/logit", small, (rows, *logits), (1, *logits), (UNIT, *logits)),
         ArrayLayout(
-            "enc/tokens", dtype, (rows, *tokens), (1, plan.token_chunk, spec.dim), (UNIT, *tokens)
+            "enc/tokens",
+            dtype,
+            (rows, *tokens),
+            (1, plan.token_chunk, spec.dim),
+            (UNIT, *tokens),
+            "value = stored * enc/scale[image, level of the token]" if int8 else None,
         ),
     ]
+    if int8:
+        arrays.append(ArrayLayout("enc/scale", "float32", (rows, *scales), (UNIT, *scales)))
     if profile == "full":
-        pixels = (plan.pixels, spec.c1_channels)
-        chunk = (1, plan.pixel_chunk, spec.c1_channels)
-        arrays.append(ArrayLayout("c1/map", dtype, (rows, *pixels), chunk, (C1_SHARD, *pixels)))
+        arrays.append(
+            ArrayLayout(
+                "c1/map",
+                dtype,
+                (rows, *pixels),
+                (1, plan.pixel_chunk, spec.c1_channels),
+                (C1_SHARD, *pixels),
+                "value = stored * c1/scale[image]" if int8 else None,
+            )
+        )
+        if int8:
+            shape = (spec.c1_channels,)
+            arrays.append(ArrayLayout("c1/scale", "float32", (rows, *shape), (UNIT, *shape)))
     return tuple(arrays)
 
 

@@ -7,7 +7,7 @@ from math import ceil
 import numpy as np
 from jaxtyping import Int64
 
-from mfd.cache.identity import StoreIdentity
+from mfd.cache.identity import StoreIdentity, small_dtype
 from mfd.detector import Preprocessing
 
 _MAX_CHUNK_BYTES = 2 << 20
@@ -70,10 +70,14 @@ def planned_bytes(identity: StoreIdentity, input_hw: Sequence[tuple[int, int]] |
     spec = identity.spec
     sizes = _input_sizes(identity, input_hw)
     values = _positions(sizes, spec.strides).sum() * spec.dim
-    values += len(sizes) * spec.num_queries * (spec.dim + spec.num_logits)
+    channels = len(spec.strides) * spec.dim
     if identity.profile == "full":
         values += _positions(sizes, (spec.c1_stride,)).sum() * spec.c1_channels
-    return int(values) * np.dtype(identity.dtype).itemsize + len(sizes) * spec.num_queries * 16
+        channels += spec.c1_channels
+    small = np.dtype(small_dtype(identity.dtype)).itemsize
+    per_image = spec.num_queries * ((spec.dim + spec.num_logits) * small + 4 * 4)
+    per_image += channels * 4 if identity.dtype == "int8" else 0
+    return int(values) * np.dtype(identity.dtype).itemsize + len(sizes) * per_image
 
 
 def _input_sizes(

@@ -77,7 +77,7 @@ class Store:
         return len(self._rows)
 
     def __getitem__(self, position: int) -> ImageFeatures:
-        """The features at a position, in the stored element type.
+        """The features at a position, in the stored element type; int8 maps with their scales.
 
         Raises:
             IndexError: beyond the last image.

@@ -1,14 +1,15 @@
 """An image's features as rows of the store's arrays, and back."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mfd.cache.identity import StoredDtype, StoreIdentity
+from mfd.cache.identity import StoredDtype, StoreIdentity, small_dtype
 from mfd.cache.journal import ImageRecord
 from mfd.cache.plan import Plan
+from mfd.cache.quantise import quantise
 from mfd.detector import DetectorSpec, ImageFeatures
 from mfd.errors import StoreError
 
@@ -23,18 +24,22 @@ def to_rows(
             say, or a value is not finite in the stored element type.
     """
     spec, dtype = identity.spec, identity.dtype
-    tokens = torch.cat([level.flatten(0, 1) for level in features.memory])
+    small = small_dtype(dtype)
     rows = {
-        "dec/query": _stored(features, "queries", features.queries, dtype),
-        "dec/logit": _stored(features, "logits", features.logits, dtype),
+        "dec/query": _stored(features, "queries", features.queries, small),
+        "dec/logit": _stored(features, "logits", features.logits, small),
         "dec/box": _stored(features, "boxes", features.boxes, "float32"),
-        "enc/tokens": _stored(features, "memory", tokens, dtype),
     }
+    tokens = [level.flatten(0, 1) for level in features.memory]
+    if dtype == "int8":
+        rows["enc/tokens"], rows["enc/scale"] = _quantised(features, "memory", tokens)
+    else:
+        rows["enc/tokens"] = _stored(features, "memory", torch.cat(tokens), dtype)
     expected = {
         "dec/query": (spec.num_queries, spec.dim),
         "dec/logit": (spec.num_queries, spec.num_logits),
         "dec/box": (spec.num_queries, 4),
-        "enc/tokens": (min(len(tokens), plan.tokens), spec.dim),
+        "enc/tokens": (min(len(rows["enc/tokens"]), plan.tokens), spec.dim),
     }
     c1_hw = (0, 0)
     if identity.profile == "full":
@@ -44,18 +49,23 @@ def to_rows(
                 "holds; let the detector return it or choose the lite profile"
             )
         c1_hw = _size(features.c1)
-        rows["c1/map"] = _stored(features, "c1", features.c1.flatten(0, 1), dtype)
-        expected["c1/map"] = (min(len(rows["c1/map"]), plan.pixels), spec.c1_channels)
+        pixels = features.c1.flatten(0, 1)
+        if dtype == "int8":
+            rows["c1/map"], scale = _quantised(features, "c1", [pixels])
+            rows["c1/scale"] = scale[0]
+        else:
+            rows["c1/map"] = _stored(features, "c1", pixels, dtype)
+        expected["c1/map"] = (min(len(pixels), plan.pixels), spec.c1_channels)
     if len(features.memory) != len(spec.strides):
         raise StoreError(
             f"image {features.image_id} has {len(features.memory)} encoder maps, "
             f"expected {len(spec.strides)}; correct the detector's spec"
         )
-    for name, array in rows.items():
-        if array.shape != expected[name]:
+    for name, shape in expected.items():
+        if rows[name].shape != shape:
             raise StoreError(
-                f"image {features.image_id}: {name} has shape {array.shape}, expected at most "
-                f"{expected[name]}; correct the detector's spec or the sizes the store was "
+                f"image {features.image_id}: {name} has shape {rows[name].shape}, expected at most "
+                f"{shape}; correct the detector's spec or the sizes the store was "
                 "planned with"
             )
     sizes = ImageRecord(features.input_hw, tuple(map(_size, features.memory)), c1_hw)
@@ -70,19 +80,21 @@ def from_rows(
     spec: DetectorSpec,
 ) -> ImageFeatures:
     """One image's features in the stored element type; the maps share the rows' memory."""
-    tokens = torch.from_numpy(rows["enc/tokens"])
-    levels = tokens.split([height * width for height, width in sizes.level_hw])
+    stored = {name: torch.from_numpy(values) for name, values in rows.items()}
+    levels = stored["enc/tokens"].split([height * width for height, width in sizes.level_hw])
     memory = [m.view(*hw, spec.dim) for m, hw in zip(levels, sizes.level_hw, strict=True)]
-    c1 = rows.get("c1/map")
+    c1 = stored.get("c1/map")
     return ImageFeatures(
         image_id=image_id,
         original_hw=original_hw,
         input_hw=sizes.input_hw,
-        queries=torch.from_numpy(rows["dec/query"]),
-        boxes=torch.from_numpy(rows["dec/box"]),
-        logits=torch.from_numpy(rows["dec/logit"]),
+        queries=stored["dec/query"],
+        boxes=stored["dec/box"],
+        logits=stored["dec/logit"],
         memory=memory,
-        c1=None if c1 is None else torch.from_numpy(c1).view(*sizes.c1_hw, spec.c1_channels),
+        c1=None if c1 is None else c1.view(*sizes.c1_hw, spec.c1_channels),
+        memory_scale=stored.get("enc/scale"),
+        c1_scale=stored.get("c1/scale"),
     )
 
 
@@ -96,11 +108,26 @@ def _stored(features: ImageFeatures, what: str, values: Tensor, dtype: StoredDty
                 f"image {features.image_id}: {what} reach {largest:.3g}, more than {dtype} holds; "
                 "extract with --dtype float32"
             )
-        raise StoreError(
-            f"image {features.image_id}: {what} hold NaN or infinity; look at the image and the "
-            "detector's weights"
-        )
+        raise _not_finite(features, what)
     return stored.numpy()
+
+
+def _quantised(
+    features: ImageFeatures, what: str, levels: Sequence[Tensor]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The levels' values in int8, joined, and their scales (L, D), checked to be finite."""
+    pairs = [quantise(level.detach().to("cpu", torch.float32)) for level in levels]
+    stored, scales = torch.cat([p[0] for p in pairs]), torch.stack([p[1] for p in pairs])
+    if not scales.isfinite().all():
+        raise _not_finite(features, what)
+    return stored.numpy(), scales.numpy()
+
+
+def _not_finite(features: ImageFeatures, what: str) -> StoreError:
+    return StoreError(
+        f"image {features.image_id}: {what} hold NaN or infinity; look at the image and the "
+        "detector's weights"
+    )
 
 
 def _size(level: Tensor) -> tuple[int, int]:

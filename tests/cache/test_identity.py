@@ -41,6 +41,7 @@ def test_every_property_of_the_detector_that_changes_numbers_changes_the_identit
         ("view", "flip"),
         ("profile", "lite"),
         ("dtype", "float32"),
+        ("dtype", "int8"),
         ("autocast", "bf16"),
     ],
 )

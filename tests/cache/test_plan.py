@@ -55,5 +55,11 @@ def test_resized_sizes_follow_the_shorter_and_the_longer_side() -> None:
 def test_planned_bytes_are_those_of_all_values() -> None:
     spec = replace(SPEC, preprocessing=Preprocessing(size_hw=(64, 96)))
     tokens, queries, logits, c1 = (4 * 6 + 2 * 3) * 12, 7 * 12, 7 * 3, 16 * 24 * 5
-    expected = 2 * (tokens + queries + logits + c1) + 7 * 4 * 4
-    assert planned_bytes(make_identity(1, spec), None) == expected
+    boxes, scales = 7 * 4 * 4, 4 * (2 * 12 + 5)
+    expected = {
+        "float16": 2 * (tokens + queries + logits + c1) + boxes,
+        "float32": 4 * (tokens + queries + logits + c1) + boxes,
+        "int8": tokens + c1 + scales + 2 * (queries + logits) + boxes,
+    }
+    for dtype, wanted in expected.items():
+        assert planned_bytes(make_identity(1, spec, dtype=dtype), None) == wanted

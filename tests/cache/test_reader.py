@@ -11,6 +11,7 @@ import zarr
 
 from mfd.cache import ImageFeatures, Store, StoreWriter, remove_store
 from mfd.cache.info import StoreInfo
+from mfd.cache.plan import planned_bytes
 from mfd.detector import Preprocessing
 from mfd.errors import StoreError
 from tests.cache.material import SPEC, features_of, make_features, make_identity
@@ -38,6 +39,28 @@ def test_every_image_is_read_as_it_was_written_in_any_order(sound_store: Path) -
     assert store.image_ids == tuple(image.image_id for image in images)
     for position in random.Random(0).sample(range(35), 35):
         assert_same(store[position], make_features(images[position]), torch.float16)
+
+
+def test_int8_maps_come_with_their_scales(tmp_path: Path) -> None:
+    identity = make_identity(19, dtype="int8")
+    with StoreWriter.open(tmp_path, identity) as writer:
+        for unit in writer.todo:
+            writer.write(unit, features_of(writer.images(unit)))
+        store = Store.open(writer.finish(), expected=identity)
+    for position in (0, 18):
+        found, exact = store[position], make_features(identity.images[position])
+        assert torch.equal(found.logits, exact.logits.half())
+        assert found.c1 is not None
+        assert exact.c1 is not None
+        assert {m.dtype for m in (*found.memory, found.c1)} == {torch.int8}
+        floats = found.dequantised()
+        for ours, theirs in zip(
+            (floats.c1, *floats.memory), (exact.c1, *exact.memory), strict=True
+        ):
+            assert ours is not None
+            assert ((ours - theirs).abs() <= theirs.abs().amax((0, 1)) / 253.9).all()
+    assert store.info().dtype == "int8"
+    assert store.info().num_bytes < 0.8 * planned_bytes(make_identity(19), None) + 50_000
 
 
 def test_threads_read_what_one_reader_reads(sound_store: Path) -> None:

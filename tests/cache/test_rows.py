@@ -33,6 +33,33 @@ def test_features_survive_the_way_there_and_back_in_the_stored_type(dtype: str) 
         assert torch.equal(ours, theirs.to(kept))
 
 
+@pytest.mark.parametrize("profile", ["full", "lite"])
+def test_int8_maps_err_half_a_step_of_their_channel_and_level(profile: str) -> None:
+    features = make_features(IMAGE)
+    features.memory[0][..., 3] *= 100  # in one level only
+    rows, sizes = to_rows(features, make_identity(5, dtype="int8", profile=profile), PLAN)
+    stored = from_rows(rows, sizes, IMAGE.image_id, IMAGE.original_hw, SPEC)
+    assert torch.equal(stored.queries, features.queries.half())
+    assert torch.equal(stored.logits, features.logits.half())
+    assert torch.equal(stored.boxes, features.boxes)
+    assert {m.dtype for m in stored.memory} == {torch.int8}
+    back = stored.dequantised()
+    for ours, exact in zip(back.memory, features.memory, strict=True):
+        half_a_step = exact.abs().amax((0, 1)) / 254
+        assert ((ours - exact).abs() <= half_a_step * 1.0001).all()
+    assert (back.c1 is None) == (profile == "lite")
+    if back.c1 is not None:
+        assert features.c1 is not None
+        half_a_step = features.c1.abs().amax((0, 1)) / 254
+        assert ((back.c1 - features.c1).abs() <= half_a_step * 1.0001).all()
+    assert (back.memory_scale, back.c1_scale) == (None, None)
+
+
+def test_features_that_are_floats_stay_as_they_are_when_dequantised() -> None:
+    features = make_features(IMAGE)
+    assert features.dequantised() == features
+
+
 def test_tokens_are_the_levels_finest_first_each_row_by_row() -> None:
     features = make_features(IMAGE)
     tokens = to_rows(features, IDENTITY, PLAN)[0]["enc/tokens"]
@@ -60,9 +87,12 @@ def spoiled(field: str, value: float) -> ImageFeatures:
 
 @pytest.mark.parametrize("field", ["queries", "boxes", "logits", "memory", "c1"])
 @pytest.mark.parametrize("value", [float("nan"), float("-inf")])
-def test_a_value_that_is_not_finite_is_refused_naming_the_image(field: str, value: float) -> None:
+@pytest.mark.parametrize("dtype", ["float16", "int8", "float32"])
+def test_a_value_that_is_not_finite_is_refused_naming_the_image(
+    field: str, value: float, dtype: str
+) -> None:
     with pytest.raises(StoreError, match=f"image {IMAGE.image_id}: {field} hold NaN or infinity"):
-        to_rows(spoiled(field, value), IDENTITY, PLAN)
+        to_rows(spoiled(field, value), make_identity(5, dtype=dtype), PLAN)
 
 
 def test_a_value_beyond_float16_is_refused_with_the_way_out_and_fits_float32() -> None:
@@ -71,6 +101,8 @@ def test_a_value_beyond_float16_is_refused_with_the_way_out_and_fits_float32() -
         to_rows(features, IDENTITY, PLAN)
     rows, _ = to_rows(features, make_identity(5, dtype="float32"), PLAN)
     assert rows["enc/tokens"].max() == 70000
+    rows, _ = to_rows(features, make_identity(5, dtype="int8"), PLAN)
+    assert rows["enc/scale"].max() == np.float32(70000) / 127
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,19 @@ def test_a_flipped_bit_anywhere_is_noticed(store_path: Path) -> None:
             path.write_bytes(sound)
 
 
+def test_a_flipped_bit_in_the_scales_is_noticed(tmp_path: Path) -> None:
+    with StoreWriter.open(tmp_path, make_identity(3, dtype="int8")) as writer:
+        writer.write(0, features_of(writer.images(0)))
+        path = writer.finish()
+    for name in ("enc/scale/c.0.0.0", "c1/scale/c.0.0"):
+        flip(path / name, random.Random(8))
+        assert any(name in damage.what for damage in verify_store(path))
+        with pytest.raises(StoreError, match=rf"image 5: .*{name.split('/c.')[0]} is damaged"):
+            Store.open(path)[0]
+        flip(path / name, random.Random(8))
+    assert verify_store(path) == []
+
+
 @pytest.mark.parametrize("name", ["enc/tokens/c.1.0.0", "c1/map/c.5.0.0", "dec/logit/c.1.0.0"])
 def test_a_flipped_bit_in_a_shard_fails_the_reading_of_just_the_images_it_hits(
     store_path: Path, name: str

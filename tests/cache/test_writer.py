@@ -65,6 +65,36 @@ def test_plain_zarr_reads_what_was_written(tmp_path: Path, profile: str, dtype: 
         assert index["valid"][row] == 1
 
 
+@pytest.mark.parametrize("profile", ["full", "lite"])
+def test_plain_zarr_reads_int8_maps_by_the_formula_in_their_attributes(
+    tmp_path: Path, profile: str
+) -> None:
+    identity = make_identity(19, profile=profile, dtype="int8")
+    with StoreWriter.open(tmp_path, identity) as writer:
+        path = fill(writer)
+    group = zarr.open_group(path, mode="r")
+    formula = "value = stored * enc/scale[image, level of the token]"
+    assert group["enc/tokens"].attrs["formula"] == formula
+    assert group["enc/tokens"].dtype == np.int8
+    assert set(group["dec"].array_keys()) == {"box", "logit", "query"}
+    assert group["dec/logit"].dtype == group["dec/query"].dtype == np.float16
+    for row in (0, 15, 18):
+        features = make_features(identity.images[row])
+        level_hw = group["index/level_hw"][row]
+        level = np.repeat(np.arange(len(level_hw)), level_hw.prod(-1))
+        scale = group["enc/scale"][row]
+        tokens = group["enc/tokens"][row, : len(level)] * scale[level]
+        exact = np.concatenate([m.numpy().reshape(-1, 12) for m in features.memory])
+        assert (np.abs(tokens - exact) <= 0.5001 * scale[level]).all()
+        if profile == "full":
+            assert features.c1 is not None
+            assert group["c1/map"].attrs["formula"] == "value = stored * c1/scale[image]"
+            exact = features.c1.numpy().reshape(-1, 5)
+            pixels = group["c1/map"][row, : len(exact)] * group["c1/scale"][row]
+            assert (np.abs(pixels - exact) <= 0.5001 * group["c1/scale"][row]).all()
+    assert Store.open(path).verify() == []
+
+
 def test_plain_zarr_lists_the_store_without_a_warning(sound_store: Path) -> None:
     group = zarr.open_group(sound_store, mode="r")
     names = {name for name, _ in group.members(max_depth=None)}

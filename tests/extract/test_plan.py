@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mfd.cache import Store, StoreWriter
+from mfd.cache.identity import StoredDtype
 from mfd.coco import CocoDataset
 from mfd.errors import DataError
 from mfd.extract import (
@@ -26,23 +27,24 @@ def dataset(tmp_path: Path) -> CocoDataset:
     return make_dataset(tmp_path / "images", 18)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
 @pytest.mark.parametrize("profile", ["full", "lite"])
 def test_the_estimated_bytes_are_those_of_the_data_in_the_store(
-    profile: str, dataset: CocoDataset, tmp_path: Path
+    profile: str, dtype: StoredDtype, dataset: CocoDataset, tmp_path: Path
 ) -> None:
     detector = load_detector(f"{TINY}:detector")
-    expected = estimate(dataset, detector.spec, profile, "float32")
+    expected = estimate(dataset, detector.spec, profile, dtype)
     digests = image_digests(dataset, tmp_path)
     identity = store_identity(
-        detector.spec, dataset, digests, split="val", profile=profile, dtype="float32"
+        detector.spec, dataset, digests, split="val", profile=profile, dtype=dtype
     )
     with StoreWriter.open(tmp_path / "stores", identity) as writer:
         path = extract(detector, dataset, writer).path
     stored = 0
     for features in Store.open(path):
         tensors = [features.queries, features.boxes, features.logits, *features.memory]
-        tensors += [features.c1] if profile == "full" else []
-        stored += sum(tensor.nbytes for tensor in tensors)
+        tensors += [features.c1, features.memory_scale, features.c1_scale]
+        stored += sum(tensor.nbytes for tensor in tensors if tensor is not None)
     assert expected.images == 18
     assert abs(expected.num_bytes - stored) < 0.03 * stored
     assert expected.bytes_per_image == expected.num_bytes / 18
@@ -73,6 +75,7 @@ def test_every_changed_input_makes_another_store(dataset: CocoDataset, tmp_path:
         store_identity(spec, dataset, digests, split="val", view="flip"),
         store_identity(spec, dataset, digests, split="val", profile="lite"),
         store_identity(spec, dataset, digests, split="val", dtype="float32"),
+        store_identity(spec, dataset, digests, split="val", dtype="int8"),
         store_identity(spec, dataset, ["1" * 64, *digests[1:]], split="val"),
         store_identity(spec, dataset, digests, split="val", autocast="bf16"),
         store_identity(layer, dataset, digests, split="val"),
@@ -80,5 +83,5 @@ def test_every_changed_input_makes_another_store(dataset: CocoDataset, tmp_path:
         store_identity(replace(spec, weights_digest="other"), dataset, digests, split="val"),
         store_identity(replace(spec, code_version=2), dataset, digests, split="val"),
     ]
-    assert len({identity.sha256 for identity in [base, *others]}) == 11
+    assert len({identity.sha256 for identity in [base, *others]}) == 12
     assert store_identity(spec, dataset, digests, split="val").sha256 == base.sha256

@@ -1,7 +1,10 @@
 """Several images in one batch: padding, order, and which box is on which image."""
 
+from dataclasses import replace
+
 import torch
 
+from mfd.cache.quantise import quantise
 from mfd.detector import ImageFeatures
 from mfd.headtrain.batch import collate
 
@@ -33,6 +36,43 @@ def test_each_image_keeps_its_maps_and_padding_is_zero() -> None:
             assert tuple(single.shape[:2]) == (h, w)
             assert torch.equal(padded[i, :h, :w], single.float())
             assert padded[i].abs().sum() == padded[i, :h, :w].abs().sum()
+
+
+def quantised(image: ImageFeatures) -> ImageFeatures:
+    """The image as an int8 store gives it."""
+    assert image.c1 is not None
+    pairs = [quantise(m.float().flatten(0, 1)) for m in (*image.memory, image.c1)]
+    maps = [p[0].view(*m.shape) for p, m in zip(pairs, (*image.memory, image.c1), strict=True)]
+    scales = [p[1] for p in pairs]
+    return replace(
+        image, memory=maps[:-1], c1=maps[-1], memory_scale=torch.stack(scales[:-1]),
+        c1_scale=scales[-1],
+    )  # fmt: skip
+
+
+def test_int8_maps_become_the_same_floats_while_collated_and_on_the_device() -> None:
+    images = [quantised(make_image(1, (5, 9))), quantised(make_image(2, (7, 3)))]
+    chosen = [torch.tensor([3, 0]), torch.tensor([4])]
+    labels = [torch.tensor([1, 2]), torch.tensor([0])]
+    at_once = collate(images, chosen, labels)
+    stored = collate(images, chosen, labels, None)
+    assert stored.memory[0].dtype == torch.int8
+    assert stored.queries.dtype == torch.float16
+    later = stored.to("cpu", torch.float32)
+    expected = collate([image.dequantised() for image in images], chosen, labels)
+    for batch in (at_once, later):
+        for name, value in vars(expected).items():
+            torch.testing.assert_close(getattr(batch, name), value, rtol=0, atol=0)
+    assert (stored.to("cpu").memory_scale is None, later.memory_scale) == (False, None)
+
+
+def test_int8_maps_without_the_recomputed_c1_keep_it_as_it_is() -> None:
+    image = replace(quantised(make_image(1, (5, 9))), c1=torch.randn(10, 18, 6), c1_scale=None)
+    stored = collate([image], [torch.tensor([0])], [torch.tensor([0])], None)
+    batch = stored.to("cpu", torch.float32)
+    assert batch.c1 is not None
+    assert image.c1 is not None
+    assert torch.equal(batch.c1[0], image.c1)
 
 
 def test_boxes_come_image_by_image_in_the_order_asked_for() -> None:

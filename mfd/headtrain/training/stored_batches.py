@@ -90,7 +90,7 @@ class StoredBatches:
                 images,
                 [t.query_index for t in targets],
                 [t.labels for t in targets],
-                images[0].queries.dtype if self._pin else torch.float32,
+                None if self._pin else torch.float32,
             ),
             crops=torch.cat([t.crops for t in targets]),
             area_ratio=torch.cat([t.area_ratio for t in targets]),
@@ -109,5 +109,6 @@ class StoredBatches:
 
 
 def _stored_bytes(features: ImageFeatures) -> int:
-    maps = [*features.memory, features.queries, features.boxes, features.logits]
-    return sum(m.nbytes for m in maps) + (0 if features.c1 is None else features.c1.nbytes)
+    always = [*features.memory, features.queries, features.boxes, features.logits]
+    sometimes = [features.c1, features.memory_scale, features.c1_scale]
+    return sum(tensor.nbytes for tensor in [*always, *sometimes] if tensor is not None)

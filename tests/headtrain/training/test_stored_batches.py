@@ -9,6 +9,7 @@ from mfd.errors import TrainingError
 from mfd.headtrain.targets.building import build_targets
 from mfd.headtrain.targets.targets import Targets
 from mfd.headtrain.training.stored_batches import StoredBatches
+from mfd.headtrain.training.training_batch import TrainingBatch
 from tests.headtrain.material import TRAIN, make_dataset, make_run, make_store
 
 
@@ -48,6 +49,30 @@ def test_a_batch_holds_its_images_features_and_targets(material: tuple[Store, Ta
             box += 1
     assert box == len(batch.crops)
     assert batch.bytes_read > batch.crops.nbytes
+
+
+@pytest.mark.parametrize("needs_c1", [True, False])
+@pytest.mark.parametrize("pin", [True, False])
+def test_int8_features_reach_the_head_as_floats(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pin: bool, needs_c1: bool
+) -> None:
+    monkeypatch.setattr(TrainingBatch, "pin_memory", lambda batch: batch)  # it needs a GPU
+    store = make_store(tmp_path, 3, dtype="int8")
+    targets = build_targets(store, make_dataset(tmp_path, store), 32, tmp_path)
+    (batch,) = StoredBatches(store, targets, TRAIN, needs_c1=needs_c1, pin_memory=pin).batches(0, 1)
+    assert (batch.features.memory[1].dtype == torch.int8) == pin
+    features = batch.to("cpu").features
+    for index, name in enumerate(batch.image_names):
+        image = store[store.position(int(name.split()[0]))].dequantised()
+        expected, found = [*image.memory], [*features.memory]
+        if needs_c1:
+            assert image.c1 is not None
+            assert features.c1 is not None
+            expected, found = [*expected, image.c1], [*found, features.c1]
+        for ours, theirs in zip(found, expected, strict=True):
+            height, width = theirs.shape[:2]
+            assert torch.equal(ours[index, :height, :width], theirs)
+    assert (features.c1 is None) == (not needs_c1)
 
 
 def test_order_depends_neither_on_threads_nor_on_where_one_begins(
