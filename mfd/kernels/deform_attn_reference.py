@@ -14,6 +14,7 @@ in a third of the time that it needs for rows as short as T.
 
 import warnings
 from functools import cache
+from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -105,11 +106,14 @@ def forward(
     if not value.numel() or not weights.numel():
         return value.new_zeros(batch, queries, heads, dim)
     cells, attention = _read_points(value, shapes, points, weights, reference)
-    bags = torch.stack(list(_corner_weights(_hats(cells.distance), attention)), -2)
+    weight = attention.new_empty(*attention.shape[:-1], 4, attention.shape[-1])
+    factors = _corner_factors(_hats(cells.distance), attention)
+    for (in_y, in_x), part in zip(factors, weight.unbind(-2), strict=True):
+        torch.mul(in_y, in_x, out=part)
     out = embedding_bag(
         _corner_rows(cells),
         value.reshape(-1, dim).to(attention),
-        per_sample_weights=bags.view(-1, 4 * bags.shape[-1]),
+        per_sample_weights=weight.view(-1, 4 * attention.shape[-1]),
         mode="sum",
     )
     return out.view(batch, queries, heads, dim).to(value.dtype)
@@ -137,9 +141,8 @@ def backward(
     hats = _hats(cells.distance)
     grad = grad.reshape(-1, grad.shape[-1]).to(attention)
     if need_value:
-        of_value = _value_grad(
-            grad, cells, _corner_weights(hats, attention), value.shape[:3].numel()
-        )
+        factors = _corner_factors(hats, attention)
+        of_value = _value_grad(grad, cells, factors, value.shape[:3].numel())
         of_value = of_value.view(value.shape).to(value.dtype)
     if need_points:
         table = value.reshape(-1, value.shape[-1]).to(attention)
@@ -158,7 +161,7 @@ def backward(
 def _value_grad(
     grad: Float[Tensor, "N D"],
     cells: Cells,
-    weights: Float[Tensor, "4 B Q M T"],
+    factors: list[tuple[Tensor, Tensor]],
     num_rows: int,
 ) -> Float[Tensor, "R D"]:
     """For every row of the value table, the weighted sum of the outputs that read it.
@@ -169,10 +172,10 @@ def _value_grad(
     reader = torch.arange(len(grad), device=grad.device, dtype=torch.int32)
     reader = reader[:, None].expand(-1, cells.row.shape[-1]).flatten().index_select(0, order)
     total = grad.new_zeros(num_rows, grad.shape[1])
-    for step, weight in zip(cells.maps.steps, weights, strict=True):
+    for step, (in_y, in_x) in zip(cells.maps.steps, factors, strict=True):
         count = torch.bincount((cells.row + step).flatten(), minlength=num_rows)
         starts = (count.cumsum(0) - count).int()
-        weight = weight.flatten().index_select(0, order)
+        weight = (in_y * in_x).flatten().index_select(0, order)
         total += embedding_bag(reader, grad, starts, per_sample_weights=weight, mode="sum")
     return total
 
@@ -222,11 +225,11 @@ def _mix(first: Tensor, second: Tensor, shares: Tensor) -> Tensor:
     return torch.addcmul(first * shares[0], second, shares[1])
 
 
-def _corner_weights(
+def _corner_factors(
     hats: Float[Tensor, "2 xy B Q M T"], attention: Float[Tensor, "B Q M T"]
-) -> Float[Tensor, "4 B Q M T"]:
-    """The weights of the corners: upper left, upper right, lower left, lower right."""
-    return ((hats[:, 1] * attention)[:, None] * hats[:, 0]).flatten(0, 1)
+) -> list[tuple[Float[Tensor, "B Q M T"], Float[Tensor, "B Q M T"]]]:
+    """Two factors of each corner's weight: upper left, upper right, lower left, lower right."""
+    return list(product((hats[:, 1] * attention).unbind(), hats[:, 0].unbind()))
 
 
 def _corner_rows(cells: Cells) -> Int[Tensor, "N 4T"]:
