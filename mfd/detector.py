@@ -122,6 +122,9 @@ class DetectorOutput:
 class Detector(Protocol):
     """Any module with this call and `spec`.
 
+    With `--autocast` the call runs inside `torch.autocast`. What must not lose precision, such as
+    the layers that predict boxes, leaves it by `torch.autocast(device_type, enabled=False)`.
+
     A detector that also has `stage1(images, padding_mask) -> c1` (channels last, as in
     `DetectorOutput`) can feed stores of the `lite` profile, which leave c1 out.
     """

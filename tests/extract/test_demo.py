@@ -1,13 +1,20 @@
-"""The demo detector: its file and its size."""
+"""The demo detector: its file, its size, and what autocast does to its boxes."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
+from torch import Tensor
 
-from mfd.detector import DetectorSpec, Preprocessing
+from mfd.demo.dataset import random_scene
+from mfd.detector import DetectorSpec, ImageFeatures, Preprocessing
 from mfd.errors import DetectorError
+from mfd.extract import LoadedImage, detect_all, load_detector, prepare_image
 from mfd.extract.demo import WEIGHTS, demo_network, load_demo, save_demo
 
 SPEC = DetectorSpec(
@@ -62,3 +69,46 @@ def test_a_file_of_another_kind_is_refused_in_one_line(tmp_path: Path, kind: str
     with pytest.raises(DetectorError, match="does not hold the demo detector") as caught:
         load_demo(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def demo() -> Any:
+    return load_detector("demo")
+
+
+@pytest.fixture(scope="module")
+def pictures(demo: Any) -> list[LoadedImage]:
+    rng = np.random.default_rng(0)
+    scenes = [Image.fromarray(random_scene(rng).image) for _ in range(8)]
+    return [prepare_image(scene, demo.spec.preprocessing) for scene in scenes]
+
+
+@pytest.mark.parametrize(("autocast", "dtype"), [("bf16", torch.bfloat16), ("fp16", torch.float16)])
+def test_autocast_moves_boxes_as_little_as_pixels_off_by_its_eps(
+    demo: Any, pictures: list[LoadedImage], autocast: Any, dtype: torch.dtype
+) -> None:
+    """Two grey levels for bfloat16. References rounded to bfloat16 would show under float16."""
+    torch.manual_seed(0)
+    ids = list(range(len(pictures)))
+    eps = torch.finfo(dtype).eps / torch.tensor(demo.spec.preprocessing.std)[:, None, None]
+    noisy = [
+        replace(image, pixels=image.pixels + eps * (2 * torch.rand_like(image.pixels) - 1))
+        for image in pictures
+    ]
+    exact = detect_all(demo, pictures, ids, 4)
+    moved = _moved(exact, detect_all(demo, noisy, ids, 4))
+    error = _moved(exact, detect_all(demo, pictures, ids, 4, autocast=autocast))
+    assert len(error) >= 20
+    assert error.median() <= 2 * moved.median()
+
+
+def _moved(exact: list[ImageFeatures], others: list[ImageFeatures]) -> Tensor:
+    """How far each sure box is from the nearest of its class, as a share of the image."""
+    distances = []
+    for image, other in zip(exact, others, strict=True):
+        scores, labels = image.logits.sigmoid().max(-1)
+        sure = scores > 0.5
+        apart = (image.boxes[sure][:, None] - other.boxes[None]).abs().amax(-1)
+        apart[labels[sure][:, None] != other.logits.argmax(-1)[None]] = 1.0
+        distances.append(apart.amin(-1))
+    return torch.cat(distances)

@@ -75,7 +75,8 @@ class DeformableDetr(nn.Module):
         c1 = self.backbone.stage1(images)
         maps = self._level_maps(self.backbone.levels(c1))
         levels = build_levels(padding_mask, tuple((m.shape[-2], m.shape[-1]) for m in maps))
-        tokens = torch.cat([m.flatten(2).transpose(1, 2) for m in maps], dim=1)
+        # float32, so that under autocast the layers' sums are too, on the CPU as on a GPU
+        tokens = torch.cat([m.flatten(2).transpose(1, 2) for m in maps], dim=1).float()
         encoder = self.encoder(tokens, self._position(levels), levels)
         count = config.num_queries + (config.extra_queries if self.training else 0)
         selection = self.proposals(encoder[-1], levels, min(count, tokens.shape[1]))

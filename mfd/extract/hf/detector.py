@@ -13,6 +13,7 @@ from mfd.detector import DetectorOutput, DetectorSpec, Preprocessing
 from mfd.errors import DetectorError
 from mfd.extract.hf.categories import category_ids
 from mfd.extract.hf.families import Family
+from mfd.extract.hf.heads import keep_heads_in_float32
 
 # The first stage of ResNet and HGNetV2 in Transformers, and of ResNet in timm.
 _STAGE1 = ("encoder.stages.0", "layer1", "_backbone.layer1")
@@ -24,8 +25,8 @@ class TransformersDetector(nn.Module):
     """Queries, boxes, logits, encoder maps and the stage-1 map of a Transformers model.
 
     Boxes need no conversion: the families that mask padding place them relative to the image
-    without it, and the others never see padding. What the config leaves open, such as strides, is
-    measured in one trial run on a blank image.
+    without it, and the others never see padding. Heads compute in float32 under autocast too. What
+    the config leaves open, such as strides, is measured in one trial run on a blank image.
 
     Args:
         name: how `--detector` names it.
@@ -46,6 +47,7 @@ class TransformersDetector(nn.Module):
         encoder_layer: int | None = None,
     ) -> None:
         super().__init__()
+        keep_heads_in_float32(model)
         self.model = model
         self.family = family
         self._stage1 = _find_stage1(name, model, family)

@@ -1,0 +1,31 @@
+"""Heads in float32 under autocast too: 8 bits would round a box of a large image by pixels."""
+
+import re
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+# What Transformers' families call the modules that give scores, boxes and reference points.
+_HEADS = re.compile(
+    r"(class_embed|class_labels_classifier|enc_score_head"
+    r"|bbox_embed|bbox_predictor|enc_bbox_head|pre_bbox_head"
+    r"|ref_point_head|reference_points)(\.\d+)?$"
+)
+
+
+def keep_heads_in_float32(model: nn.Module) -> None:
+    """Let autocast change nothing in the model's heads, whatever it does in the rest."""
+    for name, module in model.named_modules():
+        if _HEADS.search(name) and not isinstance(module, nn.ModuleList):
+            _leave_autocast(module)
+
+
+def _leave_autocast(module: nn.Module) -> None:
+    forward = module.forward
+
+    def in_float32(*inputs: Tensor) -> Any:
+        with torch.autocast(inputs[0].device.type, enabled=False):
+            return forward(*(value.float() for value in inputs))
+
+    module.forward = in_float32  # type: ignore[method-assign]  # a wrapper would rename weights

@@ -1,0 +1,24 @@
+"""Under autocast the heads of every family give boxes and scores in float32."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from mfd.extract import collate_images
+from tests.extract.hf.tiny_models import MODELS
+
+Loaded = Callable[[str], tuple[Any, Any]]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_autocast_reaches_no_head(name: str, loaded: Loaded) -> None:
+    _, detector = loaded(name)
+    batch, padding_mask = collate_images([torch.randn(3, 96, 128)])
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        found = detector(batch, padding_mask)
+    assert found.memory[0].dtype == torch.bfloat16
+    for values in (found.boxes, found.logits):
+        assert values.dtype == torch.float32
+        assert (values != values.bfloat16()).any()
