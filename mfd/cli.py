@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from mfd.errors import MfdError
 from mfd.project import Project, load_project
@@ -184,9 +185,9 @@ def evaluate(
     if as_json:
         print(json.dumps(found.to_json(), indent=1))  # noqa: T201
         return
-    out.print(found.table())
+    _show(found.table())
     if per_category:
-        out.print(found.category_table())
+        _show(found.category_table())
 
 
 @app.command()
@@ -255,15 +256,26 @@ def presets(as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps(rows, indent=1))  # noqa: T201
     else:
-        out.print(size_table(rows))
+        _show(size_table(rows))
 
 
 @app.command()
-def doctor(data: Data = None, detector: DetectorName = None, weights: Weights = None) -> None:
+def doctor(
+    split: Annotated[str | None, typer.Option(help="Only this one.")] = None,
+    data: Data = None,
+    images: Images = None,
+    annotations: Annotations = None,
+    stores: Stores = None,
+    detector: DetectorName = None,
+    weights: Weights = None,
+    encoder_layer: EncoderLayer = None,
+) -> None:
     """Say what is wrong with environment, data and detector, and how to mend it."""
     from mfd.doctor import examine
 
-    findings = examine(_project(data=data, detector=detector, weights=weights))
+    project = _project(data=data, stores=stores, detector=detector, weights=weights,
+                       encoder_layer=encoder_layer)  # fmt: skip
+    findings = examine(project, split, images, annotations)
     for finding in findings:
         out.print(f"{'ok ' if finding.good else 'BAD'}  {escape(finding.text)}", soft_wrap=True)
     if not all(finding.good for finding in findings):
@@ -288,8 +300,12 @@ def cache_ls(stores: Stores = None) -> None:
     from mfd.cache import list_stores
     from mfd.reports import store_table
 
-    found, errors = list_stores(_project(stores=stores).stores)
-    out.print(store_table(found))
+    root = _project(stores=stores).stores
+    found, errors = list_stores(root)
+    if found:
+        _show(store_table(found))
+    elif not errors:
+        _say(f"there is no store under {root}; `mfd extract` makes one")
     for error in errors:
         _say(str(error))
 
@@ -370,6 +386,11 @@ def _store(store: Path) -> Path:
     """The store of this path or, where there is none, of this name."""
     named = _project().stores / store
     return named if named.is_dir() and not store.exists() else store
+
+
+def _show(table: Table) -> None:
+    """The table; a narrower terminal breaks its lines rather than its figures."""
+    out.print(table, width=max(out.width, 80), crop=False)
 
 
 def _say(line: str) -> None:
