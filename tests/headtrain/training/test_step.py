@@ -1,11 +1,17 @@
+from contextlib import nullcontext
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from mfd.errors import TrainingError
 from mfd.headtrain.batch import FeatureBatch
 from mfd.headtrain.head import MaskHead
+from mfd.headtrain.training import step as training_step
 from mfd.headtrain.training.step import StepResult, StepWindow, step_generator, train_step
 from mfd.headtrain.training.training_batch import TrainingBatch
 from tests.headtrain.material import HEAD, SPEC, TRAIN
@@ -67,6 +73,37 @@ def test_points_of_a_step_follow_from_seed_and_step() -> None:
     ]
     assert draws[0] == draws[1]
     assert draws[0] != draws[2] != draws[3] != draws[0]
+
+
+class NothingSentOrRead(TorchDispatchMode):
+    """Refuses what would make the program wait for the device of all tensors, `meta`."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        tensors = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
+        assert all(t.is_meta for t in tensors), f"{func} takes a tensor from the host"
+        return func(*args, **(kwargs or {}))  # reading a value of `meta` raises
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"query_o2o": True, "mask_head": "segmenter"},
+        {"image_encoder": "convnext", "box_encoder": "swin"},
+    ],
+    ids=str,
+)
+def test_a_step_waits_for_no_device(
+    fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # meta has none,
+    monkeypatch.setattr(training_step, "step_generator", lambda *_: torch.Generator())  # nor this
+    head = MaskHead(replace(HEAD, **fields), SPEC).train().to("meta")
+    optimizer = torch.optim.SGD(head.parameters(), lr=0.1)
+    batch, window = make_batch().to("meta"), StepWindow(3, torch.device("meta"))
+    monkeypatch.delattr(torch, "tensor")  # it sends numbers, and no dispatch mode sees it
+    with NothingSentOrRead():
+        window.add(1, batch, train_step(head, optimizer, batch, TRAIN, 0, 9, None))
 
 
 def result(loss: float, bad_boxes: tuple[int, ...] = ()) -> StepResult:
