@@ -1,11 +1,12 @@
 """Everything that decides what a mask head computes."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args, get_type_hints
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from mfd.detector import DetectorSpec
 from mfd.errors import ConfigError
+from mfd.headtrain.settings import check_types, from_json
 
 Block = Literal["deformable", "swin", "convnext"]
 
@@ -57,7 +58,7 @@ class HeadConfig:
     num_points: int = 4
 
     def __post_init__(self) -> None:
-        self._check_types()
+        check_types(self)
         for name in ("image_layers", "box_layers"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} must be 0 or more, found {getattr(self, name)}")
@@ -67,20 +68,6 @@ class HeadConfig:
         for name, needed, fault in self._conflicts():
             if fault:
                 raise ConfigError(f"{name} needs {needed}; set one or the other")
-
-    def _check_types(self) -> None:
-        """Refuse what a hand-written config.json may hold."""
-        hints = get_type_hints(type(self))
-        for field in fields(self):
-            value, kind = getattr(self, field.name), hints[field.name]
-            if kind in (bool, int):
-                good = type(value) is kind
-            elif field.name == "box_dim":
-                good = value is None or type(value) is int
-            else:
-                good = value in get_args(kind)
-            if not good:
-                raise ConfigError(f"{field.name} must be {kind}, found {value!r}")
 
     def _conflicts(self) -> list[tuple[str, str, bool]]:
         query_encoder = self.query_ffn or self.query_o2o or self.query_b2o
@@ -145,8 +132,4 @@ class HeadConfig:
         Raises:
             ConfigError: for fields this version does not know, and for impossible values.
         """
-        if unknown := sorted(set(values) - {field.name for field in fields(cls)}):
-            raise ConfigError(
-                f"HeadConfig has no field {unknown[0]!r}; was it saved by a newer mfd?"
-            )
-        return cls(**values)
+        return from_json(cls, values)

@@ -1,4 +1,4 @@
-"""Settings given as text: `--set field=value` for any frozen dataclass."""
+"""Any frozen dataclass of settings from text (`--set field=value`) and from JSON."""
 
 import difflib
 import types
@@ -34,6 +34,48 @@ def replace_from_strings(settings: Settings, values: Mapping[str, str]) -> Setti
             )
     parsed = {name: _parse(name, text, hints[name]) for name, text in values.items()}
     return replace(settings, **parsed)  # type: ignore[type-var]
+
+
+def from_json(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
+    """The settings whose fields `dataclasses.asdict` gave as `values`.
+
+    Raises:
+        ConfigError: for fields this version does not know; whatever the dataclass refuses.
+    """
+    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    if unknown := sorted(set(values) - names):
+        raise ConfigError(
+            f"{kind.__name__} has no field {unknown[0]!r}; was it saved by a newer mfd?"
+        )
+    return kind(**values)
+
+
+def check_types(settings: Any) -> None:
+    """Refuse values that are not of their field's annotated type, as a JSON file may hold.
+
+    Raises:
+        ConfigError: naming the field.
+    """
+    hints = get_type_hints(type(settings))
+    for field in fields(settings):
+        value, kind = getattr(settings, field.name), hints[field.name]
+        if not _is_of(value, kind):
+            raise ConfigError(f"{field.name} must be {_shown(kind)}, found {value!r}")
+
+
+def _is_of(value: Any, kind: Any) -> bool:
+    """A whole number passes for a float, but neither a bool for a number nor one for a bool."""
+    if get_origin(kind) in (Union, types.UnionType):
+        return any(_is_of(value, member) for member in get_args(kind))
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
+    return type(value) in ((int, float) if kind is float else (kind,))
+
+
+def _shown(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(get_args(kind))}"
+    return f"of type {kind.__name__ if isinstance(kind, type) else kind}"
 
 
 def _parse(name: str, text: str, kind: Any) -> Any:

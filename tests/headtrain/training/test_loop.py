@@ -1,0 +1,34 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from mfd.headtrain.training.loop import autocast_dtype
+from mfd.headtrain.training.train_config import Precision
+from tests.headtrain.material import TRAIN
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("precision", "device", "emulated", "expected"),
+    [
+        ("auto", CPU, False, None),
+        ("auto", GPU, False, torch.bfloat16),
+        ("auto", GPU, True, None),
+        ("float32", GPU, False, None),
+        ("bfloat16", CPU, False, torch.bfloat16),
+    ],
+)
+def test_auto_is_bfloat16_on_gpus_that_compute_with_it(
+    precision: Precision,
+    device: torch.device,
+    emulated: bool,
+    expected: torch.dtype | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def is_supported(*, including_emulation: bool) -> bool:
+        return including_emulation or not emulated
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_supported)
+    assert autocast_dtype(replace(TRAIN, precision=precision), device) == expected
