@@ -18,6 +18,7 @@ from mfd.errors import ConfigError, MfdError
 NUM_TRAIN, NUM_VAL, SEED = 240, 80, 0
 _NUM_PREDICTED = 6
 _RUN = "demo"
+_SUMMARY = "summary.json"
 _PROJECT = """\
 # Where `mfd` finds everything when it is started in this folder; flags override it.
 data = "data"
@@ -31,20 +32,24 @@ _RECIPE = ("roi_size=16", "epochs=7", "batch_size=4", "lr=1e-3")  # pictures are
 def run_demo(folder: Path) -> Summary:
     """Generates data, then extracts, trains, evaluates and predicts; `summary.json` says it all.
 
+    A demo that was stopped goes on, and one that is finished is shown again.
+
     Args:
-        folder: becomes a project folder; absent or empty.
+        folder: becomes a project folder; absent, empty or an earlier demo's.
 
     Raises:
-        ConfigError: the folder holds something.
+        ConfigError: the folder holds something else.
         MfdError: a command failed; it has said why.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise ConfigError(f"{folder} is not empty; name another folder by --out, or delete it")
     screen = Console(soft_wrap=True, highlight=False)
+    if (folder / _SUMMARY).exists():
+        summary = Summary.read(folder / _SUMMARY)
+        _show(screen, folder, summary)
+        screen.print(f"Nothing was left to do; delete {folder} to see it done again.")
+        return summary
     started = time.monotonic()
-    generate(folder / "data", NUM_TRAIN, NUM_VAL, SEED)
-    (folder / "mfd.toml").write_text(_PROJECT, encoding="utf-8")
-    screen.print(f"generated {NUM_TRAIN} train and {NUM_VAL} val images in {folder / 'data'}")
+    _begin(folder)
+    screen.print(f"{NUM_TRAIN} train and {NUM_VAL} val images are in {folder / 'data'}")
     screen.print(f"\n[bold]$ cd {folder}[/bold]")
 
     seconds: dict[str, float] = {"generate": time.monotonic() - started}
@@ -69,24 +74,44 @@ def run_demo(folder: Path) -> Summary:
         pictures=tuple(str(path.relative_to(folder)) for path in (*overlays, curves)),
         evaluation=found,
     )
-    summary.write(folder / "summary.json")
+    summary.write(folder / _SUMMARY)
     screen.print()
+    _show(screen, folder, summary)
+    return summary
+
+
+def _begin(folder: Path) -> None:
+    """The project file and the data, where they are not there yet."""
+    project, data = folder / "mfd.toml", folder / "data"
+    ours = project.exists() and project.read_text(encoding="utf-8") == _PROJECT
+    if folder.exists() and any(folder.iterdir()) and not ours:
+        raise ConfigError(f"{folder} holds something that is no demo; name another folder by --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    project.write_text(_PROJECT, encoding="utf-8")
+    if not data.exists():
+        unfinished = folder / ".data"
+        generate(unfinished, NUM_TRAIN, NUM_VAL, SEED)
+        unfinished.rename(data)
+
+
+def _show(screen: Console, folder: Path, summary: Summary) -> None:
     screen.print(summary.table())
     screen.print("Worth looking at:")
-    for picture in (*summary.pictures, "summary.json"):
+    for picture in (*summary.pictures, _SUMMARY):
         screen.print(f"  {folder / picture}")
-    return summary
 
 
 def commands(folder: Path) -> dict[str, str]:
     """The commands in order, by a name for each, as they are typed inside the project folder."""
     images = sorted((folder / "data" / "val2017").iterdir())[:_NUM_PREDICTED]
     recipe = " ".join(f"--set {setting}" for setting in _RECIPE)
+    begun = (folder / "runs" / _RUN / "config.json").exists()
+    run = f"--run {_RUN} --resume" if begun else f"--run {_RUN}"
     names = " ".join(shlex.quote(str(path.relative_to(folder))) for path in images)
     return {
         "extract train": "mfd extract --split train",
         "extract val": "mfd extract --split val",
-        "train-head": f"mfd train-head --run {_RUN} {recipe}",
+        "train-head": f"mfd train-head {run} {recipe}",
         "evaluate": "mfd evaluate --baselines",
         "predict": f"mfd predict {names}",
     }
@@ -97,15 +122,20 @@ def _run(line: str, folder: Path) -> None:
 
     Raises:
         MfdError: it failed.
+        KeyboardInterrupt: after Ctrl-C, when the command has put its work in safety.
     """
     program, *arguments = shlex.split(line)
     assert program == "mfd"
     # the same interpreter, whether or not its scripts are on the PATH
-    done = subprocess.run([sys.executable, "-m", "mfd.cli", *arguments], cwd=folder, check=False)
-    if done.returncode:
+    command = subprocess.Popen([sys.executable, "-m", "mfd.cli", *arguments], cwd=folder)
+    try:
+        code = command.wait()
+    except KeyboardInterrupt as stop:  # the command has got it too
+        command.wait()
+        raise KeyboardInterrupt("the demo stopped; `mfd demo` goes on with it") from stop
+    if code:
         raise MfdError(
-            f"the demo stopped: `{line}` ended with exit {done.returncode} in {folder}; "
-            "its message is above"
+            f"the demo stopped: `{line}` ended with exit {code} in {folder}; its message is above"
         )
 
 

@@ -17,8 +17,8 @@ class Summary:
         mask_ap: of the trained head's masks.
         mask_ap_filled_boxes: of the boxes taken for masks.
         mask_ap_untrained: of the head that has nothing to train (table 1 of the paper).
-        seconds: wall time of the whole demo.
-        stage_seconds: wall time of each command.
+        seconds: wall time of the demo, from where it went on if it was stopped before.
+        stage_seconds: wall time of each command, likewise.
         commands: what was run, as typed.
         pictures: overlays and curves worth looking at, relative to the demo's folder.
         evaluation: everything that `mfd evaluate --json` says.
@@ -34,9 +34,18 @@ class Summary:
     pictures: tuple[str, ...]
     evaluation: dict[str, Any]
 
+    @classmethod
+    def read(cls, path: Path) -> "Summary":
+        """What `write` wrote."""
+        content = json.loads(path.read_text(encoding="utf-8"))
+        lists = {name: tuple(content[name]) for name in ("commands", "pictures")}
+        return cls(**{**content, **lists})
+
     def write(self, path: Path) -> None:
         """Everything as one JSON object."""
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        unfinished = path.with_suffix(".tmp")
+        unfinished.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        unfinished.replace(path)
 
     def table(self) -> Table:
         """The four figures, and how the mask compares with the box."""

@@ -6,13 +6,55 @@ import pytest
 
 from mfd.demo import run
 from mfd.errors import ConfigError, MfdError
+from tests.demo.test_summary import SUMMARY
 
 
 def test_a_folder_that_holds_something_is_refused_and_left_alone(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(ConfigError, match="not empty"):
+    with pytest.raises(ConfigError, match="holds something that is no demo"):
         run.run_demo(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_demo_that_was_stopped_keeps_its_data_and_resumes_its_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "NUM_TRAIN", 2)
+    monkeypatch.setattr(run, "NUM_VAL", 1)
+    folder = tmp_path / "demo"
+    run._begin(folder)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert "--resume" not in run.commands(folder)["train-head"]
+    (folder / "runs/demo").mkdir(parents=True)
+    (folder / "runs/demo/config.json").touch()
+    run._begin(folder)
+    assert {path: path.stat().st_mtime_ns for path in before if path.suffix == ".jpg"} == {
+        path: time for path, time in before.items() if path.suffix == ".jpg"
+    }
+    assert "--resume" in run.commands(folder)["train-head"]
+
+
+def test_data_that_were_half_generated_are_generated_again(tmp_path, monkeypatch):
+    def power_cut(folder, *_):
+        folder.mkdir(parents=True)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "NUM_TRAIN", 2)
+    monkeypatch.setattr(run, "NUM_VAL", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "generate", power_cut)
+        with pytest.raises(KeyboardInterrupt):
+            run._begin(tmp_path)
+    assert not (tmp_path / "data").exists()
+    run._begin(tmp_path)
+    assert len(list((tmp_path / "data/train2017").iterdir())) == 2
+
+
+def test_a_finished_demo_is_shown_again_without_running_anything(tmp_path, monkeypatch, capsys):
+    SUMMARY.write(tmp_path / "summary.json")
+    monkeypatch.setattr(run, "_run", None)
+    assert run.run_demo(tmp_path) == SUMMARY
+    shown = capsys.readouterr().out
+    assert "loss_curves.png" in shown
+    assert "Nothing was left to do" in shown
 
 
 def test_commands_are_what_a_user_types_and_their_images_exist(tmp_path):

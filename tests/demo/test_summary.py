@@ -31,6 +31,11 @@ def test_the_json_holds_every_figure_under_its_own_name(tmp_path):
     assert found["pictures"] == ["loss_curves.png"]
 
 
+def test_a_summary_is_read_as_it_was_written(tmp_path):
+    SUMMARY.write(tmp_path / "summary.json")
+    assert Summary.read(tmp_path / "summary.json") == SUMMARY
+
+
 def test_the_table_compares_each_mask_ap_with_the_box_ap():
     console = Console(width=100, file=StringIO())
     console.print(SUMMARY.table())
