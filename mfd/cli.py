@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from mfd.errors import MfdError
 from mfd.project import Project, load_project
@@ -30,7 +29,9 @@ app = typer.Typer(
 cache = typer.Typer(no_args_is_help=True, help="Look after the feature stores.")
 app.add_typer(cache, name="cache")
 
-out = Console(width=None if sys.stdout.isatty() else 200)  # a file or pipe has no width
+out = Console()
+# figures are not cut off: a file has no width, and a narrow terminal breaks lines itself
+out.width = max(out.width, 80) if out.is_terminal else 200
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 Split = Annotated[str, typer.Option(help="train or val; any name for data of your own.")]
@@ -185,9 +186,9 @@ def evaluate(
     if as_json:
         print(json.dumps(found.to_json(), indent=1))  # noqa: T201
         return
-    _show(found.table())
+    out.print(found.table())
     if per_category:
-        _show(found.category_table())
+        out.print(found.category_table())
 
 
 @app.command()
@@ -256,7 +257,7 @@ def presets(as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps(rows, indent=1))  # noqa: T201
     else:
-        _show(size_table(rows))
+        out.print(size_table(rows))
 
 
 @app.command()
@@ -284,7 +285,7 @@ def doctor(
 
 @app.command()
 def demo(
-    folder: Annotated[Path, typer.Option("--out", help="An empty or absent folder.")] = Path(
+    folder: Annotated[Path, typer.Option("--out", help="A new folder, or one to go on in.")] = Path(
         "demo"
     ),
 ) -> None:
@@ -303,7 +304,7 @@ def cache_ls(stores: Stores = None) -> None:
     root = _project(stores=stores).stores
     found, errors = list_stores(root)
     if found:
-        _show(store_table(found))
+        out.print(store_table(found))
     elif not errors:
         _say(f"there is no store under {root}; `mfd extract` makes one")
     for error in errors:
@@ -386,11 +387,6 @@ def _store(store: Path) -> Path:
     """The store of this path or, where there is none, of this name."""
     named = _project().stores / store
     return named if named.is_dir() and not store.exists() else store
-
-
-def _show(table: Table) -> None:
-    """The table; a narrower terminal breaks its lines rather than its figures."""
-    out.print(table, width=max(out.width, 80), crop=False)
 
 
 def _say(line: str) -> None:

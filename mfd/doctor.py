@@ -1,5 +1,6 @@
 """What is wrong with environment, data, detector and stores of a project, and how to mend it."""
 
+import os
 import platform
 import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -190,10 +191,15 @@ def _stores(
     from mfd.reports import size
 
     stores, errors = list_stores(project.stores)
-    root = project.stores.absolute()
-    existing = next(folder for folder in (root, *root.parents) if folder.exists())
-    free = shutil.disk_usage(existing).free
+    free = shutil.disk_usage(_existing(project.stores)).free
     report.say(f"stores under {project.stores}: {len(stores)}, disk free: {size(free)}")
+    for folder in (project.stores, project.runs):
+        if not os.access(_existing(folder), os.W_OK | os.X_OK):
+            report.say(
+                f"nothing can be written to {_existing(folder)}, where {folder} shall be; change "
+                "its permissions, or name other folders by --stores and --runs",
+                good=False,
+            )
     for store in stores:
         if not store.complete:
             report.say(f"store {store.path.name} is unfinished; `mfd extract` goes on with it")
@@ -210,6 +216,12 @@ def _stores(
             report.say(text)
         else:
             report.say(f"{text}; make room, or name another disk by --stores", good=False)
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    whole = folder.absolute()
+    return next(each for each in (whole, *whole.parents) if each.exists())
 
 
 def _weights(spec: "DetectorSpec") -> tuple[str, int]:
