@@ -18,7 +18,8 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 SAMPLING, READING, TAPS = "deform_attn_triton.py", "roi_triton.py", "roi_taps.py"
-TESTS = ("test_roi_taps.py", "test_roi_align.py", "test_deform_attn.py")
+LAUNCH = "deform_attn_launch.py"
+TESTS = ("test_roi_taps.py", "test_launch.py", "test_roi_align.py", "test_deform_attn.py")
 
 
 class Fault(NamedTuple):
@@ -76,6 +77,12 @@ FAULTS = (
         SAMPLING,
         "                x_grad *= width\n",
         "",
+    ),
+    Fault(
+        "gradient of value not cleared first",
+        LAUNCH,
+        "of_value = torch.zeros(",
+        "of_value = torch.empty(",
     ),
     Fault("first image read for all boxes", READING, "tl.load(image + box)", "tl.load(image)"),
     Fault("last row of cells forgotten", READING, "while row < last:", "while row < last - 1:"),

@@ -1,13 +1,22 @@
 """What only a GPU can show; everything else in this folder runs on one too where there is one."""
 
+import os
+import shutil
+import subprocess
+import sys
+
 import pytest
 import torch
+from torch import Tensor
 
 from mfd.kernels import ms_deform_attn, roi_align
 from tests.kernels.oracle import deform_attn_grid_sample
 from tests.kernels.test_deform_attn import make_inputs
 from tests.kernels.test_roi_align import make_inputs as roi_inputs
 
+SANITIZED = (
+    "triton and (values_are or gradients_are or blocks or crowd or not_finite or upsampled)"
+)
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 
@@ -55,12 +64,55 @@ def test_captured_graph_replays_on_new_inputs() -> None:
     )
 
 
-def test_kernels_run_on_the_stream_of_their_caller() -> None:
+def outputs_and_gradients(device: str) -> list[Tensor]:
+    """Of both operations, on inputs that are the same on every device."""
+    torch.manual_seed(0)
+    value, shapes, where, weights = make_inputs(torch.float32)
     features, boxes, images = roi_inputs(torch.float32)
-    expected = roi_align(features, boxes, images, 3)
+    leaves = [t.detach().to(device).requires_grad_() for t in (value, where, weights, features)]
+    attended = ms_deform_attn(leaves[0], shapes, *leaves[1:3])
+    cells = roi_align(leaves[3], boxes.to(device), images.to(device), 3)
+    total = attended.square().sum() + cells.square().sum()
+    return [attended.detach(), cells.detach(), *torch.autograd.grad(total, leaves)]
+
+
+def test_kernels_run_on_the_streams_of_their_callers() -> None:
+    expected = outputs_and_gradients("cuda")
     torch.cuda.synchronize()
-    stream = torch.cuda.Stream()
-    with torch.cuda.stream(stream):
-        ours = roi_align(features, boxes, images, 3)
-    stream.synchronize()
-    assert torch.equal(ours, expected)
+    streams = [torch.cuda.Stream() for _ in range(2)]
+    results = []
+    for stream in streams:  # side by side: neither waits for the other
+        with torch.cuda.stream(stream):
+            torch.cuda._sleep(10_000_000)  # a kernel on another stream would now be too early
+            results.append(outputs_and_gradients("cuda"))
+    for stream in streams:
+        stream.synchronize()
+    for result in results:
+        torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+def test_kernels_run_on_the_device_of_their_inputs() -> None:
+    with torch.cuda.device(0):
+        there = outputs_and_gradients("cuda:1")
+    assert {tensor.device for tensor in there} == {torch.device("cuda:1")}
+    here = outputs_and_gradients("cuda:0")
+    torch.testing.assert_close([t.to("cuda:0") for t in there], here, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tool", ["memcheck", "racecheck"])
+def test_sanitizer_finds_no_fault(tool: str) -> None:
+    sanitizer = shutil.which("compute-sanitizer", path=os.environ["PATH"] + ":/usr/local/cuda/bin")
+    if sanitizer is None:
+        pytest.skip("compute-sanitizer, a part of the CUDA toolkit, is not installed")
+    command = [sanitizer, "--tool", tool, "--error-exitcode", "86", "--target-processes", "all"]
+    command += [sys.executable, "-m", "pytest", "-q", "-n", "0", "-k", SANITIZED, "tests/kernels"]
+    run = subprocess.run(
+        command,
+        env={**os.environ, "PYTORCH_NO_CUDA_MEMORY_CACHING": "1"},  # else it sees one allocation
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-2000:]
