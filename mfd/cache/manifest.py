@@ -169,12 +169,14 @@ def write_metadata(path: Path, manifest: Manifest) -> None:
 def restore_metadata(path: Path, manifest: Manifest) -> None:
     """Write all metadata of a store anew and declare it unfinished; data stays."""
     building = path.with_name(f".{path.name}.tmp-{uuid.uuid4().hex}")
-    write_metadata(building, manifest)
-    for metadata in (building / COPY, *sorted(building.rglob("zarr.json"))):
-        restored = path / metadata.relative_to(building)
-        restored.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(restored, metadata.read_bytes())
-    shutil.rmtree(building)
+    try:
+        write_metadata(building, manifest)
+        for metadata in (building / COPY, *sorted(building.rglob("zarr.json"))):
+            restored = path / metadata.relative_to(building)
+            restored.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(restored, metadata.read_bytes())
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
 
 
 def set_status(path: Path, status: Status) -> None:

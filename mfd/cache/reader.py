@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float, Int32
 from torch import Tensor
 
-from mfd.cache.arrays import REPAIR, open_arrays
+from mfd.cache.arrays import REPAIR
+from mfd.cache.chunks import read_row
 from mfd.cache.identity import StoreIdentity, StoreImage
 from mfd.cache.index import read_images, read_index
 from mfd.cache.info import StoreInfo
@@ -44,7 +45,6 @@ class Store:
         self._journal = Journal(path)
         self._units: dict[int, UnitRecord] = {}
         self._layout = manifest.data_arrays
-        self._arrays = open_arrays(path, self._layout, manifest.codec)
         ids = read_index(path, "index/image_id")
         self._rows = np.flatnonzero(read_index(path, "index/valid"))
         self.image_ids: tuple[int, ...] = tuple(ids[self._rows].tolist())
@@ -112,7 +112,7 @@ class Store:
     @property
     def has_c1(self) -> bool:
         """Whether images come with the stage-1 map: stored, or computed by `with_c1`."""
-        return "c1/map" in self._arrays or self._c1_source is not None
+        return self._manifest.fields["profile"] == "full" or self._c1_source is not None
 
     def detections(self, position: int) -> tuple[Float[Tensor, "Q K"], Float[Tensor, "Q 4"]]:
         """Logits and boxes alone, as `store[position]` has them, at a fraction of the reading.
@@ -190,30 +190,13 @@ class Store:
         return row, sizes
 
     def _read(self, array: ArrayLayout, position: int, length: int) -> np.ndarray:
-        """The image's part of an array, from a file that was there before and after."""
         row = int(self._rows[position])
-        self._require_file(array, row, position)
+        committed = self._units[row // UNIT].files.get(array.file(row))
+        size = None if committed is None else committed.size
         try:
-            values = np.asarray(self._arrays[array.name][row, :length])
+            return read_row(self.path, array, self._manifest.codec, row, length, size)
         except (ValueError, OSError) as error:
             raise StoreError(
-                f"image {self.image_ids[position]}: {self.path / array.name} is damaged ({error}); "
-                f"{REPAIR}"
+                f"image {self.image_ids[position]}: {self.path / array.file(row)} is damaged "
+                f"({error}); {REPAIR}"
             ) from error
-        self._require_file(array, row, position)
-        return values
-
-    def _require_file(self, array: ArrayLayout, row: int, position: int) -> None:
-        """Refuse a file of another length than was committed: zarr reads a missing one as zeros."""
-        name = array.file(row)
-        committed = self._units[row // UNIT].files.get(name)
-        try:
-            found = (self.path / name).stat().st_size
-        except FileNotFoundError:
-            found = None
-        if found != (committed and committed.size):
-            raise StoreError(
-                f"image {self.image_ids[position]}: {self.path / name} is "
-                f"{'missing' if found is None else f'{found} bytes long'}, expected "
-                f"{committed.size if committed else 'no'} bytes; {REPAIR}"
-            )

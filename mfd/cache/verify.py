@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mfd.cache.arrays import open_arrays
+from mfd.cache.chunks import read_row
 from mfd.cache.durable import disk_errors
 from mfd.cache.index import read_index
 from mfd.cache.journal import FileRecord, Journal, WriterLock
@@ -132,24 +133,22 @@ def _unit_damage(path: Path, unit: int, manifest: Manifest, ids: Sequence[int]) 
             found, committed = _found(file), record.files.get(layout.file(first))
             if found == committed:
                 continue
-            rows: Sequence[int] = range(first, min(first + layout.rows_per_file, len(ids)))
-            if found and committed and found.size == committed.size:
-                rows = _unreadable(path, layout, manifest, rows) or rows
+            rows = range(first, min(first + layout.rows_per_file, len(ids)))
+            lost = [row for row in rows if not _readable(path, layout, manifest, row, committed)]
             what = _difference(file, found, committed)
-            yield Damage(what, unit, tuple(ids[row] for row in rows))
+            yield Damage(what, unit, tuple(ids[row] for row in lost or rows))
 
 
-def _unreadable(
-    path: Path, layout: ArrayLayout, manifest: Manifest, rows: Sequence[int]
-) -> list[int]:
-    """The rows whose chunks fail their own checksums."""
-    failing = []
-    for row in rows:
-        try:
-            open_arrays(path, [layout], manifest.codec)[layout.name][row]
-        except (ValueError, OSError):  # StoreError is a ValueError
-            failing.append(row)
-    return failing
+def _readable(
+    path: Path, layout: ArrayLayout, manifest: Manifest, row: int, committed: FileRecord | None
+) -> bool:
+    """Whether all chunks of a row are there and agree with their checksums."""
+    size = None if committed is None else committed.size
+    try:
+        read_row(path, layout, manifest.codec, row, layout.shape[1], size)
+    except (ValueError, OSError):
+        return False
+    return True
 
 
 def _image_ids(path: Path) -> list[int]:

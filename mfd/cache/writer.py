@@ -239,5 +239,5 @@ def _check_room(path: Path, planned: int, num_images: int) -> None:
     if free < needed:
         raise StoreError(
             f"{path} needs about {needed / 1e9:.1f} GB more, {existing} has {free / 1e9:.1f} GB "
-            "free; make room, choose another store root, or the lite profile"
+            "free; make room, or choose other --stores, --dtype int8 or --profile lite"
         )

@@ -61,7 +61,7 @@ def test_a_flipped_bit_in_the_scales_is_noticed(tmp_path: Path) -> None:
     for name in ("enc/scale/c.0.0.0", "c1/scale/c.0.0"):
         flip(path / name, random.Random(8))
         assert any(name in damage.what for damage in verify_store(path))
-        with pytest.raises(StoreError, match=rf"image 5: .*{name.split('/c.')[0]} is damaged"):
+        with pytest.raises(StoreError, match=rf"image 5: .*{name} is damaged"):
             Store.open(path)[0]
         flip(path / name, random.Random(8))
     assert verify_store(path) == []
