@@ -28,4 +28,4 @@ def _leave_autocast(module: nn.Module) -> None:
         with torch.autocast(inputs[0].device.type, enabled=False):
             return forward(*(value.float() for value in inputs))
 
-    module.forward = in_float32  # type: ignore[method-assign]  # a wrapper would rename weights
+    module.forward = in_float32  # a wrapping module would rename the weights
