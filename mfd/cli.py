@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
+from mfd.cache_commands import AsJson, Stores, cache
 from mfd.errors import MfdError
 from mfd.project import Project, load_project
 from mfd.reports import duration, size
 from mfd.runs import begun_run_dir, find_run, new_run_dir
+from mfd.terminal import out, say
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,19 +27,12 @@ app = typer.Typer(
     help="Instance masks for a frozen DETR, trained on cached features.\n\n"
     "Settings come from mfd.toml in the working folder; flags override them.",
 )
-cache = typer.Typer(no_args_is_help=True, help="Look after the feature stores.")
 app.add_typer(cache, name="cache")
-
-out = Console()
-# figures are not cut off: a file has no width, and a narrow terminal breaks lines itself
-out.width = max(out.width, 80) if out.is_terminal else 200
-err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 Split = Annotated[str, typer.Option(help="train or val; any name for data of your own.")]
 Data = Annotated[Path | None, typer.Option(help="COCO folder with annotations/ and images.")]
 Images = Annotated[Path | None, typer.Option(help="Image folder of data of your own.")]
 Annotations = Annotated[Path | None, typer.Option(help="COCO instances file of your own.")]
-Stores = Annotated[Path | None, typer.Option(help="Where feature stores are.")]
 Runs = Annotated[Path | None, typer.Option(help="Where trained heads are.")]
 DetectorName = Annotated[
     str | None, typer.Option("--detector", help="Name, hf:<repo or folder> or file.py:function.")
@@ -47,13 +41,11 @@ Weights = Annotated[str | None, typer.Option(help="The detector's checkpoint.")]
 EncoderLayer = Annotated[int | None, typer.Option(help="Whose maps are used, counted from 1.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 StorePath = Annotated[Path | None, typer.Option("--store", help="A store, instead of looking.")]
-StoreName = Annotated[Path, typer.Argument(help="A store's folder, or its name in `cache ls`.")]
 RunName = Annotated[str | None, typer.Option("--run", help="Name of the run's folder.")]
 Profile = Annotated[Literal["full", "lite"], typer.Option(help="lite recomputes C1 when needed.")]
 Dtype = Annotated[
     Literal["float16", "int8", "float32"], typer.Option(help="Stored element type of the maps.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
 @app.command()
@@ -95,13 +87,13 @@ def extract(
         dtype=dtype,
         codec=codec,
         device=device,
-        say=_say,
+        say=say,
     )
     if done.images:
         took, rate = duration(done.seconds), done.images / done.seconds
-        _say(f"complete: {done.images} images in {took}, {rate:.1f} images/s")
+        say(f"complete: {done.images} images in {took}, {rate:.1f} images/s")
     else:
-        _say("complete: nothing was left to do")
+        say("complete: nothing was left to do")
 
 
 @app.command()
@@ -142,11 +134,11 @@ def train_head(
         run_dir = new_run_dir(project.runs, run, preset or "paper")
     opened = pipeline.open_store(project, split, store)
     dataset = pipeline.open_dataset(project, split, images, annotations)
-    _say(f"store: {opened.path}\nrun: {run_dir}")
+    say(f"store: {opened.path}\nrun: {run_dir}")
     summary = pipeline.train_head(
-        project, opened, dataset, run_dir, head, recipe, device=device, resume=resume, say=_say
+        project, opened, dataset, run_dir, head, recipe, device=device, resume=resume, say=say
     )
-    _say(f"trained: {summary.run_dir}/head.safetensors")
+    say(f"trained: {summary.run_dir}/head.safetensors")
 
 
 @app.command()
@@ -179,7 +171,7 @@ def evaluate(
     run_dir = find_run(project.runs, run)
     opened = pipeline.open_store(project, split, store)
     dataset = pipeline.open_dataset(project, split, images, annotations)
-    _say(f"run: {run_dir}\nstore: {opened.path}")
+    say(f"run: {run_dir}\nstore: {opened.path}")
     found = pipeline.evaluate_run(
         project, run_dir, opened, dataset, baselines=baselines, device=device
     )
@@ -209,13 +201,13 @@ def predict(
     project = _project(runs=runs, detector=detector, weights=weights, encoder_layer=encoder_layer)
     run_dir = find_run(project.runs, None if run is None else Path(run))
     written = pipeline.predict_images(
-        project, run_dir, images, folder, threshold=threshold, device=device, say=_say
+        project, run_dir, images, folder, threshold=threshold, device=device, say=say
     )
     for path in written:
         print(path)  # noqa: T201
     *pictures, results = written
     found = len(json.loads(results.read_text(encoding="utf-8")))
-    _say(f"{found} masks of score {threshold:g} or more on {len(pictures)} images")
+    say(f"{found} masks of score {threshold:g} or more on {len(pictures)} images")
 
 
 @app.command()
@@ -295,102 +287,8 @@ def demo(
     run_demo(folder)
 
 
-@cache.command("ls")
-def cache_ls(stores: Stores = None) -> None:
-    """List the stores."""
-    from mfd.cache import list_stores
-    from mfd.reports import store_table
-
-    root = _project(stores=stores).stores
-    found, errors = list_stores(root)
-    if found:
-        out.print(store_table(found))
-    elif not errors:
-        _say(f"there is no store under {root}; `mfd extract` makes one")
-    for error in errors:
-        _say(str(error))
-
-
-@cache.command("info")
-def cache_info(store: StoreName, as_json: AsJson = False) -> None:
-    """Show everything a store says of itself."""
-    from mfd.cache import StoreInfo
-    from mfd.reports import store_facts
-
-    facts = store_facts(StoreInfo.read(_store(store)))
-    if as_json:
-        print(json.dumps(facts, indent=1))  # noqa: T201
-        return
-    for name, value in facts.items():
-        out.print(f"{name:18} {escape(str(value))}", soft_wrap=True, highlight=False)
-
-
-@cache.command("verify")
-def cache_verify(
-    store: StoreName,
-    repair: Annotated[
-        bool, typer.Option("--repair", help="Make damaged units unfinished.")
-    ] = False,
-) -> None:
-    """Read every byte of a store against its checksums."""
-    from mfd.cache import repair_store, verify_store
-
-    store = _store(store)
-    damage = verify_store(store)
-    for each in damage:
-        ids = f" (images {', '.join(map(str, each.image_ids))})" if each.image_ids else ""
-        _say(f"{each.what}{ids}")
-    if not damage:
-        return _say(f"{store} is sound")
-    if not repair:
-        _say("`mfd cache verify --repair`, then `mfd extract` redo just these")
-        raise typer.Exit(1)
-    units = repair_store(store, damage)
-    return _say(f"{len(units)} units are unfinished now; run `mfd extract` to redo them")
-
-
-@cache.command("rm")
-def cache_rm(
-    store: StoreName,
-    force: Annotated[bool, typer.Option("--force", help="Even if a run names it.")] = False,
-) -> None:
-    """Delete a store."""
-    from mfd.cache import StoreInfo, remove_store
-
-    store = _store(store)
-    num_bytes = StoreInfo.read(store).num_bytes
-    remove_store(store, force=force)
-    _say(f"removed {store}, {size(num_bytes)}")
-
-
-@cache.command("gc")
-def cache_gc(
-    stores: Stores = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
-) -> None:
-    """Delete what killed processes left behind; stores stay."""
-    from mfd.cache import collect_garbage
-
-    root = _project(stores=stores).stores
-    found = collect_garbage(root, dry_run=dry_run)
-    for path in found:
-        _say(f"{'would remove' if dry_run else 'removed'} {path}")
-    if not found:
-        _say(f"nothing was left behind under {root}, or it is younger than a day")
-
-
 def _project(**flags: Any) -> Project:
     return load_project().override(**flags)
-
-
-def _store(store: Path) -> Path:
-    """The store of this path or, where there is none, of this name."""
-    named = _project().stores / store
-    return named if named.is_dir() and not store.exists() else store
-
-
-def _say(line: str) -> None:
-    err.print(escape(line))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -400,16 +298,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as exit_:
         stop = exit_.__context__ and exit_.__context__.__cause__
         if isinstance(stop, KeyboardInterrupt):  # typer turns it into an exit, its text unsaid
-            _say(str(stop) or "stopped")
+            say(str(stop) or "stopped")
         return exit_.code if isinstance(exit_.code, int) else 1
     except MfdError as error:
-        _say(f"error: {error}")
+        say(f"error: {error}")
         return 1
     except BrokenPipeError:  # such as `mfd presets | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        _say(f"error: {_what_the_disk_refused(error)}")
+        say(f"error: {_what_the_disk_refused(error)}")
         return 1
     return 0
 

@@ -198,6 +198,18 @@ def test_the_cache_is_listed_verified_and_repaired(
     assert main(["cache", "gc"]) == 0
 
 
+def test_a_store_is_known_by_its_name_alone(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["extract", "--split", "val", "--dtype", "float32"]) == 0
+    (store,) = (project / "stores").glob("tiny-val-*-float32-*")
+    assert main(["cache", "info", store.name, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["dtype"] == "float32"
+    assert main(["cache", "rm", store.name]) == 0
+    assert f"removed stores/{store.name}" in capsys.readouterr().err
+    assert not store.exists()
+
+
 def test_a_store_that_a_run_needs_is_not_removed_by_mistake(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -244,6 +256,15 @@ def test_what_cannot_be_done_is_said_in_one_line(
     (line,) = (line for line in captured.err.splitlines() if line.startswith("error: "))
     assert message in line
     assert "Traceback" not in captured.err
+
+
+def test_a_printed_table_is_whole_in_a_file(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["cache", "ls"]) == 0
+    assert stored(project, "train").name in capsys.readouterr().out
+    assert main(["cache", "ls", "--stores", "nowhere"]) == 0
+    assert "no store under nowhere" in capsys.readouterr().err
 
 
 def test_another_detectors_head_is_refused(
