@@ -1,6 +1,6 @@
 """The Python interface: a frozen detector and its mask head as one function of an image.
 
-model = MaskFrozenDETR.from_pretrained("runs/paper-1", detector)
+model = MaskFrozenDETR.from_pretrained("runs/paper-1", "hdetr-r50", "r50.pth")
 for instance in model("street.jpg"):
     print(instance.category, instance.score, instance.box_xyxy, instance.pixels().sum())
 """
@@ -42,22 +42,24 @@ class MaskFrozenDETR:
         cls,
         folder: Path | str,
         detector: Any = None,
+        weights: Path | str | None = None,
         device: torch.device | str = "cpu",
     ) -> "MaskFrozenDETR":
         """The head of a run or head folder, with its detector.
 
         Args:
-            detector: a module, a name for `load_detector`, or None for the name the head was
-                trained with; a detector that needs a weights file must be given as a module.
+            detector: a module on `device`, or as in `mfd.toml`; None is the name the head was
+                trained with, which is enough for those of `mfd` and of Transformers.
+            weights: the checkpoint of a detector that is given by its name.
 
         Raises:
             ConfigError: the folder holds no finished head.
-            DetectorError: the head was trained for another detector.
+            DetectorError: there is no such detector, or the head was trained for another one.
         """
         folder = Path(folder)
         head = load_head(folder, device)
         if detector is None or isinstance(detector, str):
-            detector = load_detector(detector or head.spec.name, device=device)
+            detector = load_detector(detector or head.spec.name, weights, device=device)
         return cls(detector, head, category_names(folder))
 
     def __call__(

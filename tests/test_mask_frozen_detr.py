@@ -76,15 +76,15 @@ def test_without_a_detector_the_heads_own_is_loaded_by_name(
 ) -> None:
     asked = []
 
-    def load_detector(name: str, device: str) -> Tiny:
-        asked.append(name)
+    def load_detector(name: str, weights: str | None, device: str) -> Tiny:
+        asked.append((name, weights))
         return Tiny()
 
     monkeypatch.setattr(mask_frozen_detr, "load_detector", load_detector)
     MaskFrozenDETR.from_pretrained(folder)(pixels)
-    MaskFrozenDETR.from_pretrained(folder, "by another name")
+    MaskFrozenDETR.from_pretrained(folder, "by another name", "its.pth")
 
-    assert asked == ["nearly", "by another name"]
+    assert asked == [("nearly", None), ("by another name", "its.pth")]
 
 
 def test_missing_folders_and_images_are_named(folder: Path, tmp_path: Path) -> None:
