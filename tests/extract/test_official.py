@@ -75,6 +75,40 @@ def test_every_key_of_a_manifest_is_used_or_known_to_be_needless(
     assert copies == aliases
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_every_setting_is_the_manifests(reference: Path, model: str) -> None:
+    detector, network = MODELS[model], MODELS[model].network()
+    ours, official = detector.config, read_manifest(reference, model)["hyper_parameters"]
+    hdetr, position = detector.family == "hdetr", official["position_embedding"]
+    assert (ours.dim, ours.heads) == (official["hidden_dim"], official["heads"])
+    assert (ours.encoder_layers, ours.decoder_layers) == (
+        official["encoder_layers"],
+        official["decoder_layers"],
+    )
+    assert ours.points == official["encoder_points"] == official["decoder_points"]
+    assert (ours.feedforward, ours.num_classes, ours.strides) == (
+        official["feedforward_dim"],
+        official["num_classes"],
+        tuple(official["level_strides"]),
+    )
+    assert ours.num_queries == official["queries_in_evaluation" if hdetr else "queries"]
+    assert ours.extra_queries == official.get("queries_one2many", 0)
+    assert ours.map_temperature == position["temperature" if hdetr else "temperature_h"]
+    assert ours.map_offset == position["offset"]
+    assert ours.box_eps == official["inverse_sigmoid_eps"]
+    assert ours.decoder_norm == official["decoder_final_norm"]
+    assert ours.shared_heads == official.get("dec_pred_class_embed_share", False)
+    scores = {"class_0": "class 0 logit", "max": "max over classes"}
+    assert scores[ours.token_score] == official["two_stage_score"]
+    assert detector.max_detections == official["postprocess"]["topk" if hdetr else "num_select"]
+    widths = tuple(level["channels"] for level in official["levels_from_backbone"])
+    assert network.backbone.channels == widths
+    eps = {m.eps for m in network.modules() if hasattr(m, "eps")}
+    assert eps == {official["layer_norm_eps"]} == {official["group_norm"]["eps"]}
+    if "window" in official["backbone"]:
+        assert network.backbone.layers[0].window == official["backbone"]["window"]
+
+
 def test_the_detector_gives_the_maps_of_the_chosen_encoder_layer(reference: Path) -> None:
     images, mask = torch.randn(1, 3, 67, 90), torch.zeros(1, 67, 90, dtype=torch.bool)
     for layer in (1, 2):
