@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from mfd.cache.arrays import Codec
@@ -22,7 +23,6 @@ class StoreInfo:
         codec: "none", "zstd" or "blosc".
         num_images: length of the image list.
         num_units: of 16 images; all of them committed in a complete store.
-        num_bytes: of all files.
         seconds: that extraction took, over all its runs; None if no sound record says it.
         identity_sha256: 64 hex digits; the folder's name has the first eight.
         provenance: texts kept when the store was made.
@@ -38,11 +38,20 @@ class StoreInfo:
     num_images: int
     num_units: int
     committed_units: int
-    num_bytes: int
     seconds: float | None
     complete: bool
     identity_sha256: str
     provenance: Mapping[str, str]
+
+    @cached_property
+    def num_bytes(self) -> int:
+        """Of all files; those that a writer renames or removes meanwhile are left out."""
+        total = 0
+        for folder, _, names in os.walk(self.path):
+            for name in names:
+                with suppress(FileNotFoundError):
+                    total += (Path(folder) / name).stat().st_size
+        return total
 
     @classmethod
     def read(cls, path: Path) -> "StoreInfo":
@@ -63,22 +72,11 @@ class StoreInfo:
             num_images=manifest.num_images,
             num_units=manifest.num_units,
             committed_units=len(Journal(path).committed()),
-            num_bytes=_num_bytes(path),
             seconds=_seconds(path),
             complete=manifest.status == "complete",
             identity_sha256=manifest.identity_sha256,
             provenance=manifest.provenance,
         )
-
-
-def _num_bytes(path: Path) -> int:
-    """Of all files; those that a writer renames or removes meanwhile are left out."""
-    total = 0
-    for folder, _, names in os.walk(path):
-        for name in names:
-            with suppress(FileNotFoundError):
-                total += (Path(folder) / name).stat().st_size
-    return total
 
 
 def _seconds(path: Path) -> float | None:
