@@ -68,7 +68,7 @@ def cache_verify(
         say(f"`mfd cache verify --repair {store}`, then `mfd extract` redo just these")
         raise typer.Exit(1)
     units = repair_store(store, damage)
-    return say(f"{len(units)} units are unfinished now; run `mfd extract` to redo them")
+    return say(f"units that are unfinished now: {len(units)}; `mfd extract` redoes them")
 
 
 @cache.command("rm")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def store_table(stores: "Sequence[StoreInfo]") -> Table:
     """One row for each store, with the sum of their sizes."""
     total = sum(store.num_bytes for store in stores)
-    table = Table("store", caption=f"{len(stores)} stores, {size(total)}", caption_justify="left")
+    table = Table("store", caption=f"stores: {len(stores)}, {size(total)}", caption_justify="left")
     table.columns[0].overflow = "fold"
     for name in ("images", "units", "size", "an image", "state"):
         table.add_column(name, justify="right")

@@ -179,7 +179,7 @@ def test_the_cache_is_listed_verified_and_repaired(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["cache", "ls"]) == 0
-    assert "2 stores" in capsys.readouterr().out
+    assert "stores: 2" in capsys.readouterr().out
     store = stored(project, "train")
     assert main(["cache", "info", str(store), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["images"] == 18

@@ -45,7 +45,7 @@ def find_store(root: Path, *, detector: str, split: str, **wanted: object) -> Pa
     fitting, others = [], [str(error) for error in errors]
     for info in stores:
         differing = [
-            f"{name} {found} instead of {value}"
+            f"{name} {_short(found)} instead of {_short(value)}"
             for name, value in conditions.items()
             if (found := _value(info, name)) != value
         ]
@@ -53,7 +53,7 @@ def find_store(root: Path, *, detector: str, split: str, **wanted: object) -> Pa
             others.append(f"{info.path.name} has {' and '.join(differing)}")
         else:
             fitting.append(info)
-    described = ", ".join(f"{name} {value}" for name, value in conditions.items())
+    described = ", ".join(f"{name} {_short(value)}" for name, value in conditions.items())
     if not fitting:
         there = f"; {'; '.join(others)}" if others else ""
         raise StoreError(
@@ -63,7 +63,7 @@ def find_store(root: Path, *, detector: str, split: str, **wanted: object) -> Pa
     if not complete:
         raise StoreError(
             f"{fitting[0].path} is unfinished: {fitting[0].committed_units} of "
-            f"{fitting[0].num_units} units are there; run `mfd extract` again to go on"
+            f"{fitting[0].num_units} units are there; run `mfd extract --split {split}` to go on"
         )
     if len(complete) > 1:
         names = ", ".join(info.path.name for info in complete)
@@ -148,6 +148,12 @@ def _delete(path: Path) -> None:
         shutil.rmtree(path, onerror=unless_gone)
     else:
         path.unlink(missing_ok=True)
+
+
+def _short(value: object) -> str:
+    """The value for a message; of a digest the digits that others show of it."""
+    text = str(value)
+    return text[:12] if len(text) == 64 else text
 
 
 def _value(info: StoreInfo, name: str) -> object:
