@@ -3,7 +3,8 @@
 A unit is 16 consecutive images. It fills exactly one shard of most arrays and four of `c1/map`,
 and shares no file with another unit, so units are written, committed and repaired on their own.
 Every image has the same room on the token axis; the chunks a short image does not reach are
-absent from its shard and cost 16 bytes each.
+absent from its shard and cost 16 bytes each. Where maps are of int8, `enc/scale` and `c1/scale`
+hold what their numbers are multiplied by, for every channel of every level of every image.
 """
 
 from dataclasses import dataclass

@@ -2,8 +2,9 @@
 
     value = stored * scale,    scale = largest |value| of the channel / 127,    |error| <= scale / 2
 
-Channels of one map differ in size by orders of magnitude and must not share a scale; positions of
-one channel differ little. On real encoder maps the error is half a percent of their norm.
+On the maps of a real detector (examples/deimv2.py, 21 images) the error is 0.6 and 0.5 % of the
+norm of the two encoder maps and 1.8 % of that of C1; with one scale per position it would be 0.9,
+1.0 and 0.9 %. A head that was trained on float16 has the same mask AP on both, 0.227.
 """
 
 import torch
