@@ -11,9 +11,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mfd.cache.identity import Autocast
-from mfd.detector import DetectorOutput, DetectorSpec, ImageFeatures, Preprocessing
+from mfd.detector import ImageFeatures, Preprocessing
 from mfd.errors import ConfigError, DetectorError
 from mfd.extract.batches import similar_sizes
+from mfd.extract.contract import check_output
 from mfd.extract.images import LoadedImage, collate_images, load_image
 
 
@@ -35,14 +36,14 @@ def detect(
         with_c1: whether the stage-1 map is kept.
 
     Raises:
-        DetectorError: an output of another shape than the spec says.
+        DetectorError: an output that is not what the spec says.
     """
     device = device_of(detector)
     batch, padding_mask = collate_images([image.pixels for image in images])
     with torch.no_grad(), autocast_context(device, autocast):
         pixels = batch.to(device, memory_format=torch.channels_last)
         output = detector(pixels, padding_mask.to(device))
-    check_output(output, detector.spec, len(images))
+    check_output(output, detector.spec, (len(batch), *batch.shape[-2:]))
     level_sizes = [valid_sizes(padding_mask, level) for level in output.memory]
     c1_sizes = valid_sizes(padding_mask, output.c1)
     return [
@@ -120,38 +121,6 @@ def valid_sizes(
     heights = F.interpolate(rows, size=level.shape[1], mode="nearest").sum((1, 2))
     widths = F.interpolate(columns, size=level.shape[2], mode="nearest").sum((1, 2))
     return [(int(h), int(w)) for h, w in zip(heights, widths, strict=True)]
-
-
-def check_output(output: DetectorOutput, spec: DetectorSpec, batch: int) -> None:
-    """Nothing, if the output has the shapes that the spec promises.
-
-    Raises:
-        DetectorError: names the field, what it is and what it should be.
-    """
-    if len(output.memory) != len(spec.strides):
-        raise DetectorError(
-            f"detector {spec.name!r} gave {len(output.memory)} encoder maps, expected "
-            f"{len(spec.strides)}, one for each of its strides {spec.strides}"
-        )
-    rows: tuple[int | None, ...] = (batch, spec.num_queries)
-    maps: tuple[int | None, ...] = (batch, None, None)
-    expected: list[tuple[str, Tensor, tuple[int | None, ...]]] = [
-        ("queries", output.queries, (*rows, spec.dim)),
-        ("boxes", output.boxes, (*rows, 4)),
-        ("logits", output.logits, (*rows, spec.num_logits)),
-        ("c1", output.c1, (*maps, spec.c1_channels)),
-        *((f"memory[{i}]", level, (*maps, spec.dim)) for i, level in enumerate(output.memory)),
-    ]
-    for name, tensor, shape in expected:
-        found = tuple(tensor.shape)
-        if len(found) != len(shape) or any(
-            e is not None and e != f for e, f in zip(shape, found, strict=True)
-        ):
-            wanted = ", ".join("any" if e is None else str(e) for e in shape)
-            raise DetectorError(
-                f"detector {spec.name!r} gave {name} of shape {found}, expected ({wanted}) "
-                "by its spec"
-            )
 
 
 def device_of(detector: Any) -> torch.device:

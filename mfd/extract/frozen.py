@@ -24,10 +24,10 @@ def stays_frozen(module: nn.Module) -> Iterator[str]:
     Raises:
         DetectorError: the module is not frozen, or its weights are not what they were.
     """
-    _check_frozen(module)
+    _check_frozen(module, "freeze the detector before it is used")
     before = weights_digest(module)
     yield before
-    _check_frozen(module)
+    _check_frozen(module, "it was frozen before it ran, so look for train() or unfreezing in it")
     if (after := weights_digest(module)) != before:
         raise DetectorError(
             f"the detector's weights changed while it ran: digest {after[:16]}, expected "
@@ -36,16 +36,15 @@ def stays_frozen(module: nn.Module) -> Iterator[str]:
         )
 
 
-def _check_frozen(module: nn.Module) -> None:
+def _check_frozen(module: nn.Module, advice: str) -> None:
     for name, part in module.named_modules():
         if part.training:
             raise DetectorError(
                 f"the detector's {name or 'root module'} is in training mode, expected eval(); "
-                "freeze the detector before it is used"
+                f"{advice}"
             )
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
             raise DetectorError(
-                f"the detector's parameter {name} asks for a gradient, expected none; freeze the "
-                "detector before it is used"
+                f"the detector's parameter {name} asks for a gradient, expected none; {advice}"
             )

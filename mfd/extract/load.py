@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
-from mfd.detector import DetectorSpec
 from mfd.errors import DetectorError
+from mfd.extract.contract import check_detector
 from mfd.extract.digest import weights_digest
 from mfd.extract.frozen import freeze
 from mfd.extract.official import OFFICIAL, load_official
@@ -59,7 +58,7 @@ def load_detector(
         near = difflib.get_close_matches(name, NAMES, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(NAMES)}, {_KINDS}"
         raise DetectorError(f"there is no detector {name!r}; {hint}")
-    _check_contract(name, detector)
+    check_detector(name, detector)
     freeze(detector)
     detector.spec = replace(detector.spec, weights_digest=weights_digest(detector))
     # convolutions with channels last are a third faster on the CPU, and on GPUs in half precision
@@ -111,15 +110,3 @@ def _check_arguments(name: str, function: Callable[..., Any], arguments: dict[st
     except TypeError as error:
         given = ", ".join(f"{key}=..." for key in arguments) or "no arguments"
         raise DetectorError(f"{name} cannot be called with {given}: {error}") from error
-
-
-def _check_contract(name: str, detector: Any) -> None:
-    if not isinstance(detector, nn.Module):
-        raise DetectorError(
-            f"{name} gave a {type(detector).__name__}, expected a torch.nn.Module that returns "
-            "DetectorOutput"
-        )
-    if not isinstance(spec := getattr(detector, "spec", None), DetectorSpec):
-        raise DetectorError(
-            f"the detector {name} has the spec {spec!r}, expected a DetectorSpec of mfd.detector"
-        )

@@ -32,16 +32,21 @@ class DeformableDetector(nn.Module):
     ) -> DetectorOutput:
         """The last decoder layer's queries, and the encoder maps of `spec.encoder_layer`.
 
-        Images with fewer cells than there are queries get more padding below.
+        Images with fewer cells than there are queries get more padding below while it runs.
         """
+        height = images.shape[-2]
         images, padding_mask = self._enough_cells(images, padding_mask)
         found = self.network(images.contiguous(memory_format=torch.channels_last), padding_mask)
+        maps = found.geometry.split(found.encoder[self.spec.encoder_layer - 1])
         return DetectorOutput(
             queries=found.queries[-1],
             boxes=found.boxes[-1],
             logits=found.logits[-1],
-            memory=found.geometry.split(found.encoder[self.spec.encoder_layer - 1]),
-            c1=found.c1.permute(0, 2, 3, 1),
+            memory=[
+                level[:, : -(-height // stride)]
+                for level, stride in zip(maps, self.spec.strides, strict=True)
+            ],
+            c1=found.c1.permute(0, 2, 3, 1)[:, : -(-height // self.spec.c1_stride)],
         )
 
     def stage1(

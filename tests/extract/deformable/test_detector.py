@@ -23,12 +23,15 @@ def test_the_detector_gives_what_the_contract_says() -> None:
     assert out.c1.equal(c1)
 
 
-def test_an_image_with_fewer_cells_than_queries_gives_all_queries() -> None:
+def test_an_image_with_fewer_cells_than_queries_gives_all_queries_and_maps_of_its_own_size() -> (
+    None
+):
     with torch.no_grad():
         out = small_detector(num_queries=40)(*padded_images((17, 40)))
     assert out.boxes.shape == (1, 40, 4)
     assert out.boxes.isfinite().all()
-    assert out.memory[0].shape[1] * out.memory[0].shape[2] >= 40
+    assert [m.shape[1:3] for m in out.memory] == [(3, 5), (2, 2), (1, 1)]
+    assert out.c1.shape[1:3] == (5, 10)
 
 
 @pytest.mark.filterwarnings("ignore:.*autograd.function.Function:DeprecationWarning")
