@@ -309,6 +309,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         say(f"error: {_what_the_disk_refused(error)}")
         return 1
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's, which is not imported here
+            raise
+        say(
+            f"error: the GPU's memory is full ({str(error).split('. ')[0]}); give `extract` a "
+            "smaller --batch-size, `train-head` a smaller --set batch_size=..., or --device cpu"
+        )
+        return 1
     return 0
 
 

@@ -176,11 +176,9 @@ def configure_head(
             raise ConfigError(f"--set takes field=value, found {setting!r}")
         if name not in of_head | of_recipe:
             near = difflib.get_close_matches(name, of_head | of_recipe, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise ConfigError(
-                f"there is no setting {name!r}; {hint}the head has {', '.join(sorted(of_head))}; "
-                f"the recipe has {', '.join(sorted(of_recipe))}"
-            )
+            known = ", ".join(sorted(of_head | of_recipe))
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {known}"
+            raise ConfigError(f"there is no setting {name!r}; {hint}")
         values[name] = value
     return (
         replace_from_strings(head, {k: v for k, v in values.items() if k in of_head}),

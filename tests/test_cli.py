@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import typer
 from PIL import Image
 from pycocotools.coco import COCO
@@ -284,6 +285,27 @@ def test_doctor_prints_every_finding(project: Path, capsys: pytest.CaptureFixtur
 
 def test_wrong_usage_exits_with_two() -> None:
     assert main(["extract", "--no-such-flag"]) == 2
+
+
+def test_a_full_gpu_is_said_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 ...")
+
+    monkeypatch.setattr("mfd.cli.load_project", full)
+    assert main(["extract"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "memory is full (CUDA out of memory); give `extract` a smaller --batch-size" in line
+
+
+def test_an_error_of_ones_own_code_is_shown_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr("mfd.cli.load_project", broken)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        main(["extract"])
 
 
 def test_ctrl_c_says_how_to_go_on(

@@ -106,12 +106,12 @@ def commands(folder: Path) -> dict[str, str]:
     images = sorted((folder / "data" / "val2017").iterdir())[:_NUM_PREDICTED]
     recipe = " ".join(f"--set {setting}" for setting in _RECIPE)
     begun = (folder / "runs" / _RUN / "config.json").exists()
-    run = f"--run {_RUN} --resume" if begun else f"--run {_RUN}"
+    train = f"--run {_RUN} --resume" if begun else f"--run {_RUN} {recipe}"
     names = " ".join(shlex.quote(str(path.relative_to(folder))) for path in images)
     return {
         "extract train": "mfd extract --split train",
         "extract val": "mfd extract --split val",
-        "train-head": f"mfd train-head {run} {recipe}",
+        "train-head": f"mfd train-head {train}",
         "evaluate": "mfd evaluate --baselines",
         "predict": f"mfd predict {names}",
     }
