@@ -72,7 +72,7 @@ def attention_calls(case: AttentionCase) -> tuple[Call, Call, tuple[str, ...]]:
 def attention_inputs(case: AttentionCase) -> dict[str, Tensor]:
     inputs = case.make(torch.float32, "cpu")
     inputs["locations"], inputs["weights"] = locations_and_weights(
-        case.shapes, inputs["offsets"], inputs["logits"], inputs["reference"]
+        torch.tensor(case.shapes), inputs["offsets"], inputs["logits"], inputs["reference"]
     )
     inputs["smooth"] = case.smooth(inputs).unflatten(-1, (len(case.shapes), case.points))
     return inputs
@@ -156,7 +156,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--out", type=Path, help="default: benchmarks/results/cpu-THREADS.json")
+    parser.add_argument(
+        "--out", type=Path, help="default: benchmarks/results/cpu-THREADS-threads.json"
+    )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)

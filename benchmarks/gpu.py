@@ -2,11 +2,11 @@
 
     python -m benchmarks.gpu [--quick] [--seconds 420] [--out FILE]
 
-Every kernel is compared with float64 on the same rounded inputs; a wrong one is not timed. Then
-medians (and 20th and 80th percentiles) of forward and backward in bfloat16 and float32, against
-grid_sample, the same compiled, deformops and torchvision where installed; then a training step of
-the paper's head and a detector's forward pass. `--quick` runs small shapes, on a CPU too, to try
-the script itself; its times mean nothing.
+First the device's own rates. Every kernel is compared with float64 on the same rounded inputs; a
+wrong one is not timed. Then medians (and 20th and 80th percentiles) of forward and backward in
+bfloat16 and float32, against grid_sample, the same compiled, deformops and torchvision where
+installed; then a training step of the paper's head and a detector's forward pass. `--quick` runs
+small shapes, on a CPU too, to try the script itself; its times mean nothing.
 """
 
 import argparse
@@ -24,9 +24,11 @@ from benchmarks.inputs import (
     BoxCase,
     grid_sample_attention,
     grid_sample_roi_align,
+    locations,
     locations_and_weights,
     upsampled,
 )
+from benchmarks.micro import clock, measure
 from benchmarks.pipeline import detector_forward, head_step, region_route
 from benchmarks.record import environment, require, write
 from mfd.kernels import kernel_report, ms_deform_attn_fused, roi_align_upsampled
@@ -72,9 +74,7 @@ def attention_calls(case: AttentionCase, quick: bool) -> dict[str, Call]:
         )
 
     def plain(i: Inputs) -> Tensor:
-        where, weights = locations_and_weights(
-            case.shapes, i["offsets"], i["logits"], i["reference"]
-        )
+        where, weights = locations_and_weights(shapes(i), i["offsets"], i["logits"], i["reference"])
         return grid_sample_attention(i["value"], case.shapes, where, weights)
 
     calls: dict[str, Call] = {"ours": ours, "grid_sample": plain}
@@ -86,14 +86,12 @@ def attention_calls(case: AttentionCase, quick: bool) -> dict[str, Call]:
         for label, fp32acc in (("deformops, fp32 sums", True), ("deformops, own sums", False)):
 
             def deformops(i: Inputs, fp32acc: bool = fp32acc) -> Tensor:
-                where, weights = locations_and_weights(
-                    case.shapes, i["offsets"], i["logits"], i["reference"]
-                )
-                out = msda(
-                    i["value"], shapes(i), cache["starts"], where, weights,
-                    backend=Backend.TRITON, fp32acc=fp32acc,
+                where = locations(shapes(i), i["offsets"], i["reference"])
+                out = msda(  # takes the softmax in its kernel, too
+                    i["value"], shapes(i), cache["starts"], where, i["logits"],
+                    softmax=True, backend=Backend.TRITON, fp32acc=fp32acc,
                 )  # fmt: skip
-                return out.view(*out.shape[:2], case.heads, case.dim)
+                return out.unflatten(-1, (case.heads, case.dim))
 
             calls[label] = deformops
     return calls
@@ -189,18 +187,6 @@ def forward_backward(call: Call, inputs: Inputs, leaves: tuple[str, ...]) -> lis
     return [out, *torch.autograd.grad(out, [leaf[k] for k in leaves], leaf["grad"])]
 
 
-def clock(call: Callable[[], Any], device: str) -> dict[str, float]:
-    """Median, 20th and 80th percentile in milliseconds, the cache cleared before every call."""
-    if device != "cuda":
-        start = time.perf_counter()
-        call()
-        return dict.fromkeys(("median", "p20", "p80"), 1e3 * (time.perf_counter() - start))
-    from triton.testing import do_bench
-
-    median, p20, p80 = do_bench(call, warmup=25, rep=100, quantiles=[0.5, 0.2, 0.8])
-    return {"median": median, "p20": p20, "p80": p80}
-
-
 def peak_memory(call: Callable[[], Any], device: str) -> float | None:
     """Megabytes that a call needs beyond what was there before."""
     if device != "cuda":
@@ -211,13 +197,6 @@ def peak_memory(call: Callable[[], Any], device: str) -> float | None:
     call()
     torch.cuda.synchronize()
     return (torch.cuda.max_memory_allocated() - before) / 1e6
-
-
-def copy_bandwidth(device: str, megabytes: int) -> float:
-    """GB/s of a copy on the device, bytes read and written."""
-    source = torch.randn(megabytes * 250_000, device=device)
-    target = torch.empty_like(source)
-    return 2 * source.nbytes / clock(lambda: target.copy_(source), device)["median"] / 1e6
 
 
 def show(row: dict[str, Any]) -> None:
@@ -251,8 +230,9 @@ def main() -> None:
     torch.backends.cuda.matmul.allow_tf32 = False
     print(kernel_report(device))
     content = environment(device) | {"unit": "ms", "kernels": [], "left_out": []}
-    content["copy_gb_per_s"] = copy_bandwidth(device, 10 if options.quick else 2000)
-    print(f"copy bandwidth {content['copy_gb_per_s']:.0f} GB/s")
+    content["rates"] = measure(device, options.quick)
+    for name, rate in content["rates"].items():
+        print(f"{name:60} {rate:9.1f}", flush=True)
 
     for part in (head_step, region_route, detector_forward):
         content[part.__name__] = part(device, options.quick)

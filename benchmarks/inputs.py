@@ -78,13 +78,17 @@ def pixel_centres(height: int, width: int, device: str) -> Tensor:
 
 
 def locations_and_weights(
-    shapes: tuple[tuple[int, int], ...], offsets: Tensor, logits: Tensor, reference: Tensor
+    shapes: Tensor, offsets: Tensor, logits: Tensor, reference: Tensor
 ) -> tuple[Tensor, Tensor]:
     """What the fused form computes on the way: locations in [0, 1] and softmaxed weights."""
-    split = (len(shapes), -1)
-    sizes = torch.tensor(shapes, device=offsets.device).flip(1)[:, None]
-    where = reference[:, :, None, :, None].to(offsets.dtype) + offsets.unflatten(3, split) / sizes
-    return where, logits.softmax(-1).unflatten(-1, split)
+    weights = logits.softmax(-1).unflatten(-1, (len(shapes), -1))
+    return locations(shapes, offsets, reference), weights
+
+
+def locations(shapes: Tensor, offsets: Tensor, reference: Tensor) -> Tensor:
+    """(B, Q, M, L, P, 2) from reference points in [0, 1] and offsets in pixels."""
+    by_level = offsets.unflatten(3, (len(shapes), -1))
+    return reference[:, :, None, :, None].to(offsets) + by_level / shapes.flip(1)[:, None]
 
 
 def grid_sample_attention(

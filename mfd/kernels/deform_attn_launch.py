@@ -3,7 +3,7 @@
 Arguments are those of `deform_attn_ops`. Tensors without elements launch nothing.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import triton
@@ -15,9 +15,27 @@ from mfd.kernels import deform_attn_triton as kernels
 from mfd.kernels.dispatch import interpreted
 
 LARGEST_IMAGE = 2**31  # elements; offsets inside an image are 32 bits wide
-TILE = 1024  # elements of a program's tile, unless that takes more than MOST_WARPS
-MOST_WARPS = 16
+MOST_WARPS = 16  # of a program
 INTERPRETED_QUERIES = 64  # the interpreter's cost is per program, whatever its size
+
+
+class Tuning(NamedTuple):
+    """What may be tried on a device; `python -m benchmarks.tune` does.
+
+    Attributes:
+        tile: elements of a program's tile, queries by channels, as far as MOST_WARPS reach.
+        registers: the most a thread may use; None leaves them to the compiler.
+    """
+
+    tile: int = 1024
+    registers: int | None = None
+
+
+TUNING = {  # by registers, spills and barriers in the machine code; no GPU has timed them yet
+    "forward": Tuning(),
+    "points_grad": Tuning(),
+    "value_grad": Tuning(),
+}
 
 
 def forward(
@@ -28,10 +46,10 @@ def forward(
     if not out.numel() or not value.numel() or not weights.numel():
         return out.zero_()
     call = _Call(value, shapes, points, weights, reference)
-    block, warps = call.tile(value.element_size())
+    block, options = call.tile("forward", value.element_size())
     with torch.cuda.device_of(value):
         kernels.forward_kernel[call.grid(block)](
-            value.contiguous(), *call.tensors, out, **call.constants(block), num_warps=warps
+            value.contiguous(), *call.tensors, out, **call.constants(block), **options
         )
     return out
 
@@ -58,26 +76,28 @@ def backward(
         of_weights = make(weights.shape, dtype=weights.dtype, device=value.device)
     if of_value is not None and not empty:
         scalar = value.is_cuda and torch.cuda.get_device_capability(value.device) < (9, 0)
-        block, warps = call.tile(of_value.element_size(), scalar=scalar)
+        block, options = call.tile("value_grad", of_value.element_size(), scalar=scalar)
         with torch.cuda.device_of(value):
             kernels.value_grad_kernel[call.grid(block)](
-                grad.contiguous(), *call.tensors, of_value, **call.constants(block), num_warps=warps
+                grad.contiguous(), *call.tensors, of_value, **call.constants(block), **options
             )
     if of_points is not None and not empty:
-        block, warps = call.tile(value.element_size())
+        block, options = call.tile("points_grad", value.element_size())
         constants = call.constants(block)
         # Collected gradients as wide as the channels have their layout: 5 barriers, not 83.
         constants["BLOCK_T"] = max(constants["BLOCK_T"], constants["BLOCK_D"])
         with torch.cuda.device_of(value):
             kernels.points_grad_kernel[call.grid(block)](
                 grad.contiguous(), value.contiguous(), *call.tensors, of_points, of_weights,
-                **constants, num_warps=warps,
+                **constants, **options,
             )  # fmt: skip
     return None if of_value is None else of_value.to(value.dtype), of_points, of_weights
 
 
-def tile_of(dim: int, element_size: int, *, scalar: bool = False) -> tuple[int, int]:
-    """Queries and warps of a program whose every thread moves at most 16 bytes of one row.
+def tile_of(
+    kernel: str, dim: int, element_size: int, *, scalar: bool = False
+) -> tuple[int, dict[str, int | None]]:
+    """Queries and launch options of a program whose every thread moves at most 16 bytes of one row.
 
     Then the layout of loads and additions is that of the sums, and nothing travels through shared
     memory: with half the warps, the gradient of value has 127 barriers instead of none, and 12
@@ -86,8 +106,10 @@ def tile_of(dim: int, element_size: int, *, scalar: bool = False) -> tuple[int, 
     """
     width = triton.next_power_of_2(dim)
     vector = 1 if scalar else min(max(16 // element_size, 1), dim & -dim)
-    warps = min(max(TILE // (32 * vector), 1), MOST_WARPS)
-    return max(warps * 32 * vector // width, 1), warps
+    tile, registers = TUNING[kernel]
+    warps = min(max(tile // (32 * vector), 1), MOST_WARPS)
+    options = {"num_warps": warps, "maxnreg": registers}
+    return max(warps * 32 * vector // width, 1), options
 
 
 class _Call:
@@ -110,22 +132,20 @@ class _Call:
         self.exact = torch.float64 if value.dtype == torch.float64 else torch.float32
         self.batch, self.queries, _, self.points = weights.shape
         self.levels, self.area, self.fused = len(shapes), area, reference is not None
-        shapes = shapes.to(value.device, torch.int32)
-        areas = shapes.prod(1, dtype=torch.int32)
-        starts = areas.cumsum(0, dtype=torch.int32) - areas
         self.tensors = (
-            shapes.contiguous(),
-            starts,
+            shapes.to(value.device).contiguous(),
             points.contiguous(),
             weights.contiguous(),
             weights if reference is None else reference.contiguous(),
         )
 
-    def tile(self, element_size: int, *, scalar: bool = False) -> tuple[int, int]:
-        """Queries and warps of a program that moves elements of this size, see `tile_of`."""
+    def tile(
+        self, kernel: str, element_size: int, *, scalar: bool = False
+    ) -> tuple[int, dict[str, int | None]]:
+        """Queries and options of a program that moves elements of this size, see `tile_of`."""
         if interpreted():
-            return INTERPRETED_QUERIES, 1
-        return tile_of(self.dim, element_size, scalar=scalar)
+            return INTERPRETED_QUERIES, {"num_warps": 1}
+        return tile_of(kernel, self.dim, element_size, scalar=scalar)
 
     def grid(self, block: int) -> tuple[int]:
         return (self.batch * self.heads * triton.cdiv(self.queries, block),)

@@ -27,14 +27,17 @@ ATTENTION = {  # heads, channels, levels, points, per case
 }
 
 
-def attention_source(name: str, case: str, dtype: str, capability: int) -> tuple[Any, int]:
-    """A kernel's source with the constants of its launch, and its number of warps."""
+def attention_source(
+    name: str, case: str, dtype: str, capability: int
+) -> tuple[Any, dict[str, Any]]:
+    """A kernel's source with the constants of its launch, and the launch's options."""
     kernel = getattr(deform_attn_triton, name)
     sizes = ATTENTION[case]
     adds = name == "value_grad_kernel"
     element = {"bf16": 2, "fp16": 2, "fp32": 4, "fp64": 8}[dtype]
     element = max(element, 4) if adds else element
-    block, warps = tile_of(sizes["D"], element, scalar=adds and capability < 90)
+    step = name.removesuffix("_kernel")
+    block, options = tile_of(step, sizes["D"], element, scalar=adds and capability < 90)
     constants = {
         **sizes,
         "BLOCK_Q": block,
@@ -45,14 +48,14 @@ def attention_source(name: str, case: str, dtype: str, capability: int) -> tuple
     }
     if name == "points_grad_kernel":
         constants["BLOCK_T"] = max(constants["BLOCK_T"], constants["BLOCK_D"])
-    types = {"shapes": "*i32", "starts": "*i32", "S": "i32", "Q": "i32"}
+    types = {"shapes": "*i64", "S": "i32", "Q": "i32"}
     types["reference"] = "*fp64" if dtype == "fp64" else "*fp32"
     if adds:
         types["value_grad"] = types["reference"]
-    return source(kernel, constants, types, FLOATS[dtype]), warps
+    return source(kernel, constants, types, FLOATS[dtype]), options
 
 
-def roi_source(name: str, dtype: str) -> tuple[Any, int]:
+def roi_source(name: str, dtype: str) -> tuple[Any, dict[str, Any]]:
     """Likewise for RoIAlign, 32 cells and 256 channels."""
     exact = "*fp64" if dtype == "fp64" else "*fp32"
     acc = triton.language.float64 if dtype == "fp64" else triton.language.float32
@@ -67,7 +70,7 @@ def roi_source(name: str, dtype: str) -> tuple[Any, int]:
         constants |= {"ADD": True}
     else:
         constants |= {"BLOCK_S": 32, "PRECISION": "ieee" if dtype in ("fp32", "fp64") else "tf32"}
-    return source(getattr(roi_triton, name), constants, types, FLOATS[dtype]), 4
+    return source(getattr(roi_triton, name), constants, types, FLOATS[dtype]), {"num_warps": 4}
 
 
 def source(kernel: Any, constants: dict[str, Any], types: dict[str, str], pointer: str) -> Any:
@@ -83,10 +86,10 @@ def source(kernel: Any, constants: dict[str, Any], types: dict[str, str], pointe
     return ASTSource(kernel, signature, constants, aligned)
 
 
-def report(source: Any, warps: int, capability: int) -> dict[str, Any]:
+def report(source: Any, options: dict[str, Any], capability: int) -> dict[str, Any]:
     """Registers, spills, barriers, and what memory instructions there are."""
     target = GPUTarget("cuda", capability, 32)
-    compiled = compile(source, target=target, options={"num_warps": warps})
+    compiled = compile(source, target=target, options=options)
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         Path(file.name).write_bytes(compiled.asm["cubin"])
         tools = Path(triton.__file__).parent / "backends/nvidia/bin"

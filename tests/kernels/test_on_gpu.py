@@ -14,9 +14,7 @@ from tests.kernels.oracle import deform_attn_grid_sample
 from tests.kernels.test_deform_attn import make_inputs
 from tests.kernels.test_roi_align import make_inputs as roi_inputs
 
-SANITIZED = (
-    "triton and (values_are or gradients_are or blocks or crowd or not_finite or upsampled)"
-)
+SANITIZED = "triton and (values_are or gradients_are or blocks or crowd or not_finite or upsampled)"
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 

@@ -1,0 +1,50 @@
+"""Times other tiles and register limits for the deformable attention kernels of this GPU.
+
+    python -m benchmarks.tune
+
+Prints medians; what is better here goes into `TUNING` in mfd/kernels/deform_attn_launch.py.
+"""
+
+import itertools
+
+import torch
+from triton.testing import do_bench
+
+from benchmarks.gpu import ATTENTION
+from benchmarks.inputs import AttentionCase
+from mfd.kernels import deform_attn_launch as launch
+
+TILES, REGISTERS = (512, 1024, 2048), (None, 96, 64)
+CASES = (ATTENTION[0], ATTENTION[5], ATTENTION[7], ATTENTION[8])
+
+
+def tune(case: AttentionCase, kernel: str) -> None:
+    """One line per choice, the present one marked."""
+    inputs = case.make(torch.bfloat16, "cuda")
+    shapes = torch.tensor(case.shapes, device="cuda")
+    arguments = (
+        inputs["value"], shapes, inputs["offsets"], inputs["logits"], inputs["reference"]
+    )  # fmt: skip
+    needs = kernel == "value_grad", kernel == "points_grad"
+    present = launch.TUNING[kernel]
+    for choice in itertools.starmap(launch.Tuning, itertools.product(TILES, REGISTERS)):
+        launch.TUNING[kernel] = choice
+        if kernel == "forward":
+            time = do_bench(lambda: launch.forward(*arguments))
+        else:
+            time = do_bench(lambda: launch.backward(inputs["grad"], *arguments, *needs))
+        mark = " <- present" if choice == present else ""
+        print(f"{case.name:36} {kernel:12} {choice!s:40} {time:8.3f} ms{mark}", flush=True)
+    launch.TUNING[kernel] = present
+
+
+def main() -> None:
+    """Every kernel on every case."""
+    if not torch.cuda.is_available():
+        raise SystemExit("no GPU found: there is nothing to tune for")
+    for case, kernel in itertools.product(CASES, launch.TUNING):
+        tune(case, kernel)
+
+
+if __name__ == "__main__":
+    main()
