@@ -207,7 +207,7 @@ def predict(
         print(path)  # noqa: T201
     *pictures, results = written
     found = len(json.loads(results.read_text(encoding="utf-8")))
-    say(f"{found} masks of score {threshold:g} or more on {len(pictures)} images")
+    say(f"images: {len(pictures)}, masks of score {threshold:g} or more: {found}")
 
 
 @app.command()

@@ -118,7 +118,7 @@ def _data(report: _Report, name: str, dataset: "CocoDataset") -> bool:
     if missing := dataset.missing():
         files = (entry.file_name for entry in missing)
         report.say(
-            f"{name}: {len(missing)} image files are not in {dataset.images_dir}: {_some(files)}",
+            f"{name}: images that are not in {dataset.images_dir}: {len(missing)}, {_some(files)}",
             good=False,
         )
     there = sorted(set(dataset.images) - set(missing), key=lambda entry: entry.image_id)

@@ -103,8 +103,8 @@ def extract_split(
 
     if missing := dataset.missing():
         say(
-            f"{len(missing)} of {len(dataset.images)} images are not in {dataset.images_dir} and "
-            f"will be left out, the first is {missing[0].file_name}"
+            f"not in {dataset.images_dir} and left out: {len(missing)} of {len(dataset.images)} "
+            f"images, the first is {missing[0].file_name}"
         )
     detector = open_detector(project, device)
     digests = image_digests(dataset, project.stores, config.workers)

@@ -131,7 +131,7 @@ def test_predict_takes_folders_and_leaves_out_what_is_no_image(
     captured = capsys.readouterr()
     assert len(captured.out.split()) == 5 + 1
     assert "left out: mfd.toml is not a whole image" in captured.err
-    assert "0 masks of score 1 or more on 5 images" in captured.err
+    assert "images: 5, masks of score 1 or more: 0" in captured.err
 
 
 def test_a_run_is_gone_on_with_as_it_was_begun(

@@ -79,7 +79,7 @@ def test_both_splits_of_a_sound_project_are_sound(data: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (rename_first_image, "1 image files are not in"),
+        (rename_first_image, "val2017: 1, gone.jpg"),
         (enlarge_last_image, "its annotation file says"),
         (add_category, "does not know (4711 'dragon')"),
         (call_all_crowd, "no object to learn from"),
