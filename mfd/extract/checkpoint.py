@@ -13,9 +13,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from mfd.cache import file_sha256
 from mfd.errors import DetectorError
 
 HUB = "hf://"
+
+# sha256 of published files by their names, as far as several others who downloaded them agree.
+PUBLISHED = {
+    # DINO, R50, 4 scales, 12 epochs
+    "checkpoint0011_4scale.pth": "0bcd6b0c33d60ed33461ce6f02ce5797a819c7c02eb7e15b76adfb6df307955a",
+}
 
 
 def read_checkpoint(weights: str | Path) -> dict[str, Tensor]:
@@ -27,11 +34,18 @@ def read_checkpoint(weights: str | Path) -> dict[str, Tensor]:
             or `hf://OWNER/REPO/FILE` on the Hugging Face Hub.
 
     Raises:
-        DetectorError: if there is no such file, or it holds anything but tensors and settings.
+        DetectorError: if there is no such file, it holds anything but tensors and settings, or it
+            has the name of a published file and another content.
     """
     path = _download(str(weights)) if str(weights).startswith(HUB) else Path(weights)
     if not path.is_file():
         raise DetectorError(f"there is no checkpoint {path}; give the path of a file or hf://...")
+    expected = PUBLISHED.get(path.name)
+    if expected and (found := file_sha256(path)) != expected:
+        raise DetectorError(
+            f"{path} has the sha256 {found[:16]}..., the published file of this name "
+            f"{expected[:16]}...; fetch it anew, or rename it if it is another one"
+        )
     if path.suffix == ".safetensors":
         try:
             return load_file(path)

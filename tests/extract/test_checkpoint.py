@@ -1,6 +1,7 @@
 """Checkpoints as the official code writes them, and files that must not be trusted."""
 
 import argparse
+import hashlib
 import os
 import pickle
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from mfd.errors import DetectorError
-from mfd.extract.checkpoint import read_checkpoint
+from mfd.extract.checkpoint import PUBLISHED, read_checkpoint
 
 STATE = {"a.weight": torch.arange(6.0).view(2, 3), "a.bias": torch.ones(2)}
 
@@ -50,6 +51,18 @@ def test_a_bare_state_dict_and_averaged_weights_are_read(tmp_path: Path) -> None
 def test_safetensors_are_read(tmp_path: Path) -> None:
     save_file(STATE, tmp_path / "model.safetensors")
     assert _same(read_checkpoint(str(tmp_path / "model.safetensors")), STATE)
+
+
+def test_a_published_name_on_another_content_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "checkpoint0011_4scale.pth"
+    torch.save({"model": STATE}, path)
+    with pytest.raises(DetectorError, match="the published file of this name 0bcd6b0c33d60ed3"):
+        read_checkpoint(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    monkeypatch.setitem(PUBLISHED, path.name, digest)
+    assert _same(read_checkpoint(path), STATE)
 
 
 class _Code:
