@@ -71,6 +71,8 @@ class DetectorSpec:
     def __post_init__(self) -> None:
         if not self.strides or list(self.strides) != sorted(self.strides):
             raise DetectorError(f"strides must be given, finest first; found {self.strides}")
+        if strange := [i for i in self.category_ids if not isinstance(i, int)]:
+            raise DetectorError(f"category_ids must be COCO's numbers; found {strange[0]!r}")
         if self.scores not in ("sigmoid", "softmax"):
             raise DetectorError(f"scores must be 'sigmoid' or 'softmax', found {self.scores!r}")
 
@@ -121,6 +123,9 @@ class DetectorOutput:
 
 class Detector(Protocol):
     """Any module with this call and `spec`.
+
+    Images are normalised float32, padded with zeros at the right and bottom; `padding_mask` is True
+    on the padding. (`pixel_mask` of Transformers is the opposite.)
 
     With `--autocast` the call runs inside `torch.autocast`. What must not lose precision, such as
     the layers that predict boxes, leaves it by `torch.autocast(device_type, enabled=False)`.

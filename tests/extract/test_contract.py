@@ -94,3 +94,9 @@ def test_a_module_that_takes_no_padding_mask_is_refused_before_it_runs() -> None
 
     with pytest.raises(DetectorError, match=r"own\.py:unmasked cannot be called as detector"):
         check_detector("own.py:unmasked", Unmasked())
+
+
+def test_categories_are_numbers_not_names() -> None:
+    spec = load_detector(f"{TINY}:detector").spec
+    with pytest.raises(DetectorError, match="category_ids must be COCO's numbers; found 'cat'"):
+        replace(spec, category_ids=(1, "cat", 3))  # type: ignore[arg-type]
