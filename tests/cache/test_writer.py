@@ -359,9 +359,10 @@ def test_images_that_could_not_be_read_are_left_out_and_named(tmp_path: Path) ->
     assert store.verify() == []
 
 
-def test_a_unit_of_zeros_is_stored_and_read_as_zeros(tmp_path: Path) -> None:
+def test_a_unit_of_zeros_is_stored_and_read_as_zeros_also_over_another(tmp_path: Path) -> None:
     with StoreWriter.open(tmp_path, make_identity(3)) as writer:
         features = features_of(writer.images(0))
+        writer.write(0, features)
         for image in features:
             image.logits.zero_()
         writer.write(0, features)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from mfd.cache import Store, StoreWriter
+from mfd.cache import Store, StoreInfo, StoreWriter
 from mfd.coco import CocoDataset
 from mfd.errors import ConfigError, DataError, DetectorError, StoreError
 from mfd.extract import (
@@ -194,10 +194,16 @@ def test_an_interrupted_run_says_how_to_go_on_and_goes_on(
         extract(disturbed, dataset, writer, config, lines.append)
     assert 0 < len(writer.todo) < writer.num_units
     assert "the same command goes on" in lines[-1]
+    seconds_before = StoreInfo.read(writer.path).seconds
     with open_writer(detector, dataset) as writer:
         done = extract(detector, dataset, writer, config)
     assert done.images < 37
-    assert len(Store.open(done.path)) == 37
+    store = Store.open(done.path)
+    assert len(store) == 37
+    seconds = store.info().seconds
+    assert seconds is not None
+    assert seconds_before is not None
+    assert 0 < seconds_before < seconds <= seconds_before + done.seconds + 0.001  # rounded
 
 
 def test_features_that_are_not_finite_stop_the_run_naming_the_image(
