@@ -75,7 +75,7 @@ def upsampling_taps(taps: Taps, fine: Int[Tensor, " N"], coarse: Int[Tensor, " N
     The up-sampling is `interpolate(..., mode="bilinear", align_corners=False)` from `coarse` to
     `fine` pixels, any ratio. T doubles.
     """
-    ratio = (coarse.double() / fine.double())[:, None, None]
+    ratio = (coarse.to(taps.weight) / fine)[:, None, None]
     where = ((taps.pixel + 0.5) * ratio - 0.5).clamp(min=0)
     first = where.floor()
     fraction = (where - first).to(taps.weight)
