@@ -91,7 +91,8 @@ def measure(
         evaluate(head, unseen, datasets["val"], run_dir, max_detections=kept, device=device)
     found = json.loads((run_dir / "evaluation.json").read_text())
     cost = json.loads((run_dir / "cost.json").read_text())
-    return {**{k: v for k, v in found.items() if k.startswith(("mask_", "box_"))}, "cost": cost}
+    figures = {name: value for name, value in found.items() if name.startswith("mask_ap")}
+    return {**figures, "training": cost["training"]}
 
 
 def main() -> None:
