@@ -94,10 +94,7 @@ def extract(
             closing(_write_behind(writer, units)) as written,
         ):
             say(f"weights before: sha256 {digest}")
-            clock = started
             for count in written:
-                seconds, clock = time.monotonic() - clock, time.monotonic()
-                writer.spend(seconds)
                 advance(count)
     except KeyboardInterrupt:
         say(
@@ -151,13 +148,22 @@ def _write_behind(
     writer: StoreWriter, units: Iterable[tuple[int, list[ImageFeatures | None]]]
 ) -> Generator[int, None, None]:
     """The number of images of each unit once it is on the disk, while the next one is computed."""
+    clock = time.monotonic()
+
+    def write(unit: int, features: list[ImageFeatures | None]) -> None:
+        nonlocal clock
+        writer.write(unit, features)
+        now = time.monotonic()
+        writer.spend(now - clock)
+        clock = now
+
     with ThreadPoolExecutor(1, thread_name_prefix="store") as disk:
         pending: tuple[Future[None], int] | None = None
         for unit, features in units:
             if pending:
                 pending[0].result()
                 yield pending[1]
-            pending = disk.submit(writer.write, unit, features), len(features)
+            pending = disk.submit(write, unit, features), len(features)
         if pending:
             pending[0].result()
             yield pending[1]
