@@ -1,6 +1,7 @@
 """Files that are either whole or absent, also after a power cut."""
 
 import errno
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import google_crc32c
 
-from mfd.errors import StoreError
+from mfd.errors import MfdError, StoreError
 
 _BLOCK = 1 << 22
 
@@ -50,6 +51,21 @@ def crc32c(path: Path) -> int:
         while block := file.read(_BLOCK):
             value = google_crc32c.extend(value, block)
     return value
+
+
+@contextmanager
+def only_process(lock: Path, refusal: MfdError) -> Iterator[None]:
+    """A lock on the file `lock`, made if it is absent, that ends with the process.
+
+    Raises:
+        MfdError: `refusal`, if another process has it.
+    """
+    with lock.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise refusal from error
+        yield
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from mfd.cache.info import StoreInfo
 from mfd.cache.journal import FOLDER, WriterLock
 from mfd.errors import StoreError
 
+TARGETS = "targets"  # the folder beside the stores for what heads learn: STORE-g... for each
 _REFS = ".refs"
 _DAY = 86400.0
 
@@ -91,7 +92,9 @@ def references(store: Path) -> list[Path]:
 
 
 def remove_store(store: Path, *, force: bool = False) -> None:
-    """Delete a store, sound or not: at once for every reader, then file by file.
+    """Delete a store, sound or not, and the targets that were made of it.
+
+    Both are gone at once for every reader, and then deleted file by file.
 
     Raises:
         StoreError: if it is no store, is being written, or a run needs it and `force` is not set.
@@ -100,12 +103,14 @@ def remove_store(store: Path, *, force: bool = False) -> None:
         raise StoreError(f"{store} is no feature store; give the folder extract made")
     if (runs := references(store)) and not force:
         raise StoreError(f"{store} is needed by {runs[0]}; remove that run first, or use --force")
-    trash = store.with_name(f".trash-{store.name}-{uuid.uuid4().hex}")
     with WriterLock(store), disk_errors(store):
-        store.rename(trash)
-        sync(store.parent)
-    _delete(trash)
-    _delete(store.parent / _REFS / store.name)
+        trash = [_hide(store, store.parent)]
+    targets = store.parent / TARGETS
+    for folder in targets.iterdir() if targets.is_dir() else ():
+        if folder.name.startswith(f"{store.name}-g"):
+            trash.append(_hide(folder, store.parent))
+    for folder in (*trash, store.parent / _REFS / store.name):
+        _delete(folder)
 
 
 def collect_garbage(root: Path, *, older_than: float = _DAY, dry_run: bool = False) -> list[Path]:
@@ -127,6 +132,14 @@ def collect_garbage(root: Path, *, older_than: float = _DAY, dry_run: bool = Fal
         for path in old:
             _delete(path)
     return old
+
+
+def _hide(folder: Path, root: Path) -> Path:
+    """Rename a folder to what `collect_garbage` deletes; returns where it is now."""
+    trash = root / f".trash-{folder.name}-{uuid.uuid4().hex}"
+    folder.rename(trash)
+    sync(root)
+    return trash
 
 
 def _last_change(path: Path) -> float:

@@ -6,8 +6,8 @@ from pathlib import Path
 import google_crc32c
 import pytest
 
-from mfd.cache.durable import crc32c, disk_errors, write_atomically
-from mfd.errors import StoreError
+from mfd.cache.durable import crc32c, disk_errors, only_process, write_atomically
+from mfd.errors import StoreError, TrainingError
 
 
 def test_a_failed_write_leaves_the_old_content_and_no_debris(
@@ -55,3 +55,17 @@ def test_errors_of_the_disk_are_one_line_with_file_and_cure(tmp_path: Path) -> N
     assert "absent/file); mend that and run" in str(caught.value)
     with pytest.raises(StoreError, match="make room and run"), disk_errors(tmp_path):
         raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+
+def test_a_lock_is_had_by_one_at_a_time_and_free_again_after_an_error(tmp_path: Path) -> None:
+    lock, busy = tmp_path / ".lock", TrainingError("busy")
+    with (
+        only_process(lock, busy),
+        pytest.raises(TrainingError, match="busy"),
+        only_process(lock, busy),
+    ):
+        pass
+    with pytest.raises(KeyError), only_process(lock, busy):
+        raise KeyError
+    with only_process(lock, busy):
+        pass

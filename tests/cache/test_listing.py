@@ -88,6 +88,16 @@ def test_a_store_is_removed_with_all_its_files(tmp_path: Path) -> None:
         remove_store(train)
 
 
+def test_the_targets_of_a_removed_store_go_with_it_and_those_of_others_stay(tmp_path: Path) -> None:
+    train, val = make_store(tmp_path), make_store(tmp_path, split="val")
+    targets = [tmp_path / "targets" / f"{store.name}-g128-01234567" for store in (train, val)]
+    for folder in targets:
+        (folder / "crop").mkdir(parents=True)
+    remove_store(train)
+    assert list((tmp_path / "targets").iterdir()) == targets[1:]
+    assert sorted(tmp_path.iterdir()) == sorted([tmp_path / "targets", val])
+
+
 def test_a_store_that_a_run_needs_is_kept_while_the_run_exists(tmp_path: Path) -> None:
     store, run = make_store(tmp_path / "stores"), tmp_path / "runs/a"
     run.mkdir(parents=True)

@@ -1,10 +1,7 @@
 """Building targets once per features, annotations and crop size."""
 
-import fcntl
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,8 +11,9 @@ import zarr
 from jaxtyping import UInt8
 
 from mfd.cache import Store
-from mfd.cache.durable import sync
+from mfd.cache.durable import only_process, sync
 from mfd.cache.identity import file_sha256, json_sha256
+from mfd.cache.listing import TARGETS
 from mfd.coco import CocoDataset
 from mfd.errors import DataError, StoreError
 from mfd.headtrain.targets.matched_objects import MatchedObject, TargetCounts, matched_objects
@@ -44,10 +42,11 @@ def build_targets(store: Store, dataset: CocoDataset, crop_size: int, root: Path
     """
     identity = _identity(store, dataset, crop_size)
     digest = json_sha256(identity)[:8]
-    path = root / "targets" / f"{store.path.name}-g{crop_size}-{digest}"
+    path = root / TARGETS / f"{store.path.name}-g{crop_size}-{digest}"
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        with only_builder(path):
+        busy = StoreError(f"another process is building {path}; start again when it has finished")
+        with only_process(path.with_name(f".{path.name}.lock"), busy):
             if not path.exists():  # finished by another process a moment ago
                 _build(path, store, dataset, crop_size, identity)
     return Targets.open(path)
@@ -75,23 +74,6 @@ def _identity(store: Store, dataset: CocoDataset, crop_size: int) -> dict[str, A
         "crop_size": crop_size,
         "costs": {"class": CLASS_COST, "l1": L1_COST, "giou": GIOU_COST},
     }
-
-
-@contextmanager
-def only_builder(path: Path) -> Iterator[None]:
-    """A lock on the targets of this path that dies with the process.
-
-    Raises:
-        StoreError: another process has it.
-    """
-    with path.with_name(f".{path.name}.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StoreError(
-                f"another process is building {path}; start again when it has finished"
-            ) from error
-        yield
 
 
 def _build(

@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 
 from mfd.cache import Store
-from mfd.errors import ConfigError
+from mfd.cache.durable import only_process
+from mfd.errors import ConfigError, TrainingError
 from mfd.headtrain.config import HeadConfig
 from mfd.headtrain.head import MaskHead
 from mfd.headtrain.pretrained import WEIGHTS_FILE
@@ -17,6 +18,8 @@ from mfd.headtrain.training.metrics import Record
 from mfd.headtrain.training.run_folder import begin_run, describe, is_finished, write_cost
 from mfd.headtrain.training.stored_batches import StoredBatches
 from mfd.headtrain.training.train_config import TrainConfig
+
+LOCK_FILE = ".lock"
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ def train(
 
     Raises:
         ConfigError: the head has nothing to train or does not fit the detector or the targets.
-        TrainingError: the folder holds another run, or a loss is not finite.
+        TrainingError: the folder holds another run, another process trains it, or a loss is not
+            finite.
         KeyboardInterrupt: after Ctrl-C, when a checkpoint is written; its text says how to go on.
     """
     device = torch.device(device)
@@ -77,13 +81,18 @@ def train(
         head = MaskHead(head_config, store.spec)
     if not head_config.roi_align or not any(p.requires_grad for p in head.parameters()):
         raise ConfigError("this head is free of training; evaluate it as it is")
-    begin_run(run_dir, describe(head_config, train_config, store, targets), resume=resume)
-    loop = TrainingLoop(run_dir, head.to(device), source, train_config)
-    if is_finished(run_dir):
-        return TrainSummary(run_dir, loop.position, {})
-    try:
-        metrics = loop.run()
-    finally:
-        write_cost(run_dir, loop.position, store, targets)
-    write_weights(run_dir / WEIGHTS_FILE, head.state_dict())
+    run_dir.mkdir(parents=True, exist_ok=True)
+    busy = TrainingError(
+        f"{run_dir} is being trained by another process; wait for it, stop it, or name another run"
+    )
+    with only_process(run_dir / LOCK_FILE, busy):
+        begin_run(run_dir, describe(head_config, train_config, store, targets), resume=resume)
+        loop = TrainingLoop(run_dir, head.to(device), source, train_config)
+        if is_finished(run_dir):
+            return TrainSummary(run_dir, loop.position, {})
+        try:
+            metrics = loop.run()
+        finally:
+            write_cost(run_dir, loop.position, store, targets)
+        write_weights(run_dir / WEIGHTS_FILE, head.state_dict())
     return TrainSummary(run_dir, loop.position, metrics)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mfd.cache.durable import only_process
 from mfd.coco import read_dataset
 from mfd.errors import DataError, StoreError
 from mfd.headtrain.targets import building
@@ -80,7 +81,7 @@ def test_two_processes_do_not_build_the_same_targets(tmp_path: Path) -> None:
     path = build_targets(store, dataset, 16, tmp_path).path
     path.rename(path.with_name("elsewhere"))
     with (
-        building.only_builder(path),
+        only_process(path.with_name(f".{path.name}.lock"), StoreError("nobody has it")),
         pytest.raises(StoreError, match="another process is building"),
     ):
         build_targets(store, dataset, 16, tmp_path)

@@ -12,12 +12,13 @@ import torch
 from safetensors.torch import load_file
 
 from mfd.cache import Store
+from mfd.cache.durable import only_process
 from mfd.errors import ConfigError, TrainingError
 from mfd.headtrain.pretrained import load_head
 from mfd.headtrain.targets.targets import Targets
 from mfd.headtrain.training.metrics import read_metrics
 from mfd.headtrain.training.stored_batches import StoredBatches
-from mfd.headtrain.training.train import train
+from mfd.headtrain.training.train import LOCK_FILE, train
 from mfd.headtrain.training.train_config import TrainConfig
 from mfd.headtrain.training.training_batch import TrainingBatch
 from tests.headtrain.material import HEAD, TRAIN, make_run
@@ -181,3 +182,14 @@ def test_a_head_without_training_is_refused(material: Material, tmp_path: Path) 
     )
     with pytest.raises(ConfigError, match="free of training"):
         train(free, TRAIN, *material, tmp_path)
+
+
+def test_a_run_that_another_process_trains_is_left_alone(
+    material: Material, tmp_path: Path
+) -> None:
+    with (
+        only_process(tmp_path / LOCK_FILE, TrainingError("nobody has it")),
+        pytest.raises(TrainingError, match="is being trained by another process"),
+    ):
+        train(HEAD, TRAIN, *material, tmp_path, resume=True)
+    assert [file.name for file in tmp_path.iterdir()] == [LOCK_FILE]
