@@ -40,8 +40,9 @@ def open_arrays(path: Path, arrays: Sequence[ArrayLayout], codec: Codec) -> Mapp
             found = zarr.open_array(path / array.name, mode="r", zarr_format=3)
         except (ValueError, KeyError, TypeError, OSError) as error:
             raise StoreError(f"{metadata} is damaged ({error}); {REPAIR}") from error
-        expected = ideal[array.name].metadata.to_dict()
-        if wrong := [k for k, v in found.metadata.to_dict().items() if v != expected[k]]:
+        fields, expected = found.metadata.to_dict(), ideal[array.name].metadata.to_dict()
+        names = sorted(fields.keys() | expected.keys())
+        if wrong := [name for name in names if fields.get(name) != expected.get(name)]:
             raise StoreError(
                 f"{metadata} is damaged ({wrong[0]} differs from the layout); {REPAIR}"
             )

@@ -80,10 +80,13 @@ class Manifest:
             StoreError: if there is no store, one of another schema, or a damaged one.
         """
         metadata = path / "zarr.json"
-        cure = REPAIR if (path / COPY).exists() else _START_ANEW
+        has_copy = (path / COPY).exists()
+        cure = REPAIR if has_copy else _START_ANEW
         try:
             attributes: dict[str, Any] = dict(zarr.open_group(path, mode="r", zarr_format=3).attrs)
         except FileNotFoundError as error:
+            if has_copy:
+                raise StoreError(f"{metadata} is missing; {cure}") from error
             raise StoreError(f"{path} is no feature store; give the folder extract made") from error
         except (ValueError, KeyError, TypeError, OSError) as error:
             raise StoreError(f"{metadata} is damaged ({error}); {cure}") from error

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import google_crc32c
@@ -75,4 +76,14 @@ def test_metadata_of_another_layout_are_refused(tmp_path: Path) -> None:
         open_arrays(tmp_path, arrays, "none")
     metadata.unlink()
     with pytest.raises(StoreError, match="dec/query"):
+        open_arrays(tmp_path, arrays, "none")
+
+
+def test_metadata_with_a_field_that_the_layout_does_not_know_are_refused(tmp_path: Path) -> None:
+    arrays = index_arrays(SPEC, 35, make_plan(make_identity(35)))[:1]
+    create_arrays(zarr.create_group(tmp_path), arrays, "none")
+    file = tmp_path / arrays[0].name / "zarr.json"
+    metadata = {**json.loads(file.read_text()), "note": {"must_understand": False}}
+    file.write_text(json.dumps(metadata))
+    with pytest.raises(StoreError, match=r"note differs from the layout"):
         open_arrays(tmp_path, arrays, "none")

@@ -78,3 +78,9 @@ def test_a_changed_attribute_is_noticed_and_the_cure_depends_on_the_copy(store: 
     (store / COPY).unlink()
     with pytest.raises(StoreError, match=r"zarr.json is damaged .*mfd cache rm.* extract it again"):
         Manifest.read(store)
+
+
+def test_a_store_without_its_metadata_is_still_known_as_one(store: Path) -> None:
+    (store / "zarr.json").unlink()
+    with pytest.raises(StoreError, match=r"zarr.json is missing; .*verify --repair"):
+        Manifest.read(store)

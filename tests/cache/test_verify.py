@@ -134,7 +134,7 @@ def test_a_store_whose_own_metadata_are_gone_is_repaired_with_its_other_damage(
     sound = contents(store_path)
     (store_path / "zarr.json").unlink()
     flip(store_path / "enc/tokens/c.1.0.0", random.Random(6))
-    with pytest.raises(StoreError, match=r"is no feature store"):
+    with pytest.raises(StoreError, match=r"zarr.json is missing"):
         Store.open(store_path)
     damage = verify_store(store_path)
     assert [d.unit for d in damage] == [None, 1]
