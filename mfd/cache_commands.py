@@ -63,12 +63,14 @@ def cache_verify(
         ids = f" (images {', '.join(map(str, each.image_ids))})" if each.image_ids else ""
         say(f"{each.what}{ids}")
     if not damage:
-        return say(f"{store} is sound")
-    if not repair:
+        say(f"{store} is sound")
+    elif not repair:
         say(f"`mfd cache verify --repair {store}`, then `mfd extract` redo just these")
         raise typer.Exit(1)
-    units = repair_store(store, damage)
-    return say(f"units that are unfinished now: {len(units)}; `mfd extract` redoes them")
+    elif units := repair_store(store, damage):
+        say(f"units that are unfinished now: {len(units)}; `mfd extract` redoes them")
+    else:
+        say("no unit is lost, the metadata are written anew; `mfd extract` completes the store")
 
 
 @cache.command("rm")
@@ -76,7 +78,7 @@ def cache_rm(
     store: StoreName,
     force: Annotated[bool, typer.Option("--force", help="Even if a run names it.")] = False,
 ) -> None:
-    """Delete a store."""
+    """Delete a store, and the targets made of it."""
     from mfd.cache import remove_store
 
     store = _store(store)

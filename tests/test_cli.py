@@ -198,6 +198,12 @@ def test_the_cache_is_listed_verified_and_repaired(
     assert main(["cache", "verify", str(store)]) == 0
     assert main(["cache", "gc"]) == 0
 
+    (store / "enc/zarr.json").unlink()
+    assert main(["cache", "verify", str(store), "--repair"]) == 0
+    assert "no unit is lost" in capsys.readouterr().err
+    assert main(["extract", "--split", "train"]) == 0
+    assert main(["cache", "verify", str(store)]) == 0
+
 
 def test_a_store_is_known_by_its_name_alone(
     project: Path, capsys: pytest.CaptureFixture[str]
