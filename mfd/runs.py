@@ -55,12 +55,13 @@ def latest_run(runs: Path, *, finished: bool) -> Path:
     """
     folders: Iterable[Path] = runs.iterdir() if runs.is_dir() else ()
     begun = [folder for folder in folders if (folder / "config.json").exists()]
+    begun.sort(key=lambda run: (run / "config.json").stat().st_mtime_ns)
     found = [run for run in begun if (run / "head.safetensors").exists() == finished]
     if found:
-        return max(found, key=lambda run: (run / "config.json").stat().st_mtime_ns)
+        return found[-1]
     if not finished:
         raise ConfigError(f"there is no unfinished run under {runs}; begin one without --resume")
-    cure = f"{begun[0]} goes on by `mfd train-head --resume`" if begun else "run `mfd train-head`"
+    cure = f"{begun[-1]} goes on by `mfd train-head --resume`" if begun else "run `mfd train-head`"
     raise ConfigError(f"there is no finished run under {runs}; {cure}")
 
 

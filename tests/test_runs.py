@@ -76,3 +76,10 @@ def test_without_a_finished_run_the_unfinished_one_is_offered(tmp_path: Path) ->
     begin(tmp_path, "broken-off", finished=False, age=0)
     with pytest.raises(ConfigError, match=r"broken-off goes on by `mfd train-head --resume`"):
         find_run(tmp_path, None)
+
+
+def test_where_no_run_is_finished_the_one_that_resuming_means_is_named(tmp_path: Path) -> None:
+    for age, name in enumerate("bca"):
+        begin(tmp_path, name, finished=False, age=-age)
+    with pytest.raises(ConfigError, match=r"no finished run .*/a goes on by"):
+        find_run(tmp_path, None)
