@@ -160,7 +160,7 @@ def _agreement(report: _Report, name: str, dataset: "CocoDataset", detector: Any
             f"({_named(unknown, dataset.categories)}) and are left out; it knows {_some(known)}",
             good=False,
         )
-    trial = try_detector(detector, dataset)
+    trial = try_detector(detector, dataset.present())
     if trial.objects == 0:
         return
     text = (

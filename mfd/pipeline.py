@@ -138,10 +138,10 @@ def estimate_split(
     measure: bool,
     device: str,
 ) -> "Estimate":
-    """What extracting a data set will need; with `measure`, the detector's rate on a sample."""
+    """What extracting the images that are there will need; with `measure`, at what rate."""
     from mfd.extract import estimate, measure_rate
 
-    dataset.missing()
+    dataset = dataset.present()
     detector = open_detector(project, device)
     rate = measure_rate(detector, dataset) if measure else None
     return estimate(dataset, detector.spec, profile, dtype, rate)

@@ -91,6 +91,12 @@ def test_a_fault_of_the_data_is_named(faults: Callable[..., str], edit: Edit, me
     assert message in faults(edit)
 
 
+def test_a_missing_image_keeps_the_detector_from_no_trial(
+    faults: Callable[..., str],
+) -> None:
+    assert "there is no image" not in faults(rename_first_image)
+
+
 def test_categories_in_another_order_are_no_fault_if_ids_mean_the_same(
     faults: Callable[..., str],
 ) -> None:

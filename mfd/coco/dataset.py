@@ -6,7 +6,7 @@ category ids, is accepted or set aside by name; what is unsafe or makes no sense
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,15 @@ class CocoDataset:
                 f"is {missing[0].file_name}; give the folder they are in by --images"
             )
         return missing
+
+    def present(self) -> "CocoDataset":
+        """The same data set without the images whose file is not there.
+
+        Raises:
+            DataError: as `missing`.
+        """
+        missing = set(self.missing())
+        return replace(self, images=tuple(e for e in self.images if e not in missing))
 
 
 def split_paths(data_root: Path, split: str) -> tuple[Path, Path]:

@@ -224,6 +224,7 @@ def test_images_without_a_file_are_known_before_any_work(write: Callable[..., An
         dataset.missing()
     (images / "first.jpg").touch()
     assert [entry.image_id for entry in dataset.missing()] == [25]
+    assert [entry.image_id for entry in dataset.present().images] == [9]
 
 
 def test_a_file_without_images_is_refused_when_images_are_wanted(write: Callable[..., Any]) -> None:
