@@ -175,5 +175,6 @@ def _refuse_invalid(invalid: Sequence[StoreImage], total: int) -> None:
         more = f" and {len(invalid) - 5} more" if len(invalid) > 5 else ""
         raise DataError(
             f"{len(invalid)} of {total} images could not be used and are missing in the store: "
-            f"{names}{more}; mend the files and extract again, or go on without them"
+            f"{names}{more}; go on without them, or mend the files and extract all images of the "
+            "split into a new store, as a store's name stands for these very files"
         )

@@ -134,6 +134,7 @@ def test_bad_images_are_named_and_left_out_and_the_rest_is_extracted(
     ):
         extract(detector, dataset, writer, say=lines.append)
     assert all(name in str(caught.value) for name in names)
+    assert "mend the files and extract all images of the split" in str(caught.value)
     named = [line for line in lines if "left out" in line]
     assert len(named) == 5
     assert all(name in line for name, line in zip(names, named, strict=True))
