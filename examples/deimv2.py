@@ -26,12 +26,12 @@ FILES = ("config.json", "model.safetensors")
 
 def detector(weights: str | Path | None = None) -> "Deimv2":
     """The detector of a checkpoint folder; `mfd` freezes it."""
-    folder = Path(weights or "")
-    if weights is None or not all((folder / name).is_file() for name in FILES):
-        raise DetectorError(
-            f"found weights {str(weights)!r}, expected a folder with {' and '.join(FILES)}; "
-            "give it by --weights or in mfd.toml"
-        )
+    expected = f"a folder with {' and '.join(FILES)}"
+    if weights is None:
+        raise DetectorError(f"no weights are given; give {expected} by --weights or in mfd.toml")
+    folder = Path(weights)
+    if absent := [name for name in FILES if not (folder / name).is_file()]:
+        raise DetectorError(f"{folder} has no {absent[0]}; give {expected} as weights")
     with quiet_transformers():
         model, loading = Deimv2ForObjectDetection.from_pretrained(
             folder, use_safetensors=True, output_loading_info=True
