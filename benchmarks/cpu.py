@@ -156,9 +156,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument(
-        "--out", type=Path, help="default: benchmarks/results/cpu-THREADS-threads.json"
-    )
+    parser.add_argument("--out", type=Path, help="default: benchmarks/results/cpu-2-threads.json")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
@@ -186,7 +184,8 @@ def main() -> None:
             for step in ("forward", "training")
         )
         print(f"{name:60} {columns}", flush=True)
-    out = options.out or Path(__file__).parent / f"results/cpu-{options.threads}-threads.json"
+    threads = f"{options.threads}-thread{'s' if options.threads > 1 else ''}"
+    out = options.out or Path(__file__).parent / f"results/cpu-{threads}.json"
     write(out, {**environment("cpu"), "unit": "ms", "results": results})
 
 

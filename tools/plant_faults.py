@@ -52,6 +52,7 @@ FAULTS = (
         "has_next = 1.0",
     ),
     Fault("level offset lost", SAMPLING, "return start + line * width", "return line * width"),
+    Fault("next level at the same place", SAMPLING, "        start += height * width\n", ""),
     Fault("rows as long as columns", SAMPLING, "start + line * width", "start + line * height"),
     Fault("wrong head stride", SAMPLING, "S * M * D + head * D\n", "S * M * D + head\n"),
     Fault(
