@@ -1,6 +1,8 @@
 """Heads in float32 under autocast too: 8 bits would round a box of a large image by pixels."""
 
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,14 +20,10 @@ def keep_heads_in_float32(model: nn.Module) -> None:
     """Let autocast change nothing in the model's heads, whatever it does in the rest."""
     for name, module in model.named_modules():
         if _HEADS.search(name) and not isinstance(module, nn.ModuleList):
-            _leave_autocast(module)
+            # a wrapping module would rename the weights; a closure would not follow a copy
+            module.forward = partial(_in_float32, module.forward)
 
 
-def _leave_autocast(module: nn.Module) -> None:
-    forward = module.forward
-
-    def in_float32(*inputs: Tensor) -> Any:
-        with torch.autocast(inputs[0].device.type, enabled=False):
-            return forward(*(value.float() for value in inputs))
-
-    module.forward = in_float32  # a wrapping module would rename the weights
+def _in_float32(forward: Callable[..., Any], *inputs: Tensor) -> Any:
+    with torch.autocast(inputs[0].device.type, enabled=False):
+        return forward(*(value.float() for value in inputs))

@@ -1,12 +1,15 @@
 """Under autocast the heads of every family give boxes and scores in float32."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from mfd.extract import collate_images
+from mfd.extract.hf.heads import keep_heads_in_float32
 from tests.extract.hf.tiny_models import MODELS
 
 Loaded = Callable[[str], tuple[Any, Any]]
@@ -22,3 +25,13 @@ def test_autocast_reaches_no_head(name: str, loaded: Loaded) -> None:
     for values in (found.boxes, found.logits):
         assert values.dtype == torch.float32
         assert (values != values.bfloat16()).any()
+
+
+def test_a_copied_detectors_heads_use_the_copys_weights() -> None:
+    model = nn.Module()
+    model.class_embed = nn.Linear(3, 2)
+    keep_heads_in_float32(model)
+    copied = copy.deepcopy(model)
+    nn.init.zeros_(copied.class_embed.weight)
+    nn.init.constant_(copied.class_embed.bias, 7.0)
+    assert copied.class_embed(torch.randn(5, 3)).unique().tolist() == [7.0]
