@@ -34,12 +34,12 @@ def cache_ls(stores: Stores = None) -> None:
 
 
 @cache.command("info")
-def cache_info(store: StoreName, as_json: AsJson = False) -> None:
+def cache_info(store: StoreName, stores: Stores = None, as_json: AsJson = False) -> None:
     """Show everything a store says of itself."""
     from mfd.cache import StoreInfo
     from mfd.reports import store_facts
 
-    facts = store_facts(StoreInfo.read(_store(store)))
+    facts = store_facts(StoreInfo.read(_store(store, stores)))
     if as_json:
         print(json.dumps(facts, indent=1))  # noqa: T201
         return
@@ -50,6 +50,7 @@ def cache_info(store: StoreName, as_json: AsJson = False) -> None:
 @cache.command("verify")
 def cache_verify(
     store: StoreName,
+    stores: Stores = None,
     repair: Annotated[
         bool, typer.Option("--repair", help="Make damaged units unfinished.")
     ] = False,
@@ -57,7 +58,7 @@ def cache_verify(
     """Read every byte of a store against its checksums."""
     from mfd.cache import repair_store, verify_store
 
-    store = _store(store)
+    store = _store(store, stores)
     damage = verify_store(store)
     for each in damage:
         ids = f" (images {', '.join(map(str, each.image_ids))})" if each.image_ids else ""
@@ -76,12 +77,13 @@ def cache_verify(
 @cache.command("rm")
 def cache_rm(
     store: StoreName,
+    stores: Stores = None,
     force: Annotated[bool, typer.Option("--force", help="Even if a run names it.")] = False,
 ) -> None:
     """Delete a store, and the targets made of it."""
     from mfd.cache import remove_store
 
-    store = _store(store)
+    store = _store(store, stores)
     remove_store(store, force=force)
     say(f"removed {store}")
 
@@ -106,7 +108,7 @@ def _root(stores: Path | None) -> Path:
     return load_project().override(stores=stores).stores
 
 
-def _store(store: Path) -> Path:
+def _store(store: Path, stores: Path | None) -> Path:
     """The store of this path or, where there is none, of this name."""
-    named = load_project().stores / store
+    named = _root(stores) / store
     return named if named.is_dir() and not store.exists() else store

@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mfd.errors import ConfigError, DataError
+from mfd.errors import ConfigError, DataError, first_line
 from mfd.project import Project
 
 if TYPE_CHECKING:  # the parts import torch, which takes seconds; each function imports its own
@@ -33,9 +33,8 @@ def pick_device(name: str) -> "torch.device":
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
         raise ConfigError(
-            f"device {name!r} cannot be used ({reason}); `mfd doctor` lists what can"
+            f"device {name!r} cannot be used ({first_line(error)}); `mfd doctor` lists what can"
         ) from error
     return device
 

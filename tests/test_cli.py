@@ -41,9 +41,9 @@ OPTIONS = {
     "doctor": "split data images annotations stores detector weights encoder-layer",
     "demo": "out",
     "cache ls": "stores",
-    "cache info": "json",
-    "cache verify": "repair",
-    "cache rm": "force",
+    "cache info": "stores json",
+    "cache verify": "stores repair",
+    "cache rm": "stores force",
     "cache gc": "stores dry-run",
 }
 
@@ -212,6 +212,9 @@ def test_a_store_is_known_by_its_name_alone(
     (store,) = (project / "stores").glob("tiny-val-*-float32-*")
     assert main(["cache", "info", store.name, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["dtype"] == "float32"
+    elsewhere = str(project / "elsewhere")
+    assert main(["cache", "rm", store.name, "--stores", elsewhere]) == 1
+    assert "is no feature store" in capsys.readouterr().err
     assert main(["cache", "rm", store.name]) == 0
     assert f"removed stores/{store.name}" in capsys.readouterr().err
     assert not store.exists()

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from mfd.cache import file_sha256
-from mfd.errors import DetectorError
+from mfd.errors import DetectorError, first_line
 
 HUB = "hf://"
 
@@ -75,12 +75,8 @@ def _unpickle(path: Path) -> Any:
         ) from error
     except (RuntimeError, EOFError, ValueError) as error:
         raise DetectorError(
-            f"{path} is no whole checkpoint ({_first_line(error)}); fetch it anew"
+            f"{path} is no whole checkpoint ({first_line(error)}); fetch it anew"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def _tensors(path: Path, content: Any) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from mfd.detector import DetectorSpec
-from mfd.errors import DetectorError
+from mfd.errors import DetectorError, first_line
 from mfd.extract.backbones import ResNet
 from mfd.extract.deformable import DINO, DeformableConfig, DeformableDetector, DeformableDetr
 
@@ -80,9 +80,8 @@ def load_demo(path: Path = WEIGHTS, encoder_layer: int | None = None) -> Deforma
         network = demo_network(len(spec.category_ids))
         network.load_state_dict(load_file(path))
     except (SafetensorError, KeyError, RuntimeError) as error:
-        reason = str(error).partition("\n")[0]
         raise DetectorError(
-            f"{path} does not hold the demo detector ({reason}); "
+            f"{path} does not hold the demo detector ({first_line(error)}); "
             "train it again with tools/train_demo_detector.py"
         ) from error
     chosen = spec.encoder_layer if encoder_layer is None else encoder_layer

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from mfd.detector import Preprocessing
-from mfd.errors import DataError
+from mfd.errors import DataError, first_line
 
 _DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")  # PIL would clip them to 8 bits
 _PIL_ERRORS = (  # what Pillow raises for broken files, format by format
@@ -77,7 +77,7 @@ def read_rgb(path: Path, expected_hw: tuple[int, int] | None = None) -> Image.Im
     except DataError:
         raise
     except _PIL_ERRORS as error:
-        raise DataError(f"{path} is not a whole image: {_one_line(error)}") from error
+        raise DataError(f"{path} is not a whole image: {first_line(error)}") from error
 
 
 def prepare_image(rgb: Image.Image, preprocessing: Preprocessing) -> LoadedImage:
@@ -133,7 +133,3 @@ def _wrong_size(path: Path, found: tuple[int, int], expected: tuple[int, int]) -
         else "give the annotations that belong to it"
     )
     return f"{path} has height and width {found}, its annotation file says {expected}; {hint}"
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -92,5 +92,7 @@ def _check(value: Tensor, spatial_shapes: Tensor, points: Tensor, weights: Tenso
         )
     if torch.compiler.is_compiling() or spatial_shapes.device.type != "cpu":
         return
+    if spatial_shapes.min() < 1:
+        raise KernelError(f"spatial_shapes are {spatial_shapes.tolist()}, expected sides above 0")
     if (found := int(spatial_shapes.prod(1).sum())) != area:
         raise KernelError(f"value has {area} pixels, spatial_shapes give {found}")

@@ -212,6 +212,8 @@ def test_inputs_that_do_not_fit_are_refused() -> None:
         ms_deform_attn(value.int(), shapes, locations, weights)
     with pytest.raises(KernelError, match="spatial_shapes has shape"):
         ms_deform_attn(value, shapes[:3], locations, weights)
+    with pytest.raises(KernelError, match="expected sides above 0"):
+        ms_deform_attn(value, shapes * torch.tensor([1, 0]), locations, weights)
     value, shapes, offsets, logits, reference = fused_inputs(torch.float32)
     with pytest.raises(KernelError, match="reference_points have shape"):
         ms_deform_attn_fused(value, shapes, offsets, logits, reference[:, :, :2])

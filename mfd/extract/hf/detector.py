@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mfd.detector import DetectorOutput, DetectorSpec, Preprocessing
-from mfd.errors import DetectorError
+from mfd.errors import DetectorError, first_line
 from mfd.extract.hf.categories import category_ids
 from mfd.extract.hf.families import Family
 from mfd.extract.hf.heads import keep_heads_in_float32
@@ -119,9 +119,8 @@ class TransformersDetector(nn.Module):
                     torch.zeros(1, 3, *trial_hw), torch.zeros(1, *trial_hw, dtype=torch.bool)
                 )
         except RuntimeError as error:
-            reason = str(error).partition("\n")[0]
             raise DetectorError(
-                f"{name} does not run on an image of {trial_hw}: {reason}; check its "
+                f"{name} does not run on an image of {trial_hw}: {first_line(error)}; check its "
                 "config.json and preprocessor_config.json"
             ) from error
         c1_stride = _stride(trial_hw, output.c1)

@@ -13,7 +13,7 @@ from huggingface_hub.errors import HfHubHTTPError, StrictDataclassError
 from safetensors import SafetensorError
 from transformers.utils import logging
 
-from mfd.errors import DetectorError
+from mfd.errors import DetectorError, first_line
 from mfd.extract.hf.detector import TransformersDetector
 from mfd.extract.hf.families import FAMILIES, Family
 from mfd.extract.hf.preprocessing import read_preprocessing
@@ -115,12 +115,12 @@ def _load_model(name: str, folder: Path, family: Family) -> Any:
             )
     except ImportError as error:
         raise DetectorError(
-            f"{name} needs a package that is not installed: {_first_line(error)}; install it, "
+            f"{name} needs a package that is not installed: {first_line(error)}; install it, "
             "mfd itself does without"
         ) from error
     except _UNLOADABLE as error:
         raise DetectorError(
-            f"{name} cannot be loaded: {_first_line(error)}; fetch it anew"
+            f"{name} cannot be loaded: {first_line(error)}; fetch it anew"
         ) from error
     absent = sorted(map(str, [*loading["missing_keys"], *loading["mismatched_keys"]]))
     if absent:
@@ -130,8 +130,3 @@ def _load_model(name: str, folder: Path, family: Family) -> Any:
             "and weights must be of one model"
         )
     return model.eval()
-
-
-def _first_line(error: BaseException) -> str:
-    lines = (line.strip() for line in str(error).splitlines())
-    return next((line for line in lines if line), type(error).__name__)

@@ -11,7 +11,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from mfd.cache.durable import write_atomically
-from mfd.errors import TrainingError
+from mfd.errors import TrainingError, first_line
 
 KEPT = 2
 
@@ -82,8 +82,7 @@ def load_checkpoint(
         head.load_state_dict(_below("head.", tensors))
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise TrainingError(
-            f"{path} cannot be loaded ({str(error).splitlines()[0]}); remove it to go on from the "
-            "one before"
+            f"{path} cannot be loaded ({first_line(error)}); remove it to go on from the one before"
         ) from error
     states: dict[int, dict[str, Tensor]] = {}
     for index, (name, _) in enumerate(head.named_parameters()):
