@@ -281,7 +281,7 @@ def demo(
         "demo"
     ),
 ) -> None:
-    """Do everything once on generated images: about four minutes on two cores."""
+    """Do everything once on generated images: about three minutes on two cores."""
     from mfd.demo import run_demo
 
     run_demo(folder)
