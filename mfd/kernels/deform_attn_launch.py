@@ -96,7 +96,7 @@ def backward(
 
 def tile_of(
     kernel: str, dim: int, element_size: int, *, scalar: bool = False
-) -> tuple[int, dict[str, int | None]]:
+) -> tuple[int, dict[str, int]]:
     """Queries and launch options of a program whose every thread moves at most 16 bytes of one row.
 
     Then the layout of loads and additions is that of the sums, and nothing travels through shared
@@ -108,7 +108,9 @@ def tile_of(
     vector = 1 if scalar else min(max(16 // element_size, 1), dim & -dim)
     tile, registers = TUNING[kernel]
     warps = min(max(tile // (32 * vector), 1), MOST_WARPS)
-    options = {"num_warps": warps, "maxnreg": registers}
+    options = {"num_warps": warps}
+    if registers is not None:  # an option of NVIDIA's backend only
+        options["maxnreg"] = registers
     return max(warps * 32 * vector // width, 1), options
 
 
@@ -141,7 +143,7 @@ class _Call:
 
     def tile(
         self, kernel: str, element_size: int, *, scalar: bool = False
-    ) -> tuple[int, dict[str, int | None]]:
+    ) -> tuple[int, dict[str, int]]:
         """Queries and options of a program that moves elements of this size, see `tile_of`."""
         if interpreted():
             return INTERPRETED_QUERIES, {"num_warps": 1}
