@@ -7,9 +7,6 @@
 
 Every input is read in its own type, sums are float32 (float64 for float64), and the result has
 value's type. So autocast needs no rule of its own: it leaves the inputs as they come.
-
-Registered with `torch.library.define`, because the first call of a `custom_op` imports all of
-`torch._dynamo`: seconds that a command which never compiles would wait for nothing.
 """
 
 from typing import Any
@@ -19,6 +16,7 @@ from torch import Tensor
 
 from mfd.kernels import deform_attn_reference
 from mfd.kernels.dispatch import choose_path
+from mfd.kernels.register import register
 
 INPUTS = "Tensor value, Tensor shapes, Tensor points, Tensor weights, Tensor? reference"
 FORWARD = f"({INPUTS}) -> Tensor"
@@ -122,12 +120,7 @@ def _reference_grad(points_grad: Tensor, shapes: Tensor) -> Tensor:
     return per_level * shapes.flip(-1).to(per_level.device)
 
 
-for name, schema, compute, fake in (
-    ("mfd::deform_attn", FORWARD, _deform_attn, _fake_deform_attn),
-    ("mfd::deform_attn_gradients", GRADIENTS, _gradients, _fake_gradients),
-):
-    torch.library.define(name, schema, tags=torch.Tag.pt2_compliant_tag)
-    torch.library.impl(name, "default", compute)
-    torch.library.register_fake(name, fake)
+register("mfd::deform_attn", FORWARD, _deform_attn, _fake_deform_attn)
+register("mfd::deform_attn_gradients", GRADIENTS, _gradients, _fake_gradients)
 torch.library.register_autograd("mfd::deform_attn", _backward, setup_context=_keep_inputs)
 deform_attn = torch.ops.mfd.deform_attn

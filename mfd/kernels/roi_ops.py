@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mfd.kernels import roi_reference
 from mfd.kernels.dispatch import choose_path
+from mfd.kernels.register import register
 
 TABLES = "Tensor y, Tensor y_weight, Tensor x, Tensor x_weight, Tensor image"
 READ = f"(Tensor features, {TABLES}, Tensor? add) -> Tensor"
@@ -95,12 +96,7 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     return of_features, None, None, None, None, None, grad if ctx.needs_input_grad[6] else None
 
 
-for name, schema, compute, fake in (
-    ("mfd::roi_read", READ, _read, _fake_read),
-    ("mfd::roi_read_grad", GRAD, _grad, _fake_grad),
-):
-    torch.library.define(name, schema, tags=torch.Tag.pt2_compliant_tag)
-    torch.library.impl(name, "default", compute)
-    torch.library.register_fake(name, fake)
+register("mfd::roi_read", READ, _read, _fake_read)
+register("mfd::roi_read_grad", GRAD, _grad, _fake_grad)
 torch.library.register_autograd("mfd::roi_read", _backward, setup_context=_keep_tables)
 roi_read = torch.ops.mfd.roi_read
