@@ -70,8 +70,9 @@ def examine(
     datasets = {}
     for name in names:
         dataset = report.attempt(open_dataset, project, name, images, annotations)
-        if dataset is not None and report.attempt(_data, report, name, dataset):
-            datasets[name] = dataset
+        present = None if dataset is None else report.attempt(_data, report, name, dataset)
+        if present is not None:
+            datasets[name] = present
     detector = report.attempt(open_detector, project)
     if detector is not None:
         _detector(report, detector.spec)
@@ -96,8 +97,9 @@ def _environment(report: _Report) -> None:
         report.say(f"no {FILE_NAME} in {Path().absolute()}, so defaults and flags count")
 
 
-def _data(report: _Report, name: str, dataset: "CocoDataset") -> bool:
-    """Whether the images can be read; what the annotations hold."""
+def _data(report: _Report, name: str, dataset: "CocoDataset") -> "CocoDataset | None":
+    """The data set of the images that are there, or None if one of those tried cannot be used."""
+    from mfd.coco import sample_evenly
     from mfd.extract import read_rgb
 
     objects = [a for found in dataset.annotations.values() for a in found]
@@ -115,14 +117,15 @@ def _data(report: _Report, name: str, dataset: "CocoDataset") -> bool:
             f"'annotations' in {dataset.annotations_file}",
             good=False,
         )
-    if missing := dataset.missing():
-        files = (entry.file_name for entry in missing)
+    present = dataset.present()
+    there = set(present.images)
+    if missing := [entry.file_name for entry in dataset.images if entry not in there]:
         report.say(
-            f"{name}: images that are not in {dataset.images_dir}: {len(missing)}, {_some(files)}",
+            f"{name}: images that are not in {dataset.images_dir}: {len(missing)}, "
+            f"{_some(missing)}",
             good=False,
         )
-    there = sorted(set(dataset.images) - set(missing), key=lambda entry: entry.image_id)
-    opened = there[:: max(1, len(there) // IMAGES_OPENED)][:IMAGES_OPENED]
+    opened = sample_evenly(present.images, IMAGES_OPENED)
     faults = []
     for entry in opened:
         try:
@@ -136,7 +139,7 @@ def _data(report: _Report, name: str, dataset: "CocoDataset") -> bool:
         "their sizes are as annotated",
         good=not faults,
     )
-    return not faults
+    return None if faults else present
 
 
 def _detector(report: _Report, spec: "DetectorSpec") -> None:
@@ -160,7 +163,7 @@ def _agreement(report: _Report, name: str, dataset: "CocoDataset", detector: Any
             f"({_named(unknown, dataset.categories)}) and are left out; it knows {_some(known)}",
             good=False,
         )
-    trial = try_detector(detector, dataset.present())
+    trial = try_detector(detector, dataset)
     if trial.objects == 0:
         return
     text = (

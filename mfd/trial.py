@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from mfd.coco import Annotation, CocoDataset
+from mfd.coco import Annotation, CocoDataset, sample_evenly
 from mfd.extract import detect, load_image
 from mfd.headtrain.evaluation.detections import Candidates, choose
 
@@ -40,8 +40,7 @@ def try_detector(detector: Any, dataset: CocoDataset, num_images: int = NUM_IMAG
         DetectorError: the detector breaks its contract.
     """
     annotated = [entry for entry in dataset.images if entry.image_id in dataset.annotations]
-    step = max(1, len(annotated) // num_images)
-    chosen = annotated[::step][:num_images]
+    chosen = sample_evenly(annotated, num_images)
     counts = np.zeros(3, int)
     for entry in chosen:
         image = load_image(dataset.path(entry), detector.spec.preprocessing, entry.size_hw)

@@ -1,6 +1,6 @@
 """COCO data: what a data set holds, read and checked before any other work is done with it."""
 
-from mfd.coco.dataset import CocoDataset, read_dataset, split_paths
+from mfd.coco.dataset import CocoDataset, read_dataset, sample_evenly, split_paths
 from mfd.coco.records import Annotation, ImageEntry
 from mfd.coco.segmentation import decode_segmentation, encode_segmentation
 
@@ -11,5 +11,6 @@ __all__ = [
     "decode_segmentation",
     "encode_segmentation",
     "read_dataset",
+    "sample_evenly",
     "split_paths",
 ]

@@ -5,7 +5,7 @@ category ids, is accepted or set aside by name; what is unsafe or makes no sense
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,11 @@ class CocoDataset:
         """
         missing = set(self.missing())
         return replace(self, images=tuple(e for e in self.images if e not in missing))
+
+
+def sample_evenly(images: Sequence[ImageEntry], count: int) -> Sequence[ImageEntry]:
+    """At most `count` of the images, at equal steps from the first on."""
+    return images[:: max(1, len(images) // count)][:count]
 
 
 def split_paths(data_root: Path, split: str) -> tuple[Path, Path]:

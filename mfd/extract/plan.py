@@ -8,7 +8,7 @@ from typing import Any
 from mfd.cache.identity import Autocast, Profile, StoredDtype, StoreIdentity, StoreImage
 from mfd.cache.layout import UNIT
 from mfd.cache.plan import planned_bytes
-from mfd.coco import CocoDataset, ImageEntry
+from mfd.coco import CocoDataset, ImageEntry, sample_evenly
 from mfd.detector import DetectorSpec
 from mfd.errors import DataError
 from mfd.extract.batches import decode_ahead
@@ -101,8 +101,7 @@ def measure_rate(
     Raises:
         DataError: an image of the sample cannot be used.
     """
-    step = max(1, len(dataset.images) // sample)
-    entries = dataset.images[::step][:sample]
+    entries = sample_evenly(dataset.images, sample)
 
     def load(entry: ImageEntry) -> LoadedImage:
         return load_image(dataset.path(entry), detector.spec.preprocessing, entry.size_hw)

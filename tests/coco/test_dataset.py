@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pycocotools.coco import COCO
 
-from mfd.coco import encode_segmentation, read_dataset, split_paths
+from mfd.coco import ImageEntry, encode_segmentation, read_dataset, sample_evenly, split_paths
 from mfd.errors import DataError
 
 TRIANGLE = [[2.0, 3.0, 20.0, 5.0, 9.0, 30.0]]
@@ -231,3 +231,10 @@ def test_a_file_without_images_is_refused_when_images_are_wanted(write: Callable
     dataset = read_dataset(*write(content(images=[], annotations=[])))
     with pytest.raises(DataError, match="lists no image"):
         dataset.missing()
+
+
+def test_a_sample_spreads_over_the_images_and_is_no_larger_than_asked_for() -> None:
+    images = [ImageEntry(i, f"{i}.jpg", (3, 5)) for i in range(11)]
+    assert [entry.image_id for entry in sample_evenly(images, 3)] == [0, 3, 6]
+    assert sample_evenly(images, 99) == images
+    assert sample_evenly([], 3) == []
