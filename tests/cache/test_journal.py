@@ -65,6 +65,7 @@ def test_a_lock_released_twice_closes_no_file_of_others(journal: Journal) -> Non
     with (journal.folder / "other").open("w") as other:  # gets the free descriptor
         lock.release()
         other.write("x")
+    assert (journal.folder / "other").read_text() == "x"
 
 
 def test_a_store_removed_while_its_lock_was_waited_for_is_not_written(
