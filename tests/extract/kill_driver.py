@@ -48,8 +48,11 @@ def child(dataset: CocoDataset, root: Path) -> int:
 
 
 def units(root: Path) -> int:
-    """How many units of the only store under `root` are finished."""
-    return len(list(root.glob("*/_units/[0-9]*.json")))
+    """How many units of the only store under `root` are finished.
+
+    A folder that is still being built begins with a dot, and may get its name in this moment.
+    """
+    return len(list(root.glob("[!.]*/_units/[0-9]*.json")))
 
 
 def ends_within(pid: int, root: Path, least: int, seconds: float) -> bool:
