@@ -24,19 +24,12 @@ import torch
 from benchmarks.record import environment, write
 from mfd.cache import Store, find_store
 from mfd.coco import CocoDataset, read_dataset, split_paths
-from mfd.detector import DetectorSpec
-from mfd.headtrain import (
-    HeadConfig,
-    TrainConfig,
-    build_targets,
-    evaluate,
-    load_head,
-    replace_from_strings,
-    train,
-)
-from mfd.headtrain.macs import count_parameters
-from mfd.headtrain.presets import Preset, presets
+from mfd.detectors.contract import DetectorSpec
+from mfd.headtrain import HeadConfig, TrainConfig, build_targets, evaluate, load_head, train
+from mfd.headtrain.presets.paper import Preset, presets
+from mfd.headtrain.presets.sizes import count_parameters
 from mfd.pipeline import pick_device
+from mfd.settings import replace_from_strings
 
 ROWS = {
     2: (

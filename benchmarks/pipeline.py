@@ -11,15 +11,15 @@ from typing import Any
 
 import torch
 
-from mfd.extract.deformable import DeformableDetector
-from mfd.extract.official import OFFICIAL
-from mfd.headtrain.batch import FeatureBatch
-from mfd.headtrain.head import MaskHead
+from mfd.detectors.deformable.detector import DeformableDetector
+from mfd.detectors.official.load import OFFICIAL
+from mfd.headtrain.config.train import TrainConfig
+from mfd.headtrain.head.batch import FeatureBatch
+from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.head.regions import Regions
-from mfd.headtrain.presets import HDETR_R50, find_preset
+from mfd.headtrain.presets.paper import HDETR_R50, find_preset
+from mfd.headtrain.sources.batch import TrainingBatch
 from mfd.headtrain.training.step import train_step
-from mfd.headtrain.training.train_config import TrainConfig
-from mfd.headtrain.training.training_batch import TrainingBatch
 from mfd.kernels import roi_align
 
 BOXES_PER_IMAGE = 7  # the mean of COCO's training images

@@ -12,7 +12,7 @@ from triton.testing import do_bench
 
 from benchmarks.gpu import ATTENTION
 from benchmarks.inputs import AttentionCase
-from mfd.kernels import deform_attn_launch as launch
+from mfd.kernels.deform_attn import launch
 
 TILES, REGISTERS = (512, 1024, 2048), (None, 96, 64)
 CASES = (ATTENTION[0], ATTENTION[5], ATTENTION[7], ATTENTION[8])

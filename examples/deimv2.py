@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from transformers import Deimv2ForObjectDetection
 from transformers.models.deimv2.modeling_deimv2 import Deimv2MLP
 
-from mfd.detector import DetectorOutput, DetectorSpec, Preprocessing
+from mfd.detectors import weights_digest
+from mfd.detectors.contract import DetectorOutput, DetectorSpec
+from mfd.detectors.hf.load import quiet_transformers
 from mfd.errors import DetectorError
-from mfd.extract import weights_digest
-from mfd.extract.hf import quiet_transformers
+from mfd.images.preprocessing import Preprocessing
 
 # COCO numbers its 80 categories up to 90; these ten were given out and never annotated.
 UNUSED_IDS = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}

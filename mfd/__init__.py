@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mfd.mask_frozen_detr import MaskFrozenDETR as MaskFrozenDETR
+    from mfd.api import MaskFrozenDETR as MaskFrozenDETR
 
 __version__ = "0.1.0"
 
@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     """`mfd.MaskFrozenDETR`, imported when it is asked for: torch takes seconds."""
     if name == "MaskFrozenDETR":
-        from mfd.mask_frozen_detr import MaskFrozenDETR
+        from mfd.api import MaskFrozenDETR
 
         return MaskFrozenDETR
     raise AttributeError(f"module 'mfd' has no attribute {name!r}")

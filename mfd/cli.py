@@ -13,12 +13,11 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.markup import escape
 
-from mfd.cache_commands import AsJson, Stores, cache
+from mfd.commands import AsJson, Stores, cache
+from mfd.config import Project, load_project
+from mfd.console import out, say
 from mfd.errors import MfdError
-from mfd.project import Project, load_project
-from mfd.reports import duration, size
-from mfd.runs import begun_run_dir, find_run, new_run_dir
-from mfd.terminal import out, say
+from mfd.text import duration, size
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -123,6 +122,7 @@ def train_head(
 ) -> None:
     """Stage two: train the mask head on a store; the detector does not run."""
     from mfd import pipeline
+    from mfd.headtrain import begun_run_dir, new_run_dir
 
     project = _project(data=data, stores=stores, runs=runs, detector=detector, weights=weights,
                        encoder_layer=encoder_layer)  # fmt: skip
@@ -165,6 +165,7 @@ def evaluate(
 ) -> None:
     """Print COCO AP of boxes and masks, and write the results files."""
     from mfd import pipeline
+    from mfd.headtrain import find_run
 
     project = _project(data=data, stores=stores, runs=runs, detector=detector, weights=weights,
                        encoder_layer=encoder_layer)  # fmt: skip
@@ -197,6 +198,7 @@ def predict(
 ) -> None:
     """Draw masks on images, and write them as COCO JSON."""
     from mfd import pipeline
+    from mfd.headtrain import find_run
 
     project = _project(runs=runs, detector=detector, weights=weights, encoder_layer=encoder_layer)
     run_dir = find_run(project.runs, None if run is None else Path(run))
@@ -242,8 +244,8 @@ def estimate(
 @app.command()
 def presets(as_json: AsJson = False) -> None:
     """List the paper's heads: our sizes beside the paper's."""
+    from mfd.commands import size_table
     from mfd.headtrain import preset_table
-    from mfd.reports import size_table
 
     rows = preset_table()
     if as_json:

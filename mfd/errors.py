@@ -14,7 +14,7 @@ class DataError(MfdError, ValueError):
 
 
 class DetectorError(MfdError, ValueError):
-    """A detector or checkpoint that does not fulfil the contract of `mfd.detector`."""
+    """A detector or checkpoint that does not fulfil the contract of `mfd.detectors`."""
 
 
 class StoreError(MfdError, ValueError):
@@ -27,9 +27,3 @@ class TrainingError(MfdError, RuntimeError):
 
 class KernelError(MfdError, ValueError):
     """Tensors that a kernel cannot take, or a kernel path that cannot run here."""
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of another library's message that is not empty, or its error's name."""
-    lines = (line.strip() for line in str(error).splitlines())
-    return next(filter(None, lines), type(error).__name__)

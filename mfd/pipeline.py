@@ -9,8 +9,9 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mfd.errors import ConfigError, DataError, first_line
-from mfd.project import Project
+from mfd.config import Project
+from mfd.errors import ConfigError, DataError
+from mfd.text import first_line
 
 if TYPE_CHECKING:  # the parts import torch, which takes seconds; each function imports its own
     import torch
@@ -41,7 +42,7 @@ def pick_device(name: str) -> "torch.device":
 
 def open_detector(project: Project, device: str = "auto") -> Any:
     """The project's detector, frozen, on its device."""
-    from mfd.extract import load_detector
+    from mfd.detectors import load_detector
 
     return load_detector(
         project.detector, project.weights, project.encoder_layer, pick_device(device)
@@ -158,8 +159,8 @@ def configure_head(
     Raises:
         ConfigError: no such preset, setting or run, or a value that cannot be.
     """
-    from mfd.headtrain import HeadConfig, TrainConfig, find_preset, replace_from_strings
-    from mfd.headtrain.pretrained import read_config
+    from mfd.headtrain import HeadConfig, TrainConfig, find_preset, read_config
+    from mfd.settings import replace_from_strings
 
     if resumed is not None and preset is None:
         begun = read_config(resumed)
@@ -255,7 +256,7 @@ def with_c1(project: Project, store: "Store", dataset: "CocoDataset", device: st
     """The store, whose stage-1 maps the detector recomputes if it is a `lite` one."""
     if store.has_c1:
         return store
-    from mfd.extract import stage1_features
+    from mfd.detectors import stage1_features
 
     detector = open_detector(project, device)
     paths = {entry.image_id: dataset.path(entry) for entry in dataset.images}
@@ -286,7 +287,7 @@ def predict_images(
     Raises:
         DataError: a file is not there, or none of them is an image.
     """
-    from mfd.extract import detect, prepare_image, read_rgb
+    from mfd.detectors import detect
     from mfd.headtrain import (
         NamedImage,
         category_names,
@@ -294,6 +295,7 @@ def predict_images(
         load_head,
         write_predictions,
     )
+    from mfd.images import prepare_image, read_rgb
 
     files = _image_files(images)
     place = pick_device(device)

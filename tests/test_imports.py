@@ -1,50 +1,76 @@
-"""The direction of imports: cli -> extract, headtrain -> cache, kernels -> leaves."""
+"""The direction of imports between the rooms of the package, and that rooms meet at their faces."""
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import mfd
 
 ROOT = Path(mfd.__file__).parent
-LEAVES = {"errors", "detector", "coco", "progress"}
-ALLOWED = {
-    "kernels": LEAVES,
-    "cache": LEAVES,
-    "extract": LEAVES | {"cache", "kernels"},
-    "headtrain": LEAVES | {"cache", "kernels"},
-    "demo": LEAVES,
-}
+
+# What a room may import: everything on the lines above its own, but not its neighbours.
+FLOORS = (
+    {"errors"},
+    {"text", "files", "prefetch", "progress", "console"},
+    {"settings"},
+    {"config"},
+    {"coco", "kernels", "images"},
+    {"nn"},
+    {"detectors"},
+    {"cache"},
+    {"extract", "headtrain"},
+    {"api", "pipeline"},
+    {"doctor"},
+    {"demo"},
+    {"commands"},
+    {"cli"},
+)
+FREE = {"__init__", "__main__"}
 
 
-def imported_parts(path: Path) -> set[str]:
-    """The parts of mfd (first name below the package) that a file imports."""
-    names: set[str] = set()
+def imports(path: Path) -> Iterator[str]:
+    """The modules and names of mfd that a file imports, dotted."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return {name.split(".")[1] for name in names if name.startswith("mfd.")}
+            yield from (a.name for a in node.names if a.name.startswith("mfd."))
+        elif isinstance(node, ast.ImportFrom) and node.module == "mfd":
+            yield from (f"mfd.{a.name}" for a in node.names if a.name != "__version__")
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mfd."):
+            yield str(node.module)
 
 
-def test_every_part_imports_only_what_lies_below_it() -> None:
+def room_of(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+FILES = sorted(path for path in ROOT.rglob("*.py") if room_of(path) not in FREE)
+
+
+def test_every_room_has_a_floor() -> None:
+    assert {room_of(path) for path in FILES} == set().union(*FLOORS)
+
+
+def test_imports_point_down() -> None:
+    floor = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
     wrong = [
-        f"{path.relative_to(ROOT)} imports mfd.{name}"
-        for part, allowed in ALLOWED.items()
-        for path in sorted((ROOT / part).rglob("*.py"))
-        for name in sorted(imported_parts(path) - allowed - {part, "__version__"})
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in FILES
+        for name in imports(path)
+        if (other := name.split(".")[1]) != room_of(path) and floor[other] >= floor[room_of(path)]
     ]
     assert not wrong, "\n".join(wrong)
 
 
-def test_leaves_import_only_leaves() -> None:
-    for name in sorted(LEAVES):
-        files = [*ROOT.glob(f"{name}.py"), *ROOT.glob(f"{name}/*.py")]
-        assert files, name
-        for path in files:
-            assert imported_parts(path) <= LEAVES, path
+def test_rooms_meet_at_their_faces() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in FILES
+        for name in imports(path)
+        if name.split(".")[1] != room_of(path) and name.count(".") > 1
+    ]
+    assert not wrong, "\n".join(wrong)
 
 
 def test_help_does_not_import_torch() -> None:

@@ -15,10 +15,10 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from mfd.detector import DetectorSpec
-from mfd.extract.deformable import Predictions
-from mfd.headtrain.boxes import cxcywh_to_xyxy
+from mfd.detectors.contract import DetectorSpec
+from mfd.detectors.deformable.model import Predictions
 from mfd.headtrain.targets.matching import matching_cost
+from mfd.nn.boxes import cxcywh_to_xyxy
 
 TOKENS_PER_OBJECT, EXTRA_QUERIES_PER_OBJECT = 4, 5
 _CLASS_WEIGHT, _L1_WEIGHT, _GIOU_WEIGHT = 2.0, 5.0, 4.0

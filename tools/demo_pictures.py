@@ -17,9 +17,10 @@ from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 
 from mfd.demo import CATEGORIES, SceneConfig, compose
-from mfd.detector import Preprocessing, top_detections
-from mfd.extract.deformable import DeformableDetector
-from mfd.headtrain.boxes import cxcywh_to_xyxy
+from mfd.detectors.deformable.detector import DeformableDetector
+from mfd.detectors.scores import top_detections
+from mfd.images.preprocessing import Preprocessing
+from mfd.nn.boxes import cxcywh_to_xyxy
 
 CATEGORY_IDS = tuple(sorted(CATEGORIES))
 PREPROCESSING = Preprocessing(shorter_side=192, longer_side=288)

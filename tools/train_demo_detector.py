@@ -26,9 +26,10 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 
 from mfd.demo import generate
-from mfd.detector import DetectorSpec
-from mfd.extract.deformable import DeformableDetector, DeformableDetr
-from mfd.extract.demo import demo_network, save_demo
+from mfd.detectors.contract import DetectorSpec
+from mfd.detectors.deformable.detector import DeformableDetector
+from mfd.detectors.deformable.model import DeformableDetr
+from mfd.detectors.demo.detector import demo_network, save_demo
 
 TEST_SEED = 4_000_000  # of pictures that only measure
 

@@ -1,8 +1,9 @@
 """The store: detector outputs of a list of images on disk, written once and read many times."""
 
-from mfd.cache.identity import StoreIdentity, StoreImage, file_sha256
-from mfd.cache.info import StoreInfo
-from mfd.cache.listing import (
+from mfd.cache.format.layout import UNIT
+from mfd.cache.format.plan import planned_bytes
+from mfd.cache.manage.listing import (
+    TARGETS,
     add_reference,
     collect_garbage,
     find_store,
@@ -10,14 +11,16 @@ from mfd.cache.listing import (
     references,
     remove_store,
 )
-from mfd.cache.reader import Store
-from mfd.cache.verify import Damage, repair_store, verify_store
-from mfd.cache.writer import StoreWriter
-from mfd.detector import ImageFeatures
+from mfd.cache.manage.verify import Damage, repair_store, verify_store
+from mfd.cache.store.identity import StoreIdentity, StoreImage, difference
+from mfd.cache.store.info import StoreInfo
+from mfd.cache.store.reader import Store
+from mfd.cache.store.writer import StoreWriter
 
 __all__ = [
+    "TARGETS",
+    "UNIT",
     "Damage",
-    "ImageFeatures",
     "Store",
     "StoreIdentity",
     "StoreImage",
@@ -25,9 +28,10 @@ __all__ = [
     "StoreWriter",
     "add_reference",
     "collect_garbage",
-    "file_sha256",
+    "difference",
     "find_store",
     "list_stores",
+    "planned_bytes",
     "references",
     "remove_store",
     "repair_store",

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from mfd.cache import file_sha256
 from mfd.coco import CocoDataset
+from mfd.files import file_sha256
 
 ABSENT = "0" * 64  # what stands for a file that cannot be read
 

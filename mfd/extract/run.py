@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from mfd.cache import Store, StoreImage, StoreWriter
-from mfd.cache.identity import Autocast
 from mfd.coco import CocoDataset
-from mfd.detector import ImageFeatures
+from mfd.config import Autocast
+from mfd.detectors import ImageFeatures, detect_all, stays_frozen
 from mfd.errors import ConfigError, DataError
 from mfd.extract.batches import decode_ahead
-from mfd.extract.features import detect_all
-from mfd.extract.frozen import stays_frozen
-from mfd.extract.images import LoadedImage, load_image
+from mfd.images import LoadedImage, load_image
 from mfd.progress import progress
 
 

@@ -7,7 +7,9 @@ from math import ceil
 import torch
 
 from mfd.cache import StoreIdentity, StoreImage
-from mfd.detector import DetectorSpec, ImageFeatures, Preprocessing
+from mfd.detectors.contract import DetectorSpec
+from mfd.detectors.image_features import ImageFeatures
+from mfd.images.preprocessing import Preprocessing
 
 SPEC = DetectorSpec(
     name="tiny",

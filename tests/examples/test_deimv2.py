@@ -14,18 +14,13 @@ from safetensors.torch import save_file
 
 from mfd.cache import Store, StoreWriter
 from mfd.coco import CocoDataset, read_dataset, split_paths
-from mfd.detector import ImageFeatures, top_detections
+from mfd.detectors import detect, load_detector, stage1_features
+from mfd.detectors.image_features import ImageFeatures
+from mfd.detectors.scores import top_detections
 from mfd.errors import DetectorError
-from mfd.extract import (
-    detect,
-    extract,
-    image_digests,
-    load_detector,
-    load_image,
-    stage1_features,
-    store_identity,
-)
+from mfd.extract import extract, image_digests, store_identity
 from mfd.headtrain import MaskHead, evaluate, find_preset
+from mfd.images import load_image
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "deimv2.py"
 

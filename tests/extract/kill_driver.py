@@ -18,11 +18,12 @@ import torch
 
 from mfd.cache import StoreWriter
 from mfd.coco import CocoDataset
-from mfd.extract import ExtractConfig, extract, image_digests, load_detector, store_identity
-from tests.extract.tiny import make_dataset
+from mfd.detectors import load_detector
+from mfd.extract import ExtractConfig, extract, image_digests, store_identity
+from tests.detectors.tiny import make_dataset
 
 IMAGES = 16 * 8 + 5
-TINY = Path(__file__).with_name("tiny.py")
+TINY = Path(__file__).parents[1] / "detectors" / "tiny.py"
 
 
 def run(dataset: CocoDataset, root: Path) -> None:

@@ -6,7 +6,8 @@ import time
 import pytest
 
 from mfd.errors import DataError
-from mfd.extract.batches import decode_ahead, similar_sizes
+from mfd.extract.batches import decode_ahead
+from mfd.images.batch import similar_sizes
 
 
 def test_groups_come_in_order_and_failures_in_their_place() -> None:

@@ -10,21 +10,14 @@ from torch import nn
 
 from mfd.cache import Store, StoreInfo, StoreWriter
 from mfd.coco import CocoDataset
+from mfd.detectors import detect, load_detector
 from mfd.errors import ConfigError, DataError, DetectorError, StoreError
-from mfd.extract import (
-    ExtractConfig,
-    detect,
-    extract,
-    image_digests,
-    input_size,
-    load_detector,
-    load_image,
-    store_identity,
-)
-from mfd.extract.batches import similar_sizes
-from tests.extract.tiny import make_dataset
+from mfd.extract import ExtractConfig, extract, image_digests, store_identity
+from mfd.images import input_size, load_image
+from mfd.images.batch import similar_sizes
+from tests.detectors.tiny import make_dataset
 
-TINY = Path(__file__).with_name("tiny.py")
+TINY = Path(__file__).parents[1] / "detectors" / "tiny.py"
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from pycocotools import mask as coco_mask
 
 from mfd.cache import Store, StoreWriter
 from mfd.coco import CocoDataset, read_dataset
-from mfd.detector import DetectorSpec
-from mfd.headtrain.config import HeadConfig
-from mfd.headtrain.targets.building import build_targets
-from mfd.headtrain.targets.targets import Targets
-from mfd.headtrain.training.train_config import TrainConfig
+from mfd.detectors.contract import DetectorSpec
+from mfd.headtrain.config.head import HeadConfig
+from mfd.headtrain.config.train import TrainConfig
+from mfd.headtrain.targets.build import build_targets
+from mfd.headtrain.targets.read import Targets
 from tests.cache.material import SPEC as CACHE_SPEC
 from tests.cache.material import features_of, make_identity
 

@@ -9,13 +9,15 @@ import torch
 from pycocotools import mask as mask_utils
 from torch import Tensor, nn
 
-from mfd.cache import ImageFeatures, Store, StoreIdentity, StoreImage, StoreWriter
+from mfd.cache import Store, StoreIdentity, StoreImage, StoreWriter
 from mfd.coco import CocoDataset, decode_segmentation, read_dataset
-from mfd.detector import DetectorSpec, Preprocessing
-from mfd.headtrain.batch import FeatureBatch
-from mfd.headtrain.config import HeadConfig
-from mfd.headtrain.head import HeadOutput, MaskHead
-from mfd.headtrain.targets.crops import box_crop
+from mfd.detectors import ImageFeatures
+from mfd.detectors.contract import DetectorSpec
+from mfd.headtrain.config.head import HeadConfig
+from mfd.headtrain.head.batch import FeatureBatch
+from mfd.headtrain.head.model import HeadOutput, MaskHead
+from mfd.headtrain.targets.crop import box_crop
+from mfd.images.preprocessing import Preprocessing
 
 SPEC = DetectorSpec(
     name="nearly",

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mfd.headtrain.evaluation.evaluate import evaluate
-from mfd.headtrain.head import MaskHead
+from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.training.step import StepWindow, train_step
 from tests.headtrain import material, scenes
 from tests.headtrain.training.test_step import make_batch

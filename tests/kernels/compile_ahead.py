@@ -16,8 +16,9 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
 
-from mfd.kernels import deform_attn_triton, roi_triton
-from mfd.kernels.deform_attn_launch import tile_of
+from mfd.kernels.deform_attn import triton as deform_attn_triton
+from mfd.kernels.deform_attn.launch import tile_of
+from mfd.kernels.roi_align import triton as roi_triton
 
 FLOATS = {"bf16": "*bf16", "fp16": "*fp16", "fp32": "*fp32", "fp64": "*fp64"}
 ATTENTION = {  # heads, channels, levels, points, per case

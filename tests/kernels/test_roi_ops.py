@@ -3,7 +3,7 @@
 import torch
 
 from mfd.kernels import roi_align, roi_align_upsampled
-from mfd.kernels.roi_taps import axis_taps
+from mfd.kernels.roi_align.taps import axis_taps
 from tests.kernels.test_roi_align import SIZES, make_inputs
 
 

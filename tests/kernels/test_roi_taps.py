@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from mfd.kernels.roi_reference import dense_taps
-from mfd.kernels.roi_taps import axis_taps, merge_taps, upsampling_taps
+from mfd.kernels.roi_align.reference import dense_taps
+from mfd.kernels.roi_align.taps import axis_taps, merge_taps, upsampling_taps
 from tests.kernels.oracle import axis_samples
 
 EDGES = [  # of boxes along one axis of 9 pixels

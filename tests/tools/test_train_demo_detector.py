@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mfd.extract.demo import WEIGHTS, load_demo
-from mfd.extract.digest import weights_digest
+from mfd.detectors.demo.detector import WEIGHTS, load_demo
+from mfd.detectors.freeze import weights_digest
 
 SCRIPT = Path(__file__).parents[2] / "tools" / "train_demo_detector.py"
 PARTS = ("--steps", "2", "--batch", "1", "--test-images", "2")

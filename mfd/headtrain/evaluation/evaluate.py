@@ -9,12 +9,10 @@ from pathlib import Path
 import torch
 
 from mfd.cache import Store
-from mfd.cache.durable import write_atomically
 from mfd.coco import CocoDataset
 from mfd.errors import ConfigError, DataError, StoreError
-from mfd.headtrain.batch import FeatureBatch
+from mfd.files import write_atomically
 from mfd.headtrain.evaluation.coco_ap import average_precision, ground_truth
-from mfd.headtrain.evaluation.detections import Candidates, choose, collate_candidates, detect_masks
 from mfd.headtrain.evaluation.figures import Evaluation
 from mfd.headtrain.evaluation.results import (
     Entry,
@@ -23,9 +21,11 @@ from mfd.headtrain.evaluation.results import (
     mask_entries,
     write_results,
 )
-from mfd.headtrain.head import MaskHead
-from mfd.headtrain.prefetch import prefetch
-from mfd.headtrain.pretrained import check_detector
+from mfd.headtrain.head.batch import FeatureBatch
+from mfd.headtrain.head.model import MaskHead
+from mfd.headtrain.inference.masks import Candidates, choose, collate_candidates, detect_masks
+from mfd.headtrain.runs.pretrained import check_detector
+from mfd.prefetch import prefetch
 from mfd.progress import progress
 
 

@@ -8,9 +8,9 @@ from typing import Any
 from jaxtyping import Float
 from numpy import ndarray
 
-from mfd.cache.durable import write_atomically
-from mfd.headtrain.evaluation.detections import Candidates, Detections
-from mfd.headtrain.evaluation.paste import Rle, fill_box
+from mfd.files import write_atomically
+from mfd.headtrain.inference.masks import Candidates, Detections
+from mfd.headtrain.inference.paste import Rle, fill_box
 
 Entry = dict[str, Any]
 """One detection: image_id, category_id, score and either bbox (left, top, width, height, in

@@ -1,5 +1,5 @@
 """The mask head: image encoder, regions, box and query encoders, mask head, mask scoring."""
 
-from mfd.headtrain.head.head import HeadOutput, MaskHead
+from mfd.headtrain.head.model import HeadOutput, MaskHead
 
 __all__ = ["HeadOutput", "MaskHead"]

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mfd.headtrain.config import HeadConfig
+from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.head.convnext import ConvNeXtLayer
 from mfd.headtrain.head.deformable import DeformableLayer
 from mfd.headtrain.head.position import pixel_positions

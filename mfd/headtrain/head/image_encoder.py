@@ -5,8 +5,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from mfd.detector import DetectorSpec
-from mfd.headtrain.config import HeadConfig
+from mfd.detectors import DetectorSpec
+from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.head.convnext import ConvNeXtLayer
 from mfd.headtrain.head.deformable import DeformableLayer
 from mfd.headtrain.head.padding import valid_pixels

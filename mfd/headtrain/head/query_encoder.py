@@ -4,7 +4,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import linear, scaled_dot_product_attention
 
-from mfd.headtrain.config import HeadConfig
+from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.head.feed_forward import FeedForward
 from mfd.headtrain.head.position import box_encoding
 

@@ -13,10 +13,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from mfd.detector import DetectorSpec
+from mfd.detectors import DetectorSpec
 from mfd.errors import ConfigError
-from mfd.headtrain.batch import FeatureBatch
-from mfd.headtrain.config import HeadConfig
+from mfd.headtrain.config.head import HeadConfig
+from mfd.headtrain.head.batch import FeatureBatch
 from mfd.headtrain.head.neck import ChannelMoments, Neck
 from mfd.headtrain.head.padding import zero_padding
 from mfd.headtrain.head.sampling import RoIAlign, RoIAlignUpsampled, Upsample

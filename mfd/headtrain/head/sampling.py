@@ -26,7 +26,7 @@ class DeformableSampling(nn.Module):
 
 
 class RoIAlign(nn.Module):
-    """`mfd.kernels.roi_align` with this project's settings."""
+    """`mfd.kernels.roi_align.api` with this project's settings."""
 
     def __init__(self, output_size: int) -> None:
         super().__init__()

@@ -6,8 +6,8 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from mfd.detector import DetectorSpec, class_scores
-from mfd.headtrain.boxes import cxcywh_to_xyxy, pairwise_giou
+from mfd.detectors import DetectorSpec, class_scores
+from mfd.nn import cxcywh_to_xyxy, pairwise_giou
 
 CLASS_COST = 2.0
 L1_COST = 5.0

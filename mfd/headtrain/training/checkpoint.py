@@ -10,8 +10,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from mfd.cache.durable import write_atomically
-from mfd.errors import TrainingError, first_line
+from mfd.errors import TrainingError
+from mfd.files import write_atomically
+from mfd.text import first_line
 
 KEPT = 2
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import torch
 
-from mfd.headtrain.head import MaskHead
+from mfd.headtrain.config.train import TrainConfig
+from mfd.headtrain.head.model import MaskHead
+from mfd.headtrain.sources.batch import BatchSource
 from mfd.headtrain.training.checkpoint import Position, load_checkpoint, save_checkpoint
 from mfd.headtrain.training.interrupt import deferred_interrupt
 from mfd.headtrain.training.metrics import MetricsLog, Record
 from mfd.headtrain.training.step import StepWindow, train_step
-from mfd.headtrain.training.train_config import TrainConfig
-from mfd.headtrain.training.training_batch import BatchSource
 from mfd.progress import progress
 
 CHECKPOINTS = "checkpoints"

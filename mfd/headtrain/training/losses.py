@@ -8,22 +8,8 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits as bce_with_logits
 from torch.nn.functional import interpolate
 
+from mfd.headtrain.config.train import PointSampling
 from mfd.headtrain.training.points import read_at, sample_points
-
-
-@dataclass(frozen=True)
-class PointSampling:
-    """How many points of a box are compared, and how they are chosen.
-
-    Args:
-        share: points per mask cell; 0.25 is the paper's 75 % saving. [paper]
-        oversample: k, candidates drawn per point. [ours, PointRend's]
-        importance: beta, share of the points that are the most undecided candidates. [ours]
-    """
-
-    share: float = 0.25
-    oversample: float = 3.0
-    importance: float = 0.75
 
 
 @dataclass

@@ -6,8 +6,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from mfd.cache.durable import write_atomically
 from mfd.errors import ConfigError
+from mfd.files import write_atomically
 
 Record = dict[str, int | float]
 """One line: the key `step`, and what was measured there."""

@@ -8,10 +8,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mfd.errors import TrainingError
-from mfd.headtrain.head import MaskHead
+from mfd.headtrain.config.train import TrainConfig
+from mfd.headtrain.head.model import MaskHead
+from mfd.headtrain.sources.batch import TrainingBatch
 from mfd.headtrain.training.losses import BoxLosses, box_losses
-from mfd.headtrain.training.train_config import TrainConfig
-from mfd.headtrain.training.training_batch import TrainingBatch
 
 
 @dataclass

@@ -6,18 +6,18 @@ from pathlib import Path
 import torch
 
 from mfd.cache import Store
-from mfd.cache.durable import only_process
 from mfd.errors import ConfigError, TrainingError
-from mfd.headtrain.config import HeadConfig
-from mfd.headtrain.head import MaskHead
-from mfd.headtrain.pretrained import WEIGHTS_FILE
-from mfd.headtrain.targets.targets import Targets
+from mfd.files import exclusive_lock
+from mfd.headtrain.config.head import HeadConfig
+from mfd.headtrain.config.train import TrainConfig
+from mfd.headtrain.head.model import MaskHead
+from mfd.headtrain.runs.folder import begin_run, describe, is_finished, write_cost
+from mfd.headtrain.runs.pretrained import WEIGHTS_FILE
+from mfd.headtrain.sources.stored import StoredBatches
+from mfd.headtrain.targets.read import Targets
 from mfd.headtrain.training.checkpoint import Position, write_weights
 from mfd.headtrain.training.loop import TrainingLoop
 from mfd.headtrain.training.metrics import Record
-from mfd.headtrain.training.run_folder import begin_run, describe, is_finished, write_cost
-from mfd.headtrain.training.stored_batches import StoredBatches
-from mfd.headtrain.training.train_config import TrainConfig
 
 LOCK_FILE = ".lock"
 
@@ -85,7 +85,7 @@ def train(
     busy = TrainingError(
         f"{run_dir} is being trained by another process; wait for it, stop it, or name another run"
     )
-    with only_process(run_dir / LOCK_FILE, busy):
+    with exclusive_lock(run_dir / LOCK_FILE, busy):
         begin_run(run_dir, describe(head_config, train_config, store, targets), resume=resume)
         loop = TrainingLoop(run_dir, head.to(device), source, train_config)
         if is_finished(run_dir):

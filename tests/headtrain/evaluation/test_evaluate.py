@@ -16,10 +16,10 @@ from torch import Tensor
 from mfd.cache import Store
 from mfd.coco import CocoDataset, ImageEntry, read_dataset
 from mfd.errors import ConfigError, DataError, DetectorError, StoreError
-from mfd.headtrain.batch import FeatureBatch
 from mfd.headtrain.evaluation.evaluate import evaluate
 from mfd.headtrain.evaluation.figures import Evaluation
-from mfd.headtrain.head import HeadOutput, MaskHead
+from mfd.headtrain.head.batch import FeatureBatch
+from mfd.headtrain.head.model import HeadOutput, MaskHead
 from tests.headtrain.scenes import CONFIG, IMAGES, SPEC, Knows, make_dataset, make_store
 
 FIGURES = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")

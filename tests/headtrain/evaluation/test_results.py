@@ -4,14 +4,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mfd.headtrain.evaluation.detections import Candidates, Detections
-from mfd.headtrain.evaluation.paste import fill_box, paste_mask
 from mfd.headtrain.evaluation.results import (
     box_entries,
     filled_box_entries,
     mask_entries,
     write_results,
 )
+from mfd.headtrain.inference.masks import Candidates, Detections
+from mfd.headtrain.inference.paste import fill_box, paste_mask
 
 CANDIDATES = Candidates(
     image_id=12,

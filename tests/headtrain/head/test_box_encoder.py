@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from mfd.headtrain.config import HeadConfig
+from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.head.box_encoder import build_box_encoder
 from tests.headtrain.head.toy import error, randomise
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import torch
 
-from mfd.headtrain.config import HeadConfig
+from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.head.query_encoder import BoxToObject, ObjectToObject, QueryLayer
 from tests.headtrain.head.toy import error, randomise
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mfd.errors import ConfigError
-from mfd.headtrain.config import HeadConfig
+from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.head.regions import Regions
 from tests.headtrain.head.toy import error, poison_padding, randomise, toy_batches, toy_spec
 

@@ -4,8 +4,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mfd.detector import DetectorSpec, ImageFeatures
-from mfd.headtrain.batch import FeatureBatch, collate
+from mfd.detectors.contract import DetectorSpec
+from mfd.detectors.image_features import ImageFeatures
+from mfd.headtrain.head.batch import FeatureBatch, collate
 
 SIZES = [(101, 131), (140, 77), (67, 150)]
 """Heights and widths of three images, pixels; the strides divide none of them."""

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mfd.detector import DetectorSpec
+from mfd.detectors.contract import DetectorSpec
 from mfd.headtrain.targets.matching import match, matching_cost
 
 

@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from mfd.headtrain.config.train import Precision
 from mfd.headtrain.training.loop import autocast_dtype
-from mfd.headtrain.training.train_config import Precision
 from tests.headtrain.material import TRAIN
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")

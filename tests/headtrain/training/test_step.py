@@ -9,11 +9,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from mfd.errors import TrainingError
-from mfd.headtrain.batch import FeatureBatch
-from mfd.headtrain.head import MaskHead
+from mfd.headtrain.head.batch import FeatureBatch
+from mfd.headtrain.head.model import MaskHead
+from mfd.headtrain.sources.batch import TrainingBatch
 from mfd.headtrain.training import step as training_step
 from mfd.headtrain.training.step import StepResult, StepWindow, step_generator, train_step
-from mfd.headtrain.training.training_batch import TrainingBatch
 from tests.headtrain.material import HEAD, SPEC, TRAIN
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -12,15 +12,15 @@ import torch
 from safetensors.torch import load_file
 
 from mfd.cache import Store
-from mfd.cache.durable import only_process
 from mfd.errors import ConfigError, TrainingError
-from mfd.headtrain.pretrained import load_head
-from mfd.headtrain.targets.targets import Targets
+from mfd.files import exclusive_lock
+from mfd.headtrain.config.train import TrainConfig
+from mfd.headtrain.runs.pretrained import load_head
+from mfd.headtrain.sources.batch import TrainingBatch
+from mfd.headtrain.sources.stored import StoredBatches
+from mfd.headtrain.targets.read import Targets
 from mfd.headtrain.training.metrics import read_metrics
-from mfd.headtrain.training.stored_batches import StoredBatches
 from mfd.headtrain.training.train import LOCK_FILE, train
-from mfd.headtrain.training.train_config import TrainConfig
-from mfd.headtrain.training.training_batch import TrainingBatch
 from tests.headtrain.material import HEAD, TRAIN, make_run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -188,7 +188,7 @@ def test_a_run_that_another_process_trains_is_left_alone(
     material: Material, tmp_path: Path
 ) -> None:
     with (
-        only_process(tmp_path / LOCK_FILE, TrainingError("nobody has it")),
+        exclusive_lock(tmp_path / LOCK_FILE, TrainingError("nobody has it")),
         pytest.raises(TrainingError, match="is being trained by another process"),
     ):
         train(HEAD, TRAIN, *material, tmp_path, resume=True)

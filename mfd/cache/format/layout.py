@@ -1,0 +1,113 @@
+"""The arrays of a store: names, shapes, chunks and shards.
+
+A unit is 16 consecutive images. It fills exactly one shard of most arrays and four of `c1/map`,
+and shares no file with another unit, so units are written, committed and repaired on their own.
+Every image has the same room on the token axis; the chunks a short image does not reach are
+absent from its shard and cost 16 bytes each. Where maps are of int8, `enc/scale` and `c1/scale`
+hold what their numbers are multiplied by, for every channel of every level of every image.
+"""
+
+from dataclasses import dataclass
+from math import ceil
+
+from mfd.cache.format.plan import Plan
+from mfd.cache.store.identity import small_dtype
+from mfd.config import Profile, StoredDtype
+from mfd.detectors import DetectorSpec
+
+UNIT = 16
+C1_SHARD = 4  # images: 16 stride-4 maps would be half a gigabyte at 800 x 1333
+
+
+@dataclass(frozen=True)
+class ArrayLayout:
+    """One array; `shards` is None where a chunk is a file of its own.
+
+    Args:
+        formula: how values follow from what is stored; None where they are the same.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    chunks: tuple[int, ...]
+    shards: tuple[int, ...] | None = None
+    formula: str | None = None
+
+    @property
+    def rows_per_file(self) -> int:
+        """How many entries of the first axis lie in one file."""
+        return (self.shards or self.chunks)[0]
+
+    def file(self, row: int) -> str:
+        """The file, relative to the store, that holds an entry of the first axis."""
+        zeros = ".0" * (len(self.shape) - 1)
+        return f"{self.name}/c.{row // self.rows_per_file}{zeros}"
+
+
+def data_arrays(
+    spec: DetectorSpec, profile: Profile, dtype: StoredDtype, num_images: int, plan: Plan
+) -> tuple[ArrayLayout, ...]:
+    """The arrays that units fill; beside maps of int8 lie their scales."""
+    rows = ceil(num_images / UNIT) * UNIT
+    small, int8 = small_dtype(dtype), dtype == "int8"
+    tokens = (plan.tokens, spec.dim)
+    pixels = (plan.pixels, spec.c1_channels)
+    queries = (spec.num_queries, spec.dim)
+    logits = (spec.num_queries, spec.num_logits)
+    boxes = (spec.num_queries, 4)
+    scales = (len(spec.strides), spec.dim)
+    arrays = [
+        ArrayLayout("dec/box", "float32", (rows, *boxes), (UNIT, *boxes)),
+        ArrayLayout("dec/query", small, (rows, *queries), (1, *queries), (UNIT, *queries)),
+        ArrayLayout("dec/logit", small, (rows, *logits), (1, *logits), (UNIT, *logits)),
+        ArrayLayout(
+            "enc/tokens",
+            dtype,
+            (rows, *tokens),
+            (1, plan.token_chunk, spec.dim),
+            (UNIT, *tokens),
+            "value = stored * enc/scale[image, level of the token]" if int8 else None,
+        ),
+    ]
+    if int8:
+        arrays.append(ArrayLayout("enc/scale", "float32", (rows, *scales), (UNIT, *scales)))
+    if profile == "full":
+        arrays.append(
+            ArrayLayout(
+                "c1/map",
+                dtype,
+                (rows, *pixels),
+                (1, plan.pixel_chunk, spec.c1_channels),
+                (C1_SHARD, *pixels),
+                "value = stored * c1/scale[image]" if int8 else None,
+            )
+        )
+        if int8:
+            shape = (spec.c1_channels,)
+            arrays.append(ArrayLayout("c1/scale", "float32", (rows, *shape), (UNIT, *shape)))
+    return tuple(arrays)
+
+
+def index_arrays(spec: DetectorSpec, num_images: int, plan: Plan) -> tuple[ArrayLayout, ...]:
+    """The arrays about all images, one chunk each; `file_name` is UTF-8 padded with zeros.
+
+    `_units` holds ones and tells nothing: it makes the journal's folder a member of the group.
+    """
+    levels = len(spec.strides)
+    return (
+        _index("index/image_id", "int64", num_images),
+        _index("index/file_name", "uint8", num_images, plan.name_bytes),
+        _index("index/sha256", "uint8", num_images, 32),
+        _index("index/orig_hw", "int32", num_images, 2),
+        _index("index/hw", "int32", num_images, 2),
+        _index("index/level_hw", "int16", num_images, levels, 2),
+        _index("index/c1_hw", "int16", num_images, 2),
+        _index("index/n_tokens", "int32", num_images),
+        _index("index/valid", "uint8", num_images),
+        _index("_units", "uint8", ceil(num_images / UNIT)),
+    )
+
+
+def _index(name: str, dtype: str, *shape: int) -> ArrayLayout:
+    return ArrayLayout(name, dtype, shape, shape)

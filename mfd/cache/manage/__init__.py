@@ -1,0 +1,1 @@
+"""The stores of a folder: list, find, verify, remove."""

@@ -1,0 +1,1 @@
+"""One store: identity, journal, writer, reader."""

@@ -1,0 +1,148 @@
+"""What makes two stores the same: everything that changes the numbers in them, and no more."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, get_args
+
+from mfd.config import Autocast, Profile, StoredDtype
+from mfd.detectors import DetectorSpec
+from mfd.errors import StoreError
+from mfd.files import canonical_json, json_sha256
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class StoreImage:
+    """One image of a store's list.
+
+    Args:
+        image_id: COCO image id.
+        file_name: relative to the image folder.
+        original_hw: size of the image file, pixels.
+        sha256: of the file's bytes, hex.
+    """
+
+    image_id: int
+    file_name: str
+    original_hw: tuple[int, int]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class StoreIdentity:
+    """The inputs that determine a store's content.
+
+    Annotations are no part of it, nor are chunk sizes and the codec, which change no number.
+
+    Args:
+        spec: of the detector; how many detections it keeps per image does not count.
+        split: what the image list is called, such as "train".
+        view: which view of every image, such as "base" or "flip".
+        profile: "full" (encoder maps and c1) or "lite" (encoder maps).
+        dtype: element type of the maps, see `cache.format.quantise` for int8; of queries and logits
+            too, but float16 where the maps are int8; boxes are float32 always.
+        images: in ascending order of image id.
+        autocast: element type of the detector's matrix products; "none" is float32.
+    """
+
+    spec: DetectorSpec
+    split: str
+    images: tuple[StoreImage, ...]
+    view: str = "base"
+    profile: Profile = "full"
+    dtype: StoredDtype = "float16"
+    autocast: Autocast = "none"
+
+    def __post_init__(self) -> None:
+        ids = [image.image_id for image in self.images]
+        if not ids:
+            raise StoreError("a store needs at least one image, found none; check the image list")
+        if any(after <= before for before, after in pairwise(ids)):
+            raise StoreError("a store's images must be in ascending order of unique image ids")
+        for value, allowed in (
+            (self.profile, Profile),
+            (self.dtype, StoredDtype),
+            (self.autocast, Autocast),
+        ):
+            if value not in get_args(allowed):
+                raise StoreError(f"found {value!r}, expected one of {', '.join(get_args(allowed))}")
+
+    @cached_property
+    def fields(self) -> dict[str, Any]:
+        """What is hashed, as plain JSON values; the image list by its length and digest."""
+        detector = self.spec.to_json()
+        del detector["max_detections"]
+        images = [[i.image_id, i.file_name, *i.original_hw, i.sha256] for i in self.images]
+        fields = {
+            "schema": SCHEMA,
+            "detector": detector,
+            "split": self.split,
+            "view": self.view,
+            "profile": self.profile,
+            "dtype": self.dtype,
+            "autocast": self.autocast,
+            "images": {"count": len(images), "sha256": json_sha256(images)},
+        }
+        return json.loads(canonical_json(fields))
+
+    @cached_property
+    def sha256(self) -> str:
+        """The identity in 64 hex digits."""
+        return json_sha256(self.fields)
+
+    @property
+    def folder_name(self) -> str:
+        """Readable, and eight digits of the identity: `demo-train-base-full-float16-1a2b3c4d`."""
+        words = [self.spec.name, self.split, self.view, self.profile, self.dtype]
+        words += [] if self.autocast == "none" else [self.autocast]
+        readable = "-".join(re.sub(r"[^A-Za-z0-9]+", "-", word).strip("-") for word in words)
+        return f"{readable}-{self.sha256[:8]}"
+
+
+def small_dtype(dtype: StoredDtype) -> StoredDtype:
+    """Element type of queries and logits: they are few, and box AP shall stay the detector's."""
+    return "float16" if dtype == "int8" else dtype
+
+
+def difference(found: Mapping[str, Any], expected: Mapping[str, Any]) -> str | None:
+    """The first field in which two identities' `fields` differ, with both values; None if equal."""
+    there, here = dict(_flatten(found)), dict(_flatten(expected))
+    for field in {**here, **there}:
+        if there.get(field, "nothing") != here.get(field, "nothing"):
+            return (
+                f"{field} is {_shown(there.get(field, 'nothing'))}, "
+                f"expected {_shown(here.get(field, 'nothing'))}"
+            )
+    return None
+
+
+def image_difference(found: Sequence[StoreImage], expected: Sequence[StoreImage]) -> str | None:
+    """The first image in which two lists differ, with both values; None if they are equal."""
+    if len(found) != len(expected):
+        return f"images.count is {len(found)}, expected {len(expected)}"
+    for position, (there, here) in enumerate(zip(found, expected, strict=True)):
+        for field, value in vars(there).items():
+            if value != (wanted := getattr(here, field)):
+                return (
+                    f"images[{position}].{field} ({here.file_name}) is {_shown(value)}, "
+                    f"expected {_shown(wanted)}"
+                )
+    return None
+
+
+def _flatten(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _shown(value: Any) -> str:
+    text = canonical_json(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

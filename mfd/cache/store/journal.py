@@ -1,0 +1,200 @@
+"""Which units are finished: one small file each, written after everything it vouches for.
+
+A unit without its journal does not exist, whatever lies in the arrays. Beside the units' journals
+lie a record of the files that belong to no unit, and the seconds that the units have cost.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+
+from mfd.cache.format.arrays import REPAIR
+from mfd.cache.store.disk import crc32c, disk_errors
+from mfd.errors import StoreError
+from mfd.files import canonical_json, json_sha256, sync, write_atomically
+
+FOLDER = "_units"
+INDEX = "index.json"
+COST = "cost.json"
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """Sizes of one stored image; None in its place says that the image could not be read.
+
+    Args:
+        input_hw: size of the detector's input, pixels.
+        level_hw: size of every encoder map.
+        c1_hw: size of the stage-1 map, (0, 0) where the store leaves it out.
+    """
+
+    input_hw: tuple[int, int]
+    level_hw: tuple[tuple[int, int], ...]
+    c1_hw: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """Length and CRC-32C of a file as it was committed."""
+
+    size: int
+    crc32c: int
+
+    @classmethod
+    def of(cls, path: Path) -> "FileRecord":
+        """The record of a file as it is now."""
+        return cls(path.stat().st_size, crc32c(path))
+
+    @classmethod
+    def of_content(cls, content: bytes) -> "FileRecord":
+        """The record of a file with this content."""
+        return cls(len(content), google_crc32c.value(content))
+
+
+@dataclass(frozen=True)
+class UnitRecord:
+    """One unit's journal.
+
+    Args:
+        images: in the unit's order.
+        files: by name relative to the store; a file that is not listed must not exist.
+    """
+
+    images: tuple[ImageRecord | None, ...]
+    files: Mapping[str, FileRecord]
+
+
+class Journal:
+    """The journals of one store, in its folder `_units`."""
+
+    def __init__(self, store: Path) -> None:
+        self.store = store
+        self.folder = store / FOLDER
+
+    def committed(self) -> set[int]:
+        """Numbers of the finished units; none in a store that is just being removed."""
+        try:
+            names = [Path(name) for name in os.listdir(self.folder)]
+        except FileNotFoundError:
+            return set()
+        return {int(n.stem) for n in names if n.suffix == ".json" and n.stem.isdigit()}
+
+    def read(self, unit: int) -> UnitRecord:
+        """What was committed for a unit.
+
+        Raises:
+            StoreError: if the journal is missing or damaged.
+        """
+        record = self._read(self._path(unit))
+        return UnitRecord(
+            images=tuple(image and _image(image) for image in record["images"]),
+            files=_files(record["files"]),
+        )
+
+    def commit(self, unit: int, record: UnitRecord) -> None:
+        """Make a unit exist. Everything the record names must be on the disk already."""
+        images = [i and [i.input_hw, i.level_hw, i.c1_hw] for i in record.images]
+        self._write(self._path(unit), {"images": images, "files": _values(record.files)})
+
+    def read_index(self) -> dict[str, FileRecord]:
+        """The files of metadata and index arrays, as `commit_index` recorded them.
+
+        Raises:
+            StoreError: if the record is missing or damaged.
+        """
+        return _files(self._read(self.folder / INDEX)["files"])
+
+    def commit_index(self, files: Mapping[str, FileRecord]) -> None:
+        """Record the files that belong to no unit, when all units are committed."""
+        self._write(self.folder / INDEX, {"files": _values(files)})
+
+    def read_seconds(self) -> float | None:
+        """What the finished units have cost so far; None if nothing is recorded.
+
+        Raises:
+            StoreError: if the record is damaged.
+        """
+        path = self.folder / COST
+        return float(self._read(path)["seconds"]) if path.exists() else None
+
+    def write_seconds(self, seconds: float) -> None:
+        """Record what the finished units have cost so far."""
+        self._write(self.folder / COST, {"seconds": round(seconds, 3)})
+
+    def revoke(self, unit: int) -> None:
+        """Make a unit unfinished again; its data is overwritten later."""
+        self._path(unit).unlink(missing_ok=True)
+        sync(self.folder)
+
+    def _path(self, unit: int) -> Path:
+        return self.folder / f"{unit:06d}.json"
+
+    def _write(self, path: Path, record: dict[str, Any]) -> None:
+        journal = {"record": record, "sha256": json_sha256(record)}
+        write_atomically(path, canonical_json(journal).encode())
+
+    def _read(self, path: Path) -> dict[str, Any]:
+        try:
+            journal = json.loads(path.read_text())
+            record, digest = journal["record"], journal["sha256"]
+        except FileNotFoundError as error:
+            raise StoreError(f"{path} is missing; {REPAIR}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"{path} is damaged ({error}); {REPAIR}") from error
+        if json_sha256(record) != digest:
+            raise StoreError(f"{path} is damaged (checksum differs); {REPAIR}")
+        return record
+
+
+class WriterLock:
+    """Held by the one process that changes or removes a store; it ends with the process.
+
+    Raises:
+        StoreError: if another process holds it, or has just removed the store.
+    """
+
+    def __init__(self, store: Path) -> None:
+        path = store / FOLDER / ".lock"
+        with disk_errors(store):
+            path.parent.mkdir(exist_ok=True)
+            self._file = path.open("a")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self.release()
+            raise StoreError(
+                f"{store} is being written by another process; wait for it or stop it"
+            ) from error
+        here = os.fstat(self._file.fileno())
+        if not path.exists() or not os.path.samestat(path.stat(), here):
+            self.release()
+            raise StoreError(f"{store} was removed by another process; run the same command again")
+
+    def release(self) -> None:
+        """Let another process write."""
+        self._file.close()
+
+    def __enter__(self) -> "WriterLock":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def _values(files: Mapping[str, FileRecord]) -> dict[str, list[int]]:
+    return {name: [file.size, file.crc32c] for name, file in files.items()}
+
+
+def _files(values: Mapping[str, list[int]]) -> dict[str, FileRecord]:
+    return {name: FileRecord(size, checksum) for name, (size, checksum) in values.items()}
+
+
+def _image(values: list[Any]) -> ImageRecord:
+    input_hw, level_hw, c1_hw = values
+    return ImageRecord(tuple(input_hw), tuple((h, w) for h, w in level_hw), tuple(c1_hw))

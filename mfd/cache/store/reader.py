@@ -1,0 +1,202 @@
+"""Reading a finished store, one image at a time and from any number of threads."""
+
+import copy
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int32
+from torch import Tensor
+
+from mfd.cache.format.arrays import REPAIR
+from mfd.cache.format.chunks import read_row
+from mfd.cache.format.index import read_images, read_index
+from mfd.cache.format.layout import UNIT, ArrayLayout
+from mfd.cache.format.rows import from_rows
+from mfd.cache.manage.verify import Damage, verify_store
+from mfd.cache.store.identity import StoreIdentity, StoreImage
+from mfd.cache.store.info import StoreInfo
+from mfd.cache.store.journal import ImageRecord, Journal, UnitRecord
+from mfd.cache.store.manifest import Manifest, require_identity
+from mfd.detectors import ImageFeatures
+from mfd.errors import StoreError
+
+C1Source = Callable[[int], Tensor]
+
+
+class Store:
+    """The features of a list of images: `store[i]` for i in `range(len(store))`.
+
+    Images that could not be read at extraction are left out; `store.invalid` names them.
+
+    Attributes:
+        path: the store's folder.
+        spec: of the detector.
+        image_ids: of `store[0]`, `store[1]`, ..., ascending.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path = path
+        self.spec = manifest.spec
+        self._c1_source: C1Source | None = None
+        self._manifest = manifest
+        self._journal = Journal(path)
+        self._units: dict[int, UnitRecord] = {}
+        self._layout = manifest.data_arrays
+        ids = read_index(path, "index/image_id")
+        self._rows = np.flatnonzero(read_index(path, "index/valid"))
+        self.image_ids: tuple[int, ...] = tuple(ids[self._rows].tolist())
+        self._original_hw = read_index(path, "index/orig_hw")
+
+    @classmethod
+    def open(cls, path: Path | str, *, expected: StoreIdentity | None = None) -> "Store":
+        """Open a finished store.
+
+        Args:
+            expected: refuse any other identity than this.
+
+        Raises:
+            StoreError: if there is none, it is unfinished or damaged, or its schema or identity
+                is another; the field that differs is named with both values.
+        """
+        path = Path(path)
+        manifest = Manifest.read(path)
+        if expected is not None:
+            require_identity(path, manifest, expected)
+        if manifest.status != "complete":
+            done = len(Journal(path).committed())
+            raise StoreError(
+                f"{path} is unfinished: {done} of {manifest.num_units} units of {UNIT} images are "
+                "there; run `mfd extract` again to go on"
+            )
+        return cls(path, manifest)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, position: int) -> ImageFeatures:
+        """The features at a position, in the stored element type; int8 maps with their scales.
+
+        Raises:
+            IndexError: beyond the last image.
+            StoreError: naming the image, if its data is damaged or missing.
+        """
+        row, sizes = self._row(position)
+        lengths = {
+            "enc/tokens": sum(height * width for height, width in sizes.level_hw),
+            "c1/map": sizes.c1_hw[0] * sizes.c1_hw[1],
+        }
+        rows = {
+            array.name: self._read(array, position, lengths.get(array.name, array.shape[1]))
+            for array in self._layout
+        }
+        height, width = self._original_hw[row].tolist()
+        image_id = self.image_ids[position]
+        features = from_rows(rows, sizes, image_id, (height, width), self.spec)
+        if features.c1 is None and self._c1_source is not None:
+            features.c1 = self._c1_source(image_id)
+        return features
+
+    def with_c1(self, source: C1Source) -> "Store":
+        """The same store, its images completed by the stage-1 map that `source` computes.
+
+        Args:
+            source: from an image id to the map, channels last, as the detector's stage 1 gives it.
+        """
+        completed = copy.copy(self)
+        completed._c1_source = source
+        return completed
+
+    @property
+    def has_c1(self) -> bool:
+        """Whether images come with the stage-1 map: stored, or computed by `with_c1`."""
+        return self._manifest.fields["profile"] == "full" or self._c1_source is not None
+
+    def detections(self, position: int) -> tuple[Float[Tensor, "Q K"], Float[Tensor, "Q 4"]]:
+        """Logits and boxes alone, as `store[position]` has them, at a fraction of the reading.
+
+        Raises:
+            IndexError, StoreError: as `store[position]`.
+        """
+        self._row(position)
+        rows = {
+            array.name: torch.from_numpy(self._read(array, position, array.shape[1]))
+            for array in self._layout
+            if array.name in ("dec/logit", "dec/box")
+        }
+        return rows["dec/logit"], rows["dec/box"]
+
+    @cached_property
+    def input_hw(self) -> Int32[np.ndarray, "N 2"]:
+        """(height, width) of every image after the detector's resize, pixels."""
+        return read_index(self.path, "index/hw")[self._rows]
+
+    def position(self, image_id: int) -> int:
+        """Where an image is: `store[store.position(image_id)]`.
+
+        Raises:
+            StoreError: if the store does not have it.
+        """
+        try:
+            return self._positions[image_id]
+        except KeyError as error:
+            raise StoreError(
+                f"{self.path} has no image {image_id}; extract a store of the right image list"
+            ) from error
+
+    @cached_property
+    def images(self) -> tuple[StoreImage, ...]:
+        """File name, size and digest of `store[0]`, `store[1]`, ..."""
+        images = read_images(self.path)
+        return tuple(images[row] for row in self._rows)
+
+    @cached_property
+    def invalid(self) -> tuple[StoreImage, ...]:
+        """The images that could not be read when the store was made."""
+        valid = set(self._rows.tolist())
+        return tuple(i for row, i in enumerate(read_images(self.path)) if row not in valid)
+
+    @cached_property
+    def identity(self) -> StoreIdentity:
+        """Everything that determines the store's content."""
+        return self._manifest.identity(read_images(self.path))
+
+    def verify(self) -> list[Damage]:
+        """What is damaged, by reading every byte; nothing in a sound store."""
+        return verify_store(self.path)
+
+    def info(self) -> StoreInfo:
+        """The store in a few words."""
+        return StoreInfo.read(self.path)
+
+    @cached_property
+    def _positions(self) -> dict[int, int]:
+        return {image_id: position for position, image_id in enumerate(self.image_ids)}
+
+    def _row(self, position: int) -> tuple[int, ImageRecord]:
+        if not 0 <= position < len(self):
+            raise IndexError(f"position {position} of a store of {len(self)} images")
+        row = int(self._rows[position])
+        unit = row // UNIT
+        if unit not in self._units:
+            self._units[unit] = self._journal.read(unit)
+        sizes = self._units[unit].images[row % UNIT]
+        if sizes is None:
+            raise StoreError(
+                f"image {self.image_ids[position]}: {self.path}/index/valid is damaged; {REPAIR}"
+            )
+        return row, sizes
+
+    def _read(self, array: ArrayLayout, position: int, length: int) -> np.ndarray:
+        row = int(self._rows[position])
+        committed = self._units[row // UNIT].files.get(array.file(row))
+        size = None if committed is None else committed.size
+        try:
+            return read_row(self.path, array, self._manifest.codec, row, length, size)
+        except (ValueError, OSError) as error:
+            raise StoreError(
+                f"image {self.image_ids[position]}: {self.path / array.file(row)} is damaged "
+                f"({error}); {REPAIR}"
+            ) from error

@@ -1,0 +1,245 @@
+"""Making a store, one unit of 16 images at a time, so that a kill loses no finished unit."""
+
+import shutil
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from mfd.cache.format.arrays import REPAIR, encode, open_arrays
+from mfd.cache.format.index import write_image_list, write_sizes
+from mfd.cache.format.layout import UNIT, ArrayLayout
+from mfd.cache.format.plan import make_plan, planned_bytes
+from mfd.cache.format.rows import to_rows
+from mfd.cache.store.disk import disk_errors
+from mfd.cache.store.identity import StoreIdentity, StoreImage
+from mfd.cache.store.journal import FileRecord, ImageRecord, Journal, UnitRecord, WriterLock
+from mfd.cache.store.manifest import COPY, Manifest, require_identity, set_status, write_metadata
+from mfd.config import Codec
+from mfd.detectors import ImageFeatures
+from mfd.errors import StoreError
+from mfd.files import sync, write_atomically
+
+
+class StoreWriter:
+    """Writes one store; from `open` to `close` nobody else can.
+
+    Attributes:
+        path: the store's folder.
+        identity: of the store.
+    """
+
+    def __init__(
+        self, path: Path, identity: StoreIdentity, manifest: Manifest, lock: WriterLock
+    ) -> None:
+        self.path = path
+        self.identity = identity
+        self._manifest = manifest
+        self._complete = manifest.status == "complete"
+        self._lock = lock
+        self._journal = Journal(path)
+        self._committed = self._journal.committed()
+        self._seconds = self._journal.read_seconds() or 0.0
+
+    @classmethod
+    def open(
+        cls,
+        root: Path,
+        identity: StoreIdentity,
+        *,
+        codec: Codec = "none",
+        input_hw: Sequence[tuple[int, int]] | None = None,
+        provenance: Mapping[str, str] | None = None,
+    ) -> "StoreWriter":
+        """Create the store of this identity under `root`, or go on with it where it stands.
+
+        Args:
+            codec: "none", "zstd" or "blosc"; lossless.
+            input_hw: upper bounds of each image's input size, pixels, for views that change it;
+                by default what the detector's preprocessing makes of the original sizes.
+            provenance: texts to keep with a new store, such as library versions.
+
+        Raises:
+            StoreError: if the store is there with another identity or codec, or damaged; another
+                process writes it; or the disk has too little room for what is missing.
+        """
+        path = root / identity.folder_name
+        if codec == "none":
+            _check_room(path, planned_bytes(identity, input_hw), len(identity.images))
+        if not path.exists():
+            manifest = Manifest.of(identity, codec, make_plan(identity, input_hw), provenance or {})
+            with disk_errors(path):
+                _create(path, identity, manifest)
+        with ExitStack() as stack:
+            lock = stack.enter_context(WriterLock(path))
+            manifest = Manifest.read(path)
+            require_identity(path, manifest, identity)
+            if manifest.codec != codec:
+                raise StoreError(
+                    f"{path} was begun with codec {manifest.codec}, asked for is {codec}; "
+                    f"go on with --codec {manifest.codec}, or remove the store first"
+                )
+            open_arrays(path, (*manifest.data_arrays, *manifest.index_arrays), codec)
+            _remove_leftovers(path)
+            writer = cls(path, identity, manifest, lock)
+            stack.pop_all()  # the writer keeps the lock
+        return writer
+
+    @property
+    def num_units(self) -> int:
+        """How many units the finished store has."""
+        return -(-len(self.identity.images) // UNIT)
+
+    @property
+    def todo(self) -> tuple[int, ...]:
+        """Numbers of the units that are not finished, ascending."""
+        return tuple(unit for unit in range(self.num_units) if unit not in self._committed)
+
+    def images(self, unit: int) -> tuple[StoreImage, ...]:
+        """The images of a unit, in the order in which `write` wants their features."""
+        return self.identity.images[unit * UNIT : (unit + 1) * UNIT]
+
+    def write(self, unit: int, features: Sequence[ImageFeatures | None]) -> None:
+        """Store and commit one unit; when this returns, a power cut does not lose it.
+
+        Args:
+            features: of every image of the unit; None for an image that cannot be read, which
+                the finished store then lists as invalid.
+
+        Raises:
+            StoreError: if features are not those of the unit's images, do not fit or are not
+                finite, or if the disk is full. The unit stays unfinished.
+        """
+        images = self.images(unit)
+        found = [f.image_id if f else i.image_id for f, i in zip(features, images, strict=False)]
+        if len(features) != len(images) or found != [image.image_id for image in images]:
+            raise StoreError(
+                f"unit {unit} got features of images {found}, "
+                f"expected {[image.image_id for image in images]}"
+            )
+        plan = self._manifest.plan
+        encoded = [to_rows(f, self.identity, plan) if f else None for f in features]
+        rows = [e[0] if e else None for e in encoded]
+        sizes = tuple(e[1] if e else None for e in encoded)
+        with disk_errors(self.path):
+            if self._complete:
+                set_status(self.path, "unfinished")
+                self._complete = False
+            if unit in self._committed:
+                self._journal.revoke(unit)
+                self._committed.discard(unit)
+            files: dict[str, FileRecord] = {}
+            for array in self._manifest.data_arrays:
+                files |= self._write_array(array, unit, rows)
+            self._journal.commit(unit, UnitRecord(sizes, files))
+        self._committed.add(unit)
+
+    def spend(self, seconds: float) -> None:
+        """Add to the seconds that the store's units have cost, over all runs."""
+        self._seconds += seconds
+        with disk_errors(self.path):
+            self._journal.write_seconds(self._seconds)
+
+    def finish(self) -> Path:
+        """Declare the store complete, if it is not; returns its folder.
+
+        Raises:
+            StoreError: if units are missing, or files of finished ones are.
+        """
+        if self._complete:
+            return self.path
+        if todo := self.todo:
+            raise StoreError(
+                f"{self.path} is unfinished: {len(todo)} of {self.num_units} units are missing, "
+                f"the first is unit {todo[0]}; run the same command again"
+            )
+        records: list[ImageRecord | None] = []
+        for unit in range(self.num_units):
+            record = self._journal.read(unit)
+            for name, file in record.files.items():
+                path = self.path / name
+                if not path.exists() or path.stat().st_size != file.size:
+                    raise StoreError(f"{path} is missing or not {file.size} bytes long; {REPAIR}")
+            records.extend(record.images)
+        index = self._manifest.index_arrays
+        with disk_errors(self.path):
+            write_image_list(self.path, index, self.identity.images)
+            write_sizes(self.path, index, records)
+            self._journal.commit_index(self._index_files())
+            set_status(self.path, "complete")
+        self._complete = True
+        return self.path
+
+    def close(self) -> None:
+        """Let other processes write the store."""
+        self._lock.release()
+
+    def __enter__(self) -> "StoreWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _write_array(
+        self, array: ArrayLayout, unit: int, rows: Sequence[dict[str, np.ndarray] | None]
+    ) -> dict[str, FileRecord]:
+        """Write the unit's files of one array, whole and synced."""
+        step = array.rows_per_file
+        files = {}
+        for start in range(0, UNIT, step):
+            block = np.zeros((step, *array.shape[1:]), array.dtype)
+            for row, image in zip(block, rows[start : start + step], strict=False):
+                if image is not None:
+                    row[: len(image[array.name])] = image[array.name]
+            name = array.file(unit * UNIT + start)
+            content = encode(array, self._manifest.codec, block)
+            if content is None:
+                (self.path / name).unlink(missing_ok=True)
+            else:
+                write_atomically(self.path / name, content)
+                files[name] = FileRecord.of_content(content)
+        return files
+
+    def _index_files(self) -> dict[str, FileRecord]:
+        """All files that belong to no unit; the group's own attributes check themselves."""
+        files = [self.path / COPY, *sorted(self.path.glob("*/**/zarr.json"))]
+        files += [self.path / array.file(0) for array in self._manifest.index_arrays]
+        return {str(f.relative_to(self.path)): FileRecord.of(f) for f in files}
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Delete the half-written temporary files of a killed writer."""
+    for leftover in path.rglob("*.tmp"):
+        leftover.unlink(missing_ok=True)
+
+
+def _create(path: Path, identity: StoreIdentity, manifest: Manifest) -> None:
+    """Make an empty store beside its place and move it there whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    building = path.with_name(f".{path.name}.tmp-{uuid.uuid4().hex}")
+    try:
+        write_metadata(building, manifest)
+        write_image_list(building, manifest.index_arrays, identity.images)
+        for file in (building, *building.rglob("*")):
+            sync(file)
+        building.rename(path)
+    except OSError:
+        shutil.rmtree(building, ignore_errors=True)
+        if not path.exists():  # else another process was faster and made the same
+            raise
+    sync(path.parent)
+
+
+def _check_room(path: Path, planned: int, num_images: int) -> None:
+    """Refuse to begin what the disk cannot hold, or to go on with it."""
+    done = len(Journal(path).committed()) * UNIT / num_images
+    needed = planned * max(0.0, 1 - done)
+    existing = next(folder for folder in path.absolute().parents if folder.exists())
+    free = shutil.disk_usage(existing).free
+    if free < needed:
+        raise StoreError(
+            f"{path} needs about {needed / 1e9:.1f} GB more, {existing} has {free / 1e9:.1f} GB "
+            "free; make room, or choose other --stores, --dtype int8 or --profile lite"
+        )

@@ -1,0 +1,114 @@
+"""Checkpoint files opened without running code that may be hidden in them."""
+
+import argparse
+import pickle
+import re
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from mfd.errors import DetectorError
+from mfd.files import file_sha256
+from mfd.text import first_line
+
+HUB = "hf://"
+
+# sha256 of published files by their names, as far as several others who downloaded them agree.
+PUBLISHED = {
+    # DINO, R50, 4 scales, 12 epochs
+    "checkpoint0011_4scale.pth": "0bcd6b0c33d60ed33461ce6f02ce5797a819c7c02eb7e15b76adfb6df307955a",
+}
+
+
+def read_checkpoint(weights: str | Path) -> dict[str, Tensor]:
+    """The named tensors of a checkpoint, on the CPU.
+
+    Args:
+        weights: a safetensors file, a `torch.save`d file as the official code writes it
+            (`{"model": ..., "args": Namespace, ...}`, or `ema_model` where there is no `model`),
+            or `hf://OWNER/REPO/FILE` on the Hugging Face Hub.
+
+    Raises:
+        DetectorError: if there is no such file, it holds anything but tensors and settings, or it
+            has the name of a published file and another content.
+    """
+    path = _download(str(weights)) if str(weights).startswith(HUB) else Path(weights)
+    if not path.is_file():
+        raise DetectorError(f"there is no checkpoint {path}; give the path of a file or hf://...")
+    expected = PUBLISHED.get(path.name)
+    if expected and (found := file_sha256(path)) != expected:
+        raise DetectorError(
+            f"{path} has the sha256 {found[:16]}..., the published file of this name "
+            f"{expected[:16]}...; fetch it anew, or rename it if it is another one"
+        )
+    if path.suffix == ".safetensors":
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise DetectorError(
+                f"{path} is no safetensors file ({error}); fetch it anew"
+            ) from error
+    return _tensors(path, _unpickle(path))
+
+
+def _unpickle(path: Path) -> Any:
+    """The content, if it is made of tensors, plain values and `argparse.Namespace` only."""
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", "Detected pickle protocol"
+            )  # refused below, if at all
+            return torch.load(
+                path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
+            )
+    except pickle.UnpicklingError as error:
+        asked = re.search(r"GLOBAL (\S+)", str(error))
+        raise DetectorError(
+            f"{path} asks for {asked[1] if asked else 'something unknown'}, expected tensors and "
+            "plain settings only; mfd runs no code from a checkpoint, so save its state dict with "
+            "safetensors"
+        ) from error
+    except (RuntimeError, EOFError, ValueError) as error:
+        raise DetectorError(
+            f"{path} is no whole checkpoint ({first_line(error)}); fetch it anew"
+        ) from error
+
+
+def _tensors(path: Path, content: Any) -> dict[str, Tensor]:
+    for part in ("model", "ema_model"):
+        if isinstance(content, dict) and isinstance(content.get(part), dict):
+            content = content[part]
+    if not isinstance(content, dict) or not content:
+        raise DetectorError(f"{path} holds no state dict, expected one, or one under 'model'")
+    strange = [key for key, value in content.items() if not isinstance(value, Tensor)]
+    if strange:
+        raise DetectorError(
+            f"{path} holds no tensor under {strange[0]!r}, expected a state dict of tensors, "
+            "or one under 'model'"
+        )
+    return dict(content)
+
+
+def _download(address: str) -> Path:
+    """The local copy of a file on the Hub, fetched unless it is there already."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    owner, _, rest = address.removeprefix(HUB).partition("/")
+    name, _, file = rest.partition("/")
+    if not (owner and name and file):
+        raise DetectorError(f"{address} is no file on the Hub; expected hf://OWNER/REPO/FILE")
+    try:
+        return Path(hf_hub_download(f"{owner}/{name}", file))
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        raise DetectorError(
+            f"{address} is not among the downloaded files and could not be fetched "
+            f"({type(error).__name__}); connect to the network, or fetch the file elsewhere and "
+            "give its path"
+        ) from error

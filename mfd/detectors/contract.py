@@ -1,0 +1,125 @@
+"""The contract between a frozen detector, the store and the head.
+
+A detector is any `torch.nn.Module` with a `spec` and the call
+`detector(images, padding_mask) -> DetectorOutput`. Everything downstream is told widths, strides
+and number of levels by the spec; nothing assumes the ones of a particular detector.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Protocol
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from mfd.errors import DetectorError
+from mfd.images import Preprocessing
+
+
+@dataclass(frozen=True)
+class DetectorSpec:
+    """What a detector says of itself.
+
+    Args:
+        name: how `--detector` names it.
+        dim: D, width of queries and encoder maps.
+        strides: of the encoder maps, finest first; L = len(strides).
+        num_queries: Q per image.
+        category_ids: COCO category id of every logit column; K = len(category_ids).
+        c1_channels: width of the stage-1 backbone map.
+        c1_stride: of that map, normally 4.
+        weights_digest: sha256 of the weights, hex.
+        preprocessing: what its images go through.
+        scores: "sigmoid" (one score per column), or "softmax" over K columns and one more last
+            column, "no object".
+        encoder_layer: which encoder layer the maps come from, counted from 1; 0 if the detector
+            offers no choice.
+        code_version: raised whenever the code computes other numbers from the same weights.
+        max_detections: detections kept per image by the detector's own evaluation.
+    """
+
+    name: str
+    dim: int
+    strides: tuple[int, ...]
+    num_queries: int
+    category_ids: tuple[int, ...]
+    c1_channels: int
+    weights_digest: str
+    preprocessing: Preprocessing = Preprocessing()
+    scores: Literal["sigmoid", "softmax"] = "sigmoid"
+    encoder_layer: int = 0
+    c1_stride: int = 4
+    code_version: int = 1
+    max_detections: int = 100
+
+    def __post_init__(self) -> None:
+        if not self.strides or list(self.strides) != sorted(self.strides):
+            raise DetectorError(f"strides must be given, finest first; found {self.strides}")
+        if strange := [i for i in self.category_ids if not isinstance(i, int)]:
+            raise DetectorError(f"category_ids must be COCO's numbers; found {strange[0]!r}")
+        if self.scores not in ("sigmoid", "softmax"):
+            raise DetectorError(f"scores must be 'sigmoid' or 'softmax', found {self.scores!r}")
+
+    @property
+    def num_logits(self) -> int:
+        """Width of the stored logits: K, or K + 1 with a "no object" column."""
+        return len(self.category_ids) + (self.scores == "softmax")
+
+    def to_json(self) -> dict[str, Any]:
+        """The spec as plain JSON values, for the store and for run folders."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "DetectorSpec":
+        """The spec that `to_json` wrote."""
+        fields: dict[str, Any] = {
+            **values,
+            "preprocessing": Preprocessing(**_tuples(values["preprocessing"])),
+        }
+        return cls(**_tuples(fields))
+
+
+def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The mapping with JSON's lists as the tuples they were."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+
+
+@dataclass
+class DetectorOutput:
+    """What a detector computes for a batch of padded images.
+
+    Attributes:
+        queries: of the last decoder layer, as its prediction heads see them.
+        boxes: (centre x, centre y, width, height), 0 and 1 being the edges of the image *without*
+            its padding.
+        logits: class scores before sigmoid or softmax; one more column than K for softmax.
+        memory: encoder maps, one per stride, channels last; rows and columns of padding are
+            allowed and ignored.
+        c1: the stage-1 backbone map, channels last.
+    """
+
+    queries: Float[Tensor, "B Q D"]
+    boxes: Float[Tensor, "B Q 4"]
+    logits: Float[Tensor, "B Q K"]
+    memory: list[Float[Tensor, "B _H _W D"]]
+    c1: Float[Tensor, "B H4 W4 C"]
+
+
+class Detector(Protocol):
+    """Any module with this call and `spec`.
+
+    Images are normalised float32, padded with zeros at the right and bottom; `padding_mask` is True
+    on the padding. (`pixel_mask` of Transformers is the opposite.)
+
+    With `--autocast` the call runs inside `torch.autocast`. What must not lose precision, such as
+    the layers that predict boxes, leaves it by `torch.autocast(device_type, enabled=False)`.
+
+    A detector that also has `stage1(images, padding_mask) -> c1` (channels last, as in
+    `DetectorOutput`) can feed stores of the `lite` profile, which leave c1 out.
+    """
+
+    spec: DetectorSpec
+
+    def __call__(
+        self, images: Float[Tensor, "B 3 H W"], padding_mask: Bool[Tensor, "B H W"]
+    ) -> DetectorOutput: ...

@@ -1,0 +1,50 @@
+"""A custom detector: what the function at `path/to/file.py:function` returns."""
+
+import hashlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mfd.errors import DetectorError
+
+
+def load_custom(name: str, weights: str | Path | None, encoder_layer: int | None) -> Any:
+    """What the function at `path/to/file.py:function` returns."""
+    file_name, _, function_name = name.rpartition(":")
+    path = Path(file_name).resolve()
+    if not path.is_file():
+        raise DetectorError(f"there is no file {path} to load the detector {name!r} from")
+    function = getattr(_import_file(path), function_name, None)
+    if not callable(function):
+        raise DetectorError(
+            f"{path} has no function {function_name!r}, expected one that returns the detector"
+        )
+    given = {"weights": weights, "encoder_layer": encoder_layer}
+    arguments = {key: value for key, value in given.items() if value is not None}
+    _check_arguments(name, function, arguments)
+    return function(**arguments)
+
+
+def _import_file(path: Path) -> Any:
+    """The file as a module; it may import its neighbours, as a script may."""
+    module_name = f"mfd_own_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module  # dataclasses and pickle look modules up here
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    spec.loader.exec_module(module)
+    return module
+
+
+def _check_arguments(name: str, function: Callable[..., Any], arguments: dict[str, Any]) -> None:
+    try:
+        inspect.signature(function).bind(**arguments)
+    except TypeError as error:
+        given = ", ".join(f"{key}=..." for key in arguments) or "no arguments"
+        raise DetectorError(f"{name} cannot be called with {given}: {error}") from error

@@ -1,0 +1,1 @@
+"""The demo detector, its weights in the package."""

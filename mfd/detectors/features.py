@@ -1,0 +1,144 @@
+"""A batch through the frozen detector, taken apart into one `ImageFeatures` per image."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, get_args
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from mfd.config import Autocast
+from mfd.detectors.check import check_output
+from mfd.detectors.image_features import ImageFeatures
+from mfd.errors import ConfigError, DetectorError
+from mfd.images import LoadedImage, Preprocessing, collate_images, load_image, similar_sizes
+
+
+def detect(
+    detector: Any,
+    images: Sequence[LoadedImage],
+    image_ids: Sequence[int],
+    *,
+    autocast: Autocast = "none",
+    with_c1: bool = True,
+) -> list[ImageFeatures]:
+    """The detector's output for every image, float32, without padding, in the CPU's memory.
+
+    Args:
+        detector: obeys `mfd.detectors.contract.Detector`; runs on the device its weights are on.
+        images: one batch.
+        image_ids: what errors and the result call the images.
+        autocast: the element type of the detector's matrix products; "none" is float32.
+        with_c1: whether the stage-1 map is kept.
+
+    Raises:
+        DetectorError: an output that is not what the spec says.
+    """
+    device = device_of(detector)
+    batch, padding_mask = collate_images([image.pixels for image in images])
+    with torch.no_grad(), autocast_context(device, autocast):
+        pixels = batch.to(device, memory_format=torch.channels_last)
+        output = detector(pixels, padding_mask.to(device))
+    check_output(output, detector.spec, (len(batch), *batch.shape[-2:]))
+    level_sizes = [valid_sizes(padding_mask, level) for level in output.memory]
+    c1_sizes = valid_sizes(padding_mask, output.c1)
+    return [
+        ImageFeatures(
+            image_id=image_id,
+            original_hw=image.original_hw,
+            input_hw=image.input_hw,
+            queries=output.queries[row].float().cpu(),
+            boxes=output.boxes[row].float().cpu(),
+            logits=output.logits[row].float().cpu(),
+            memory=[
+                _crop(level[row], sizes[row])
+                for level, sizes in zip(output.memory, level_sizes, strict=True)
+            ],
+            c1=_crop(output.c1[row], c1_sizes[row]) if with_c1 else None,
+        )
+        for row, (image, image_id) in enumerate(zip(images, image_ids, strict=True))
+    ]
+
+
+def detect_all(
+    detector: Any,
+    images: Sequence[LoadedImage],
+    image_ids: Sequence[int],
+    batch_size: int,
+    *,
+    autocast: Autocast = "none",
+    with_c1: bool = True,
+) -> list[ImageFeatures]:
+    """As `detect`, in batches of similar sizes; the images keep their order."""
+    found: dict[int, ImageFeatures] = {}
+    for batch in similar_sizes([image.input_hw for image in images], batch_size):
+        chosen, ids = [images[i] for i in batch], [image_ids[i] for i in batch]
+        features = detect(detector, chosen, ids, autocast=autocast, with_c1=with_c1)
+        found |= zip(batch, features, strict=True)
+    return [found[i] for i in range(len(images))]
+
+
+def stage1_features(
+    detector: Any, paths: Sequence[Path], preprocessing: Preprocessing
+) -> list[Float[Tensor, "H4 W4 C"]]:
+    """The stage-1 map of every image file, recomputed: what a `lite` store leaves out.
+
+    Each image runs alone. Near the right and bottom edge the map can differ from one that was
+    computed in a padded batch, where the backbone saw zeros behind the edge.
+
+    Raises:
+        DetectorError: the detector has no `stage1`.
+        DataError: as `load_image`.
+    """
+    if not hasattr(detector, "stage1"):
+        raise DetectorError(
+            f"the detector {detector.spec.name!r} has no stage1(images, padding_mask), which "
+            "lite stores need; extract with --profile full"
+        )
+    device = device_of(detector)
+    maps = []
+    for path in paths:
+        batch, padding_mask = collate_images([load_image(path, preprocessing).pixels])
+        with torch.no_grad():
+            pixels = batch.to(device, memory_format=torch.channels_last)
+            maps.append(detector.stage1(pixels, padding_mask.to(device))[0].float())
+    return maps
+
+
+def valid_sizes(
+    padding_mask: Bool[Tensor, "B H W"], level: Float[Tensor, "B _h _w _d"]
+) -> list[tuple[int, int]]:
+    """Rows and columns of the map that belong to each image, counted as Deformable DETR does.
+
+    An entry belongs to the image if the input pixel at floor(i * in / out) does: the mask resized
+    by "nearest". Padding lies at the right and bottom only.
+    """
+    rows, columns = (~padding_mask[:, None, :, 0]).float(), (~padding_mask[:, None, 0, :]).float()
+    heights = F.interpolate(rows, size=level.shape[1], mode="nearest").sum((1, 2))
+    widths = F.interpolate(columns, size=level.shape[2], mode="nearest").sum((1, 2))
+    return [(int(h), int(w)) for h, w in zip(heights, widths, strict=True)]
+
+
+def device_of(detector: Any) -> torch.device:
+    """Where the detector's weights are; the CPU if it has none."""
+    return next((p.device for p in detector.parameters()), torch.device("cpu"))
+
+
+def autocast_context(device: torch.device, autocast: Autocast) -> AbstractContextManager[Any]:
+    """The context that a detector's forward pass runs in.
+
+    Raises:
+        ConfigError: another name than those of `Autocast`.
+    """
+    if autocast not in get_args(Autocast):
+        raise ConfigError(f"autocast is {autocast!r}, expected one of {get_args(Autocast)}")
+    if autocast == "none":
+        return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16 if autocast == "bf16" else torch.float16)
+
+
+def _crop(level: Float[Tensor, "H W D"], size_hw: tuple[int, int]) -> Float[Tensor, "_h _w D"]:
+    return level[: size_hw[0], : size_hw[1]].float().cpu().contiguous()

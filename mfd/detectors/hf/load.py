@@ -1,0 +1,133 @@
+"""A repository or folder in Transformers' format becomes a detector; no code of it is run."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, StrictDataclassError
+from safetensors import SafetensorError
+from transformers.utils import logging
+
+from mfd.detectors.hf.detector import TransformersDetector
+from mfd.detectors.hf.families import FAMILIES, Family
+from mfd.detectors.hf.preprocessing import read_preprocessing
+from mfd.errors import DetectorError
+from mfd.text import first_line
+
+PREFIX = "hf:"
+_CONFIG, _PREPROCESSOR, _WEIGHTS = "config.json", "preprocessor_config.json", "*.safetensors"
+_UNLOADABLE = (  # what Transformers raises for damaged and for contradictory files
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    RuntimeError,
+    SafetensorError,
+    StrictDataclassError,
+)
+
+
+def load_hf(name: str, encoder_layer: int | None = None) -> TransformersDetector:
+    """The detector on the CPU, in evaluation mode; freezing it is the caller's part.
+
+    Args:
+        name: `hf:` and a folder, or a repository on the Hugging Face Hub as owner/name. Either
+            holds config.json, preprocessor_config.json and weights in safetensors files.
+        encoder_layer: whose maps are given, counted from 1; the last by default.
+
+    Raises:
+        DetectorError: it is not there, of a family mfd does not know, or not complete.
+    """
+    folder = _local_folder(name)
+    for pattern in (_CONFIG, _PREPROCESSOR, _WEIGHTS):
+        if not any(folder.glob(pattern)):
+            raise DetectorError(
+                f"{name} has no {pattern}; expected {_CONFIG}, {_PREPROCESSOR} and weights saved "
+                "by save_pretrained as safetensors"
+            )
+    family = _family(name, folder / _CONFIG)
+    preprocessing = read_preprocessing(
+        folder / _PREPROCESSOR, fixed_size=not family.sequence_encoder
+    )
+    model = _load_model(name, folder, family)
+    return TransformersDetector(name, model, family, preprocessing, encoder_layer)
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Transformers without progress bars and without advice, restored when the block ends."""
+    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _local_folder(name: str) -> Path:
+    """The folder, or the local copy of the repository, fetched unless it is there already."""
+    source = name.removeprefix(PREFIX)
+    if source and (folder := Path(source).expanduser()).is_dir():
+        return folder
+    wanted = [_CONFIG, _PREPROCESSOR, _WEIGHTS, f"{_WEIGHTS}.index.json"]
+    try:
+        return Path(snapshot_download(source, allow_patterns=wanted))
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        raise DetectorError(
+            f"{source!r} is no folder, and no repository of that name is among the downloaded "
+            f"ones or could be fetched ({type(error).__name__}); check the name, connect to the "
+            "network, or fetch it elsewhere and give its folder"
+        ) from error
+
+
+def _family(name: str, config: Path) -> Family:
+    try:
+        settings = json.loads(config.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DetectorError(f"{config} is no JSON file: {error}; fetch it anew") from error
+    model_type = settings.get("model_type") if isinstance(settings, dict) else None
+    if not isinstance(model_type, str) or model_type not in FAMILIES:
+        raise DetectorError(
+            f"{name} is of model type {model_type!r}, mfd knows {', '.join(FAMILIES)}; write a "
+            "detector of your own (path/to/file.py:function) for others"
+        )
+    return FAMILIES[model_type]
+
+
+def _load_model(name: str, folder: Path, family: Family) -> Any:
+    """The model with every weight from the folder, float32."""
+    architecture = getattr(transformers, family.architecture)
+    try:
+        with quiet_transformers():
+            model, loading = architecture.from_pretrained(
+                folder,
+                local_files_only=True,
+                use_safetensors=True,
+                dtype=torch.float32,
+                output_loading_info=True,
+            )
+    except ImportError as error:
+        raise DetectorError(
+            f"{name} needs a package that is not installed: {first_line(error)}; install it, "
+            "mfd itself does without"
+        ) from error
+    except _UNLOADABLE as error:
+        raise DetectorError(
+            f"{name} cannot be loaded: {first_line(error)}; fetch it anew"
+        ) from error
+    absent = sorted(map(str, [*loading["missing_keys"], *loading["mismatched_keys"]]))
+    if absent:
+        raise DetectorError(
+            f"{name} has no weights that fit {', '.join(absent[:3])}"
+            f"{' and ' + str(len(absent) - 3) + ' more' if len(absent) > 3 else ''}; config.json "
+            "and weights must be of one model"
+        )
+    return model.eval()

@@ -1,0 +1,91 @@
+"""An official state dict against our network: does every key fit, and which weight is it?"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mfd.detectors.deformable.model import DeformableDetr
+from mfd.detectors.official.names import Family, needless, official_names
+
+SHOWN = 3
+
+
+@dataclass(frozen=True)
+class KeyMap:
+    """What a detector expects of a state dict.
+
+    Attributes:
+        shapes: of every weight of the network, by our name.
+        names: all official names of that weight; the first is the main one, the others copies.
+    """
+
+    shapes: dict[str, torch.Size]
+    names: dict[str, tuple[str, ...]]
+
+    def mismatch(self, state: Mapping[str, Tensor]) -> str:
+        """The first keys that do not fit, for an error message; empty if all fit."""
+        known = {theirs for group in self.names.values() for theirs in group}
+        kinds = {
+            "missing": sorted(known - state.keys()),
+            "unexpected": sorted(k for k in state.keys() - known if not needless(k)),
+            "mis-shaped": self._misshaped(state),
+            "unequal to the weights they repeat": self._unequal(state),
+        }
+        return ", ".join(_list(kind, keys) for kind, keys in kinds.items() if keys)
+
+    def share(self, state: Mapping[str, Tensor]) -> float:
+        """Of all keys in the state dict or expected, the fraction both have, equally shaped."""
+        expected = {key: self.shapes[ours] for ours, keys in self.names.items() for key in keys}
+        common = sum(k in state and state[k].shape == shape for k, shape in expected.items())
+        return common / len(state.keys() | expected.keys())
+
+    def translate(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The weights under our names, in float32 where they are floating point."""
+        weights = {ours: state[theirs[0]] for ours, theirs in self.names.items()}
+        return {n: w.float() if w.is_floating_point() else w for n, w in weights.items()}
+
+    def _misshaped(self, state: Mapping[str, Tensor]) -> list[str]:
+        return [
+            f"{theirs} is {_describe(state[theirs])}, expected {tuple(self.shapes[ours])}"
+            for ours, group in self.names.items()
+            for theirs in group
+            if theirs in state and not _fits(state[theirs], self.shapes[ours])
+        ]
+
+    def _unequal(self, state: Mapping[str, Tensor]) -> list[str]:
+        return [
+            theirs
+            for main, *copies in self.names.values()
+            for theirs in copies
+            if {theirs, main} <= state.keys() and not state[theirs].equal(state[main])
+        ]
+
+
+def key_map(network: DeformableDetr, family: Family, backbone_prefix: str) -> KeyMap:
+    """What a published detector of this family expects, given its network (weights unused)."""
+    shapes = {
+        name: value.shape
+        for name, value in network.state_dict().items()
+        if not name.endswith("num_batches_tracked")  # frozen batch norm counts nothing
+    }
+    layers, backbone = network.config.decoder_layers, network.backbone
+    names = {n: official_names(n, family, layers, backbone, backbone_prefix) for n in shapes}
+    return KeyMap(shapes, names)
+
+
+def _list(kind: str, keys: list[str]) -> str:
+    """The number of keys and the first of them."""
+    shown = "; ".join(keys[:SHOWN] + ["..."] * (len(keys) > SHOWN))
+    return f"{len(keys)} key{'s' * (len(keys) > 1)} {kind} ({shown})"
+
+
+def _fits(value: Tensor, shape: torch.Size) -> bool:
+    """Whether a tensor has the shape and, if it is a matrix, was not stored transposed."""
+    return value.shape == shape and (value.ndim != 2 or value.is_contiguous())
+
+
+def _describe(value: Tensor) -> str:
+    transposed = value.ndim == 2 and not value.is_contiguous()
+    return f"{tuple(value.shape)}{' and stored transposed' if transposed else ''}"

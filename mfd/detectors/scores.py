@@ -1,0 +1,31 @@
+"""What a detector's logits say: class probabilities, and its best detections."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mfd.detectors.contract import DetectorSpec
+
+
+def class_scores(logits: Float[Tensor, "*Q K"], spec: DetectorSpec) -> Float[Tensor, "*Q C"]:
+    """The probability of every category, C = len(spec.category_ids) columns."""
+    if spec.scores == "softmax":
+        return logits.float().softmax(-1)[..., :-1]
+    return logits.float().sigmoid()
+
+
+def top_detections(
+    logits: Float[Tensor, "Q K"], spec: DetectorSpec, count: int
+) -> tuple[Float[Tensor, " N"], Tensor, Tensor]:
+    """Scores, query indices and logit columns of the `count` best (query, category) pairs.
+
+    Sigmoid detectors may name one query several times (Deformable DETR's evaluation); softmax
+    detectors give each query once, with its best category (DETR's). Best first.
+    """
+    scores = class_scores(logits, spec)
+    if spec.scores == "softmax":
+        best, columns = scores.max(-1)
+        values, queries = best.topk(min(count, len(best)))
+        return values, queries, columns[queries]
+    values, flat = scores.flatten().topk(min(count, scores.numel()))
+    return values, torch.div(flat, scores.shape[-1], rounding_mode="floor"), flat % scores.shape[-1]

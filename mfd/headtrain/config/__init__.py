@@ -1,0 +1,1 @@
+"""What decides a head (`head.py`) and its training (`train.py`)."""

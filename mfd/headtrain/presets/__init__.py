@@ -1,0 +1,1 @@
+"""Every head that the paper measures, by name, with its size."""

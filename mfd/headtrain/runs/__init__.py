@@ -1,0 +1,1 @@
+"""Training runs as folders: configuration, cost, weights, figures."""

@@ -1,0 +1,72 @@
+"""What one optimisation step consumes, wherever it comes from."""
+
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from mfd.headtrain.head.batch import FeatureBatch
+
+
+@dataclass
+class TrainingBatch:
+    """Features of B images and N matched boxes on them, and what the boxes shall become.
+
+    Attributes:
+        crops: the matched objects' masks over the boxes, see `ImageTargets`.
+        area_ratio: the objects' areas per box area.
+        image_names: what to call each image in an error.
+        bytes_read: from the store.
+    """
+
+    features: FeatureBatch
+    crops: UInt8[Tensor, "N G G"]
+    area_ratio: Float[Tensor, " N"]
+    image_names: tuple[str, ...]
+    bytes_read: int = 0
+
+    def to(self, device: torch.device | str) -> "TrainingBatch":
+        """The same batch on another device in float32, copied asynchronously from pinned memory."""
+        return replace(
+            self,
+            features=self.features.to(device, torch.float32),
+            crops=self.crops.to(device, non_blocking=True),
+            area_ratio=self.area_ratio.to(device, non_blocking=True),
+        )
+
+    def pin_memory(self) -> "TrainingBatch":
+        """The same batch in pages that a GPU can copy from while other work goes on."""
+        return replace(
+            self,
+            features=self.features.pin_memory(),
+            crops=self.crops.pin_memory(),
+            area_ratio=self.area_ratio.pin_memory(),
+        )
+
+
+@runtime_checkable
+class BatchSource(Protocol):
+    """Training batches in an order that depends on nothing but the source's own seed.
+
+    A store is one source; a detector in the loop can be another.
+    """
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches of an epoch."""
+        ...
+
+    @property
+    def images_per_epoch(self) -> int:
+        """Images of an epoch."""
+        ...
+
+    def batches(self, start: int, stop: int) -> Generator[TrainingBatch, None, None]:
+        """The batches of steps `start` to `stop`, counted from 0 over all epochs.
+
+        Closing it ends all work on later batches.
+        """
+        ...

@@ -1,0 +1,115 @@
+"""Training batches read from a store and its targets, a few of them ahead in threads."""
+
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
+
+import torch
+
+from mfd.cache import Store
+from mfd.detectors import ImageFeatures
+from mfd.errors import TrainingError
+from mfd.headtrain.config.train import TrainConfig
+from mfd.headtrain.head.batch import collate
+from mfd.headtrain.sources.batch import TrainingBatch
+from mfd.headtrain.sources.sampler import epoch_batches
+from mfd.headtrain.targets.read import Targets
+from mfd.prefetch import prefetch
+
+
+class StoredBatches:
+    """A `BatchSource` of all images that have matched boxes.
+
+    Args:
+        needs_c1: whether the head reads the stage-1 map at all.
+        pin_memory: make batches in the stored element type and in pages that a GPU can copy from;
+            otherwise they are float32.
+
+    Raises:
+        TrainingError: no image has a matched box, the targets are of another store, or the
+            stage-1 map is needed and the store has none.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        targets: Targets,
+        config: TrainConfig,
+        *,
+        needs_c1: bool = True,
+        pin_memory: bool = False,
+    ) -> None:
+        if (of := targets.identity["features"]) != store.identity.sha256:
+            raise TrainingError(
+                f"{targets.path} are targets of the features {of[:8]}, but {store.path} is "
+                f"{store.identity.sha256[:8]}; build the targets of this store"
+            )
+        if needs_c1 and not store.has_c1:
+            raise TrainingError(
+                f"{store.path} leaves out the stage-1 map that the head reads; complete it by "
+                "`Store.with_c1`, or train a head with use_c1=false"
+            )
+        self._positions = [i for i, count in enumerate(targets.counts) if count]
+        if not self._positions:
+            raise TrainingError(
+                f"{targets.path} has no matched object in {len(targets)} images, so there is "
+                "nothing to learn; look at the annotations"
+            )
+        self._sizes_hw = store.input_hw[self._positions]
+        self._store, self._targets, self._config = store, targets, config
+        self._needs_c1, self._pin = needs_c1, pin_memory
+
+    @property
+    def images_per_epoch(self) -> int:
+        """Images with matched boxes."""
+        return len(self._positions)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches of an epoch; the last one may be smaller."""
+        return -(-len(self._positions) // self._config.batch_size)
+
+    def batches(self, start: int, stop: int) -> Generator[TrainingBatch, None, None]:
+        """The batches of steps `start` to `stop`, counted from 0 over all epochs."""
+        steps = self._members(start, stop)
+        config = self._config
+        yield from prefetch(self._load, steps, workers=config.readers, ahead=config.prefetch)
+
+    def _members(self, start: int, stop: int) -> Iterator[Sequence[int]]:
+        """Positions in the store of every step's images."""
+        size, seed = self._config.batch_size, self._config.seed
+        for step in range(start, stop):
+            epoch, index = divmod(step, self.steps_per_epoch)
+            if step == start or index == 0:
+                batches = epoch_batches(self._positions, self._sizes_hw, size, seed, epoch)
+            yield batches[index]
+
+    def _load(self, members: Sequence[int]) -> TrainingBatch:
+        images = [self._image(position) for position in members]
+        targets = [self._targets[position] for position in members]
+        batch = TrainingBatch(
+            features=collate(
+                images,
+                [t.query_index for t in targets],
+                [t.labels for t in targets],
+                None if self._pin else torch.float32,
+            ),
+            crops=torch.cat([t.crops for t in targets]),
+            area_ratio=torch.cat([t.area_ratio for t in targets]),
+            image_names=tuple(self._name(position) for position in members),
+            bytes_read=sum(map(_stored_bytes, images)) + sum(t.crops.nbytes for t in targets),
+        )
+        return batch.pin_memory() if self._pin else batch
+
+    def _image(self, position: int) -> ImageFeatures:
+        features = self._store[position]
+        return features if self._needs_c1 else replace(features, c1=None)
+
+    def _name(self, position: int) -> str:
+        image = self._store.images[position]
+        return f"{image.image_id} ({image.file_name})"
+
+
+def _stored_bytes(features: ImageFeatures) -> int:
+    always = [*features.memory, features.queries, features.boxes, features.logits]
+    sometimes = [features.c1, features.memory_scale, features.c1_scale]
+    return sum(tensor.nbytes for tensor in [*always, *sometimes] if tensor is not None)

@@ -1,0 +1,169 @@
+"""Launches the Triton kernels of multi-scale deformable attention.
+
+Arguments are those of `deform_attn_ops`. Tensors without elements launch nothing.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from mfd.errors import KernelError
+from mfd.kernels.deform_attn import triton as kernels
+from mfd.kernels.dispatch import interpreted
+
+LARGEST_IMAGE = 2**31  # elements; offsets inside an image are 32 bits wide
+MOST_WARPS = 16  # of a program
+INTERPRETED_QUERIES = 64  # the interpreter's cost is per program, whatever its size
+
+
+class Tuning(NamedTuple):
+    """What may be tried on a device; `python -m benchmarks.tune` does.
+
+    Attributes:
+        tile: elements of a program's tile, queries by channels, as far as MOST_WARPS reach.
+        registers: the most a thread may use; None leaves them to the compiler.
+    """
+
+    tile: int = 1024
+    registers: int | None = None
+
+
+TUNING = {  # by registers, spills and barriers in the machine code; no GPU has timed them yet
+    "forward": Tuning(),
+    "points_grad": Tuning(),
+    "value_grad": Tuning(),
+}
+
+
+def forward(
+    value: Tensor, shapes: Tensor, points: Tensor, weights: Tensor, reference: Tensor | None
+) -> Tensor:
+    """The weighted samples (B, Q, M, D), of value's type."""
+    out = value.new_empty(*weights.shape[:3], value.shape[3])
+    if not out.numel() or not value.numel() or not weights.numel():
+        return out.zero_()
+    call = _Call(value, shapes, points, weights, reference)
+    block, options = call.tile("forward", value.element_size())
+    with torch.cuda.device_of(value):
+        kernels.forward_kernel[call.grid(block)](
+            value.contiguous(), *call.tensors, out, **call.constants(block), **options
+        )
+    return out
+
+
+def backward(
+    grad: Tensor,
+    value: Tensor,
+    shapes: Tensor,
+    points: Tensor,
+    weights: Tensor,
+    reference: Tensor | None,
+    need_value: bool,
+    need_points: bool,
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """The gradients of value, points and weights; None where they are not needed."""
+    call = _Call(value, shapes, points, weights, reference)
+    empty = not value.numel() or not weights.numel()
+    of_value = of_points = of_weights = None
+    if need_value:
+        of_value = torch.zeros(value.shape, dtype=call.exact, device=value.device)
+    if need_points:
+        make = torch.zeros if empty else torch.empty
+        of_points = make(points.shape, dtype=points.dtype, device=value.device)
+        of_weights = make(weights.shape, dtype=weights.dtype, device=value.device)
+    if of_value is not None and not empty:
+        scalar = value.is_cuda and torch.cuda.get_device_capability(value.device) < (9, 0)
+        block, options = call.tile("value_grad", of_value.element_size(), scalar=scalar)
+        with torch.cuda.device_of(value):
+            kernels.value_grad_kernel[call.grid(block)](
+                grad.contiguous(), *call.tensors, of_value, **call.constants(block), **options
+            )
+    if of_points is not None and not empty:
+        block, options = call.tile("points_grad", value.element_size())
+        constants = call.constants(block)
+        # Collected gradients as wide as the channels have their layout: 5 barriers, not 83.
+        constants["BLOCK_T"] = max(constants["BLOCK_T"], constants["BLOCK_D"])
+        with torch.cuda.device_of(value):
+            kernels.points_grad_kernel[call.grid(block)](
+                grad.contiguous(), value.contiguous(), *call.tensors, of_points, of_weights,
+                **constants, **options,
+            )  # fmt: skip
+    return None if of_value is None else of_value.to(value.dtype), of_points, of_weights
+
+
+def tile_of(
+    kernel: str, dim: int, element_size: int, *, scalar: bool = False
+) -> tuple[int, dict[str, int]]:
+    """Queries and launch options of a program whose every thread moves at most 16 bytes of one row.
+
+    Then the layout of loads and additions is that of the sums, and nothing travels through shared
+    memory: with half the warps, the gradient of value has 127 barriers instead of none, and 12
+    channels cost 255 registers instead of 64. `scalar` is for additions below compute capability
+    9.0, which has none of 16 bytes.
+    """
+    width = triton.next_power_of_2(dim)
+    vector = 1 if scalar else min(max(16 // element_size, 1), dim & -dim)
+    tile, registers = TUNING[kernel]
+    warps = min(max(tile // (32 * vector), 1), MOST_WARPS)
+    options = {"num_warps": warps}
+    if registers is not None:  # an option of NVIDIA's backend only
+        options["maxnreg"] = registers
+    return max(warps * 32 * vector // width, 1), options
+
+
+class _Call:
+    """What the three launches share."""
+
+    def __init__(
+        self,
+        value: Tensor,
+        shapes: Tensor,
+        points: Tensor,
+        weights: Tensor,
+        reference: Tensor | None,
+    ) -> None:
+        _, area, self.heads, self.dim = value.shape
+        if area * self.heads * self.dim >= LARGEST_IMAGE:
+            raise KernelError(
+                f"one image's value has {area * self.heads * self.dim} elements, "
+                f"the kernels take fewer than {LARGEST_IMAGE}; use smaller images"
+            )
+        self.exact = torch.float64 if value.dtype == torch.float64 else torch.float32
+        self.batch, self.queries, _, self.points = weights.shape
+        self.levels, self.area, self.fused = len(shapes), area, reference is not None
+        self.tensors = (
+            shapes.to(value.device).contiguous(),
+            points.contiguous(),
+            weights.contiguous(),
+            weights if reference is None else reference.contiguous(),
+        )
+
+    def tile(
+        self, kernel: str, element_size: int, *, scalar: bool = False
+    ) -> tuple[int, dict[str, int]]:
+        """Queries and options of a program that moves elements of this size, see `tile_of`."""
+        if interpreted():
+            return INTERPRETED_QUERIES, {"num_warps": 1}
+        return tile_of(kernel, self.dim, element_size, scalar=scalar)
+
+    def grid(self, block: int) -> tuple[int]:
+        return (self.batch * self.heads * triton.cdiv(self.queries, block),)
+
+    def constants(self, block: int) -> dict[str, Any]:
+        """The sizes every kernel takes, by name."""
+        return {
+            "S": self.area,
+            "Q": self.queries,
+            "M": self.heads,
+            "D": self.dim,
+            "L": self.levels,
+            "P": self.points // self.levels,
+            "BLOCK_Q": block,
+            "BLOCK_D": triton.next_power_of_2(self.dim),
+            "BLOCK_T": triton.next_power_of_2(self.points),
+            "FUSED": self.fused,
+            "ACC": tl.float64 if self.exact == torch.float64 else tl.float32,
+        }

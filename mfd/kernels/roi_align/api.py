@@ -1,0 +1,129 @@
+"""RoIAlign, and RoIAlign of an up-sampled map taken from the coarser one: public functions."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from mfd.errors import KernelError
+from mfd.kernels.roi_align.op import roi_read
+from mfd.kernels.roi_align.taps import Taps, axis_taps, merge_taps, upsampling_taps
+
+
+def roi_align(
+    features: Float[Tensor, "B H W C"],
+    boxes_xyxy: Float[Tensor, "N 4"],
+    image_index: Int[Tensor, " N"],
+    output_size: int,
+    *,
+    sizes_hw: Int[Tensor, "B 2"] | None = None,
+    sampling_ratio: int = 2,
+    aligned: bool = True,
+) -> Float[Tensor, "N s s C"]:
+    """The mean of bilinear samples in every cell of an s x s grid over each box.
+
+    Mask R-CNN (arXiv:1703.06870, section 3), with the border rules of its CUDA implementations: a
+    sample more than one pixel outside reads zero, a nearer one the border.
+
+    Args:
+        features: channels last, in any float type.
+        boxes_xyxy: corners, in pixels of the map; 0 is the outer edge of its first pixel. A box
+            that is not finite gives zeros.
+        image_index: the map each box reads.
+        output_size: s.
+        sizes_hw: height and width of the valid part of each map, where maps are padded; the
+            border lies there.
+        sampling_ratio: samples per cell and axis; 0 takes one per pixel (rounded up).
+        aligned: whether pixel centres lie at one half (right) or at whole numbers (the first
+            version's mistake, kept by older models; boxes are then at least one pixel wide).
+
+    Raises:
+        KernelError: if the shapes do not fit each other.
+    """
+    _check(features, boxes_xyxy, image_index)
+    if sizes_hw is None:
+        sizes_hw = image_index.new_tensor(features.shape[1:3]).expand(len(features), 2)
+    sizes = _both_axes(sizes_hw.to(features.device)[image_index])
+    taps = _box_taps(boxes_xyxy, sizes, output_size, sampling_ratio, aligned)
+    y, x = _merged_by_axis(taps)
+    return roi_read(features, y.pixel, y.weight, x.pixel, x.weight, image_index, None)
+
+
+def roi_align_upsampled(
+    coarse: Float[Tensor, "B h w C"],
+    boxes_xyxy: Float[Tensor, "N 4"],
+    image_index: Int[Tensor, " N"],
+    output_size: int,
+    *,
+    coarse_hw: Int[Tensor, "B 2"],
+    fine_hw: Int[Tensor, "B 2"],
+    sampling_ratio: int = 2,
+    add: Float[Tensor, "N s s C"] | None = None,
+) -> Float[Tensor, "N s s C"]:
+    """RoIAlign of bilinearly up-sampled maps, without the up-sampled maps.
+
+    Equals `roi_align(interpolate(coarse[i, :h_i, :w_i], fine_hw[i], mode="bilinear"), boxes)` for
+    every image i, exactly: both steps are linear and separable, so their taps compose.
+
+    Args:
+        coarse: channels last; rows and columns beyond `coarse_hw` are not read.
+        boxes_xyxy: in pixels of the fine map; see `roi_align`.
+        image_index: the map each box reads.
+        output_size: s.
+        coarse_hw: valid height and width of each coarse map.
+        fine_hw: height and width it is up-sampled to.
+        sampling_ratio: samples per cell and axis on the fine map; 0 takes one per pixel.
+        add: added to the result, in the same pass.
+
+    Raises:
+        KernelError: if the shapes do not fit each other.
+    """
+    _check(coarse, boxes_xyxy, image_index)
+    expected = (len(boxes_xyxy), output_size, output_size, coarse.shape[3])
+    if add is not None and (add.shape != expected or add.dtype != coarse.dtype):
+        raise KernelError(
+            f"add is {add.dtype} of shape {tuple(add.shape)}; expected {coarse.dtype}, {expected}"
+        )
+    fine = _both_axes(fine_hw.to(coarse.device)[image_index])
+    size = _both_axes(coarse_hw.to(coarse.device)[image_index])
+    taps = _box_taps(boxes_xyxy, fine, output_size, sampling_ratio, aligned=True)
+    y, x = _merged_by_axis(upsampling_taps(taps, fine, size))
+    return roi_read(coarse, y.pixel, y.weight, x.pixel, x.weight, image_index, add)
+
+
+def _check(features: Tensor, boxes_xyxy: Tensor, image_index: Tensor) -> None:
+    if features.ndim != 4 or not features.dtype.is_floating_point:
+        raise KernelError(
+            f"features are {features.dtype} of shape {tuple(features.shape)}; expected floats of "
+            "shape (images, height, width, channels)"
+        )
+    boxes = len(boxes_xyxy)
+    if boxes_xyxy.shape != (boxes, 4) or image_index.shape != (boxes,):
+        raise KernelError(
+            f"boxes_xyxy have shape {tuple(boxes_xyxy.shape)} and image_index "
+            f"{tuple(image_index.shape)}; expected (boxes, 4) and (boxes,)"
+        )
+    if len({t.device for t in (features, boxes_xyxy, image_index)}) > 1:
+        raise KernelError(
+            f"features are on {features.device}, boxes_xyxy on {boxes_xyxy.device}, image_index on "
+            f"{image_index.device}; move them to one device"
+        )
+
+
+def _box_taps(
+    boxes: Float[Tensor, "N 4"], sizes: Int[Tensor, " 2*N"], cells: int, samples: int, aligned: bool
+) -> Taps:
+    """Vertical taps of every box, then horizontal ones: half the calls of two separate tables."""
+    x0, y0, x1, y1 = boxes.detach().unbind(-1)
+    low, high = torch.cat([y0, x0]), torch.cat([y1, x1])
+    return axis_taps(low, high, sizes, cells, samples, aligned)
+
+
+def _both_axes(sizes_hw: Int[Tensor, "N 2"]) -> Int[Tensor, " 2*N"]:
+    """All heights, then all widths."""
+    return sizes_hw.t().flatten()
+
+
+def _merged_by_axis(taps: Taps) -> tuple[Taps, Taps]:
+    """Vertical and horizontal taps, each with as few per cell as its axis needs."""
+    y, x = (Taps(*part) for part in zip(*(t.chunk(2) for t in taps), strict=True))
+    return merge_taps(y), merge_taps(x)

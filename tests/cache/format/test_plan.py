@@ -1,0 +1,65 @@
+from dataclasses import replace
+from math import ceil
+
+from mfd.cache.format.plan import Plan, make_plan, planned_bytes, resized_hw
+from mfd.images.preprocessing import Preprocessing
+from tests.cache.material import SPEC, make_identity
+
+COCO = [(480, 640), (640, 480), (427, 640), (640, 427), (333, 500), (640, 640), (240, 640)] * 40
+
+
+def coco_plan(**fields: object) -> tuple[Plan, list[int]]:
+    spec = replace(SPEC, dim=256, c1_channels=256, strides=(8, 16, 32, 64))
+    spec = replace(spec, **{"preprocessing": Preprocessing(), **fields})
+    identity = make_identity(len(COCO), spec)
+    images = tuple(replace(i, original_hw=hw) for i, hw in zip(identity.images, COCO, strict=True))
+    sizes = [resized_hw(spec.preprocessing, hw) for hw in COCO]
+    tokens = [sum(ceil(h / s) * ceil(w / s) for s in spec.strides) for h, w in sizes]
+    return make_plan(replace(identity, images=images)), tokens
+
+
+def test_the_largest_image_fits_with_one_more_row_and_column_per_map() -> None:
+    plan, tokens = coco_plan()
+    height, width = 800, 1067
+    larger = sum((ceil(height / s) + 1) * (ceil(width / s) + 1) for s in (8, 16, 32, 64))
+    assert plan.tokens >= max(larger, *tokens)
+    assert plan.pixels >= (800 // 4 + 1) * (1067 // 4 + 2)
+
+
+def test_chunks_of_a_mix_of_sizes_waste_at_most_three_percent() -> None:
+    plan, tokens = coco_plan()
+    stored = sum(ceil(n / plan.token_chunk) * plan.token_chunk for n in tokens)
+    assert stored <= 1.03 * sum(tokens)
+    assert plan.token_chunk * 256 * 2 <= 2 << 20
+    assert plan.tokens % plan.token_chunk == plan.pixels % plan.pixel_chunk == 0
+
+
+def test_images_of_one_size_have_a_single_chunk_and_no_waste() -> None:
+    fixed = Preprocessing(size_hw=(640, 640))
+    plan, tokens = coco_plan(preprocessing=fixed, dim=96, strides=(16, 32))
+    assert plan.token_chunk == tokens[0] == 40 * 40 + 20 * 20
+
+
+def test_bounds_given_by_the_caller_replace_the_preprocessing() -> None:
+    plan = make_plan(make_identity(3), [(320, 64), (32, 32), (100, 100)])
+    assert plan.tokens >= 21 * 5 + 11 * 3
+
+
+def test_resized_sizes_follow_the_shorter_and_the_longer_side() -> None:
+    rule = Preprocessing(shorter_side=800, longer_side=1333)
+    assert resized_hw(rule, (480, 640)) == (800, 1067)
+    assert resized_hw(rule, (100, 640)) == (209, 1333)
+    assert resized_hw(Preprocessing(size_hw=(640, 480)), (5, 9)) == (640, 480)
+
+
+def test_planned_bytes_are_those_of_all_values() -> None:
+    spec = replace(SPEC, preprocessing=Preprocessing(size_hw=(64, 96)))
+    tokens, queries, logits, c1 = (4 * 6 + 2 * 3) * 12, 7 * 12, 7 * 3, 16 * 24 * 5
+    boxes, scales = 7 * 4 * 4, 4 * (2 * 12 + 5)
+    expected = {
+        "float16": 2 * (tokens + queries + logits + c1) + boxes,
+        "float32": 4 * (tokens + queries + logits + c1) + boxes,
+        "int8": tokens + c1 + scales + 2 * (queries + logits) + boxes,
+    }
+    for dtype, wanted in expected.items():
+        assert planned_bytes(make_identity(1, spec, dtype=dtype), None) == wanted

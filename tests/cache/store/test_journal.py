@@ -1,0 +1,94 @@
+import fcntl
+from pathlib import Path
+
+import pytest
+
+from mfd.cache.store.journal import FileRecord, ImageRecord, Journal, UnitRecord, WriterLock
+from mfd.errors import StoreError
+
+RECORD = UnitRecord(
+    images=(ImageRecord((75, 133), ((5, 9), (3, 5)), (19, 34)), None),
+    files={"enc/tokens/c.0.0.0": FileRecord(1234, 4294967295)},
+)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    (tmp_path / "store/_units").mkdir(parents=True)
+    return Journal(tmp_path / "store")
+
+
+def test_a_record_is_read_as_it_was_committed(journal: Journal) -> None:
+    journal.commit(7, RECORD)
+    assert journal.read(7) == RECORD
+    assert journal.committed() == {7}
+
+
+def test_a_revoked_unit_is_not_committed(journal: Journal) -> None:
+    journal.commit(7, RECORD)
+    journal.revoke(7)
+    assert journal.committed() == set()
+    with pytest.raises(StoreError, match=r"000007.json is missing"):
+        journal.read(7)
+
+
+def test_half_written_and_foreign_files_are_no_commits(journal: Journal) -> None:
+    for name in ("000003.json.tmp", "notes.json", ".lock", "zarr.json", "cost.json"):
+        (journal.folder / name).write_text("{}")
+    assert journal.committed() == set()
+
+
+def test_any_changed_byte_of_a_journal_is_noticed(journal: Journal) -> None:
+    journal.commit(0, RECORD)
+    path = journal.folder / "000000.json"
+    content = path.read_bytes()
+    for position in range(len(content)):
+        for bit in (0, 2, 5, 7):
+            damaged = bytearray(content)
+            damaged[position] ^= 1 << bit
+            path.write_bytes(damaged)
+            with pytest.raises(StoreError, match=r"000000.json is damaged"):
+                journal.read(0)
+
+
+def test_a_store_has_one_writer_at_a_time(journal: Journal) -> None:
+    lock = WriterLock(journal.store)
+    with pytest.raises(StoreError, match="being written by another process"):
+        WriterLock(journal.store)
+    lock.release()
+    WriterLock(journal.store).release()
+
+
+def test_a_lock_released_twice_closes_no_file_of_others(journal: Journal) -> None:
+    lock = WriterLock(journal.store)
+    lock.release()
+    with (journal.folder / "other").open("w") as other:  # gets the free descriptor
+        lock.release()
+        other.write("x")
+    assert (journal.folder / "other").read_text() == "x"
+
+
+def test_a_store_removed_while_its_lock_was_waited_for_is_not_written(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock = fcntl.flock
+
+    def late(file: object, how: int) -> None:
+        journal.store.rename(journal.store.with_name(".trash"))
+        flock(file, how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with pytest.raises(StoreError, match="was removed by another process"):
+        WriterLock(journal.store)
+    assert not journal.store.exists()
+
+
+def test_the_seconds_are_read_as_they_were_written(journal: Journal) -> None:
+    assert journal.read_seconds() is None
+    journal.write_seconds(12.34567)
+    assert journal.read_seconds() == 12.346
+    path = journal.folder / "cost.json"
+    path.write_text(path.read_text().replace("12", "13"))
+    with pytest.raises(StoreError, match=r"cost.json is damaged"):
+        journal.read_seconds()
+    assert journal.committed() == set()

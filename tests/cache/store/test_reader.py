@@ -1,0 +1,189 @@
+import random
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from mfd.cache import Store, StoreWriter, remove_store
+from mfd.cache.format.plan import planned_bytes
+from mfd.cache.store.info import StoreInfo
+from mfd.detectors import ImageFeatures
+from mfd.errors import StoreError
+from mfd.images.preprocessing import Preprocessing
+from tests.cache.material import SPEC, features_of, make_features, make_identity
+
+
+def assert_same(found: ImageFeatures, written: ImageFeatures, dtype: torch.dtype) -> None:
+    assert found.image_id == written.image_id
+    assert found.original_hw == written.original_hw
+    assert found.input_hw == written.input_hw
+    assert torch.equal(found.boxes, written.boxes)
+    assert found.c1 is not None
+    assert written.c1 is not None
+    for ours, theirs in zip(
+        (found.queries, found.logits, found.c1, *found.memory),
+        (written.queries, written.logits, written.c1, *written.memory),
+        strict=True,
+    ):
+        assert ours.dtype == dtype
+        assert torch.equal(ours, theirs.to(dtype))
+
+
+def test_every_image_is_read_as_it_was_written_in_any_order(sound_store: Path) -> None:
+    store = Store.open(sound_store, expected=make_identity())
+    images = make_identity().images
+    assert store.image_ids == tuple(image.image_id for image in images)
+    for position in random.Random(0).sample(range(35), 35):
+        assert_same(store[position], make_features(images[position]), torch.float16)
+
+
+def test_int8_maps_come_with_their_scales(tmp_path: Path) -> None:
+    identity = make_identity(19, dtype="int8")
+    with StoreWriter.open(tmp_path, identity) as writer:
+        for unit in writer.todo:
+            writer.write(unit, features_of(writer.images(unit)))
+        store = Store.open(writer.finish(), expected=identity)
+    for position in (0, 18):
+        found, exact = store[position], make_features(identity.images[position])
+        assert torch.equal(found.logits, exact.logits.half())
+        assert found.c1 is not None
+        assert exact.c1 is not None
+        assert {m.dtype for m in (*found.memory, found.c1)} == {torch.int8}
+        floats = found.dequantised()
+        for ours, theirs in zip(
+            (floats.c1, *floats.memory), (exact.c1, *exact.memory), strict=True
+        ):
+            assert ours is not None
+            assert ((ours - theirs).abs() <= theirs.abs().amax((0, 1)) / 253.9).all()
+    assert store.info().dtype == "int8"
+    assert store.info().num_bytes < 0.8 * planned_bytes(make_identity(19), None) + 50_000
+
+
+def test_threads_read_what_one_reader_reads(sound_store: Path) -> None:
+    store = Store.open(sound_store)
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(store.__getitem__, [*range(35), *reversed(range(35))]))
+    for features in found:
+        image = make_identity().images[store.position(features.image_id)]
+        assert_same(features, make_features(image), torch.float16)
+
+
+@pytest.mark.parametrize(
+    ("dim", "strides"), [(96, (16, 32)), (20, (8, 16, 32, 64, 128)), (8, (4,))]
+)
+def test_widths_and_levels_are_those_of_the_spec(
+    tmp_path: Path, dim: int, strides: tuple[int, ...]
+) -> None:
+    fixed = Preprocessing(size_hw=(61, 133))
+    spec = replace(SPEC, dim=dim, strides=strides, preprocessing=fixed, scores="softmax")
+    identity = make_identity(17, spec, dtype="float32")
+    with StoreWriter.open(tmp_path, identity) as writer:
+        for unit in writer.todo:
+            writer.write(unit, features_of(writer.images(unit), spec))
+        store = Store.open(writer.finish())
+    for position in (0, 15, 16):
+        assert_same(store[position], make_features(identity.images[position], spec), torch.float32)
+    assert store[3].logits.shape == (7, 4)
+
+
+def test_detections_are_those_of_the_whole_image(sound_store: Path) -> None:
+    store = Store.open(sound_store)
+    logits, boxes = store.detections(20)
+    assert torch.equal(logits, store[20].logits)
+    assert torch.equal(boxes, store[20].boxes)
+    assert tuple(store.input_hw[20]) == store[20].input_hw
+
+
+def test_a_store_knows_its_images_and_identity(sound_store: Path) -> None:
+    store = Store.open(sound_store)
+    assert store.identity == make_identity()
+    assert store.images == make_identity().images
+    assert store.invalid == ()
+    assert store.position(store.image_ids[31]) == 31
+    with pytest.raises(StoreError, match="has no image 4"):
+        store.position(4)
+
+
+def test_positions_beyond_the_last_image_end_an_iteration(sound_store: Path) -> None:
+    assert len(list(Store.open(sound_store))) == 35
+    for position in (35, -1):
+        with pytest.raises(IndexError, match="of a store of 35 images"):
+            Store.open(sound_store)[position]
+
+
+def test_the_info_counts_every_byte_and_unit(sound_store: Path) -> None:
+    info = Store.open(sound_store).info()
+    assert info.complete
+    assert (info.num_images, info.num_units, info.committed_units) == (35, 3, 3)
+    assert info.num_bytes == sum(f.stat().st_size for f in sound_store.rglob("*") if f.is_file())
+    assert info.seconds is None
+    assert info.identity_sha256 == make_identity().sha256
+    assert (info.split, info.view, info.profile) == ("train", "base", "full")
+    assert (info.dtype, info.codec, info.spec) == ("float16", "none", SPEC)
+
+
+def test_an_unfinished_store_is_refused_but_described(tmp_path: Path) -> None:
+    with StoreWriter.open(tmp_path, make_identity(), provenance={"torch": "2.x"}) as writer:
+        writer.write(2, features_of(writer.images(2)))
+        path = writer.path
+    with pytest.raises(StoreError, match="is unfinished: 1 of 3 units of 16 images are there"):
+        Store.open(path)
+    info = StoreInfo.read(path)
+    assert (info.complete, info.committed_units) == (False, 1)
+    assert info.provenance == {"torch": "2.x"}
+
+
+def test_a_store_of_another_identity_is_refused_naming_field_and_both_values(
+    sound_store: Path,
+) -> None:
+    with pytest.raises(StoreError, match=r'view is "base", expected "flip"'):
+        Store.open(sound_store, expected=make_identity(view="flip"))
+    other = replace(SPEC, preprocessing=replace(SPEC.preprocessing, longer_side=99))
+    with pytest.raises(StoreError, match=r"detector.preprocessing.longer_side is 133, expected 99"):
+        Store.open(sound_store, expected=make_identity(spec=other))
+    with pytest.raises(StoreError, match=r"images.count is 35, expected 34"):
+        Store.open(sound_store, expected=make_identity(34))
+    images = (*make_identity().images[:-1], replace(make_identity().images[-1], sha256="0" * 64))
+    with pytest.raises(StoreError, match=r"images\[34\].sha256 .* expected \"0000"):
+        Store.open(sound_store, expected=replace(make_identity(), images=images))
+
+
+@pytest.mark.parametrize("name", ["enc/tokens/c.1.0.0", "c1/map/c.4.0.0", "dec/box/c.1.0.0"])
+def test_missing_and_truncated_shards_are_named_and_spare_the_other_units(
+    store_path: Path, name: str
+) -> None:
+    store = Store.open(store_path)
+    content = (store_path / name).read_bytes()
+    for shortened in (content[:-1], content[: len(content) // 2], b""):
+        (store_path / name).write_bytes(shortened)
+        with pytest.raises(StoreError, match=f"image 53: .*{name} .*{len(shortened)} bytes long"):
+            store[16]
+    (store_path / name).unlink()
+    with pytest.raises(StoreError, match=f"image 53: .*{name} .*No such file"):
+        store[16]
+    assert store[15].image_id == 50
+    assert store[32].image_id == 101
+
+
+def test_a_store_that_was_removed_gives_no_zeros(store_path: Path) -> None:
+    store = Store.open(store_path)
+    assert store[17].image_id == 56
+    remove_store(store_path)
+    for read in (store.__getitem__, store.detections):
+        with pytest.raises(StoreError, match=r"image 53: .*No such file"):
+            read(16)
+
+
+def test_a_missing_journal_is_named(store_path: Path) -> None:
+    (store_path / "_units/000001.json").unlink()
+    with pytest.raises(StoreError, match=r"000001.json is missing"):
+        Store.open(store_path)[20]
+
+
+@pytest.mark.parametrize("name", ["image_id", "valid", "orig_hw"])
+def test_a_missing_index_array_is_named(store_path: Path, name: str) -> None:
+    next((store_path / "index" / name).glob("c.*")).unlink()
+    with pytest.raises(StoreError, match=f"index/{name} is damaged"):
+        Store.open(store_path)

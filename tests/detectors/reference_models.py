@@ -1,0 +1,103 @@
+"""The models of the reference folder, built by our code, and how their outputs are compared."""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mfd.detectors.backbones.focalnet import FocalNet
+from mfd.detectors.backbones.swin import Swin
+from mfd.detectors.deformable.config import DINO, HDETR, DeformableConfig
+from mfd.detectors.deformable.detector import DeformableDetector
+from mfd.detectors.official.load import OFFICIAL, OfficialDetector, build_official
+from tests.detectors.fixture_weights import batch, read_manifest, state_dict
+
+
+def _tiny(config: DeformableConfig, num_classes: int) -> DeformableConfig:
+    return replace(
+        config,
+        dim=64,
+        heads=4,
+        encoder_layers=2,
+        decoder_layers=2,
+        feedforward=48,
+        points=2,
+        num_queries=20,
+        num_classes=num_classes,
+    )
+
+
+_SWIN = partial(Swin, embed_dim=8, depths=(2, 2, 2, 2), heads=(1, 2, 2, 4), window=6)
+_DINO = _tiny(DINO, 20)
+
+TINY = {
+    "tiny64-hdetr-swin": OfficialDetector(
+        "hdetr", replace(_tiny(HDETR, 91), extra_queries=10), _SWIN, "backbone.0.body.", 100, ""
+    ),
+    "tiny64-dino-swin": OfficialDetector("dino", _DINO, _SWIN, "backbone.0.", 300, ""),
+    "tiny64-dino-focalnet": OfficialDetector(
+        "dino",
+        replace(_DINO, strides=(4, 8, 16, 32, 64)),
+        partial(FocalNet, embed_dim=8, depths=(1, 1, 2, 1)),
+        "backbone.0.",
+        300,
+        "",
+    ),
+}
+FULL = {
+    "hdetr-r50": OFFICIAL["hdetr-r50"],
+    "hdetr-swin-l": OFFICIAL["hdetr-swin-l"],
+    "dino-r50-4scale": OFFICIAL["dino-r50"],
+    "dino-swin-l-4scale": OFFICIAL["dino-swin-l"],
+    "dino-focalnet-l-5scale": OFFICIAL["dino-focalnet-l"],
+}
+MODELS = {**TINY, **FULL}
+
+
+def build(folder: Path, model: str, encoder_layer: int = 1) -> DeformableDetector:
+    """The model with the reference weights."""
+    state = state_dict(folder, read_manifest(folder, model))
+    return build_official(model, MODELS[model], state, encoder_layer).eval()
+
+
+def differences(
+    folder: Path, model: str, detector: DeformableDetector, case: str
+) -> dict[str, float]:
+    """How far each array of one case is from the official one, relative to its largest value.
+
+    `topk` is the number of ranks of the token selection that differ.
+    """
+    manifest = read_manifest(folder, model)
+    reference = np.load(folder / f"{model}.reference.npz")
+    expected = {k.removeprefix(f"{case}."): reference[k] for k in reference if k.startswith(case)}
+    with torch.no_grad():
+        found = detector.network(*batch(manifest, case, reference))
+    y, x = expected["c1_yx"].T
+    scores = found.selection.logits
+    some = expected["queries"]
+    ours: dict[str, Tensor] = {
+        "c1": found.c1[:, :, y, x].transpose(1, 2),
+        "enc_layers": torch.stack(found.encoder)[:, :, expected["tokens"]],
+        "memory": found.encoder[-1][:, expected["memory_tokens"]],
+        "enc_scores": scores[..., 0] if MODELS[model].family == "hdetr" else scores.amax(-1),
+        "references": found.selection.boxes,
+        "dec_layers": found.queries[:, :, some],
+        "boxes_per_layer": found.boxes[:, :, some],
+        "hs_last": found.queries[-1],
+        "pred_logits": found.logits[-1],
+        "pred_boxes": found.boxes[-1],
+    }
+    expected["enc_layers"] = expected["enc_layers"][1:]
+    expected["references"] = expected["references"][0]
+    result = {name: _relative(value, expected[name]) for name, value in ours.items()}
+    result["topk"] = int((found.selection.tokens.numpy() != expected["topk_idx"]).sum())
+    return result
+
+
+def _relative(found: Tensor, expected: np.ndarray) -> float:
+    wanted = torch.from_numpy(expected).double()
+    assert found.shape == wanted.shape
+    return float((found.double() - wanted).abs().max() / wanted.abs().max())

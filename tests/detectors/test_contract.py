@@ -1,0 +1,69 @@
+"""The contract's own small functions."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from mfd.detectors.contract import DetectorSpec
+from mfd.detectors.scores import class_scores, top_detections
+from mfd.errors import DetectorError
+from mfd.images.preprocessing import Preprocessing
+
+
+def make_spec(**changes: object) -> DetectorSpec:
+    values: dict[str, object] = {
+        "name": "test",
+        "dim": 12,
+        "strides": (16, 32),
+        "num_queries": 7,
+        "category_ids": (2, 3, 5),
+        "c1_channels": 6,
+        "weights_digest": "0" * 64,
+        "preprocessing": Preprocessing(size_hw=(30, 50)),
+    }
+    return DetectorSpec(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def test_a_spec_survives_json() -> None:
+    spec = make_spec()
+    assert DetectorSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+def test_softmax_detectors_have_one_more_logit() -> None:
+    assert make_spec().num_logits == 3
+    assert make_spec(scores="softmax").num_logits == 4
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"strides": ()}, {"strides": (32, 16)}, {"scores": "logistic"}], ids=str
+)
+def test_a_spec_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(DetectorError):
+        make_spec(**wrong)
+
+
+def test_sigmoid_detections_are_the_best_pairs_in_order() -> None:
+    logits = torch.randn(7, 3)
+    scores, queries, columns = top_detections(logits, make_spec(), 10)
+    flat = 1 / (1 + np.exp(-logits.double().numpy().ravel()))
+    order = np.argsort(-flat)[:10]
+    np.testing.assert_allclose(scores, flat[order], rtol=1e-6)
+    np.testing.assert_array_equal(queries * 3 + columns, order)
+
+
+def test_softmax_detections_name_a_query_once_and_never_no_object() -> None:
+    logits = torch.randn(7, 4)
+    logits[2, 3] = 50.0  # query 2 is surely no object
+    spec = make_spec(scores="softmax")
+    scores, queries, columns = top_detections(logits, spec, 100)
+    assert sorted(queries.tolist()) == list(range(7))
+    assert queries[-1] == 2
+    assert columns.max() < 3
+    torch.testing.assert_close(scores, class_scores(logits, spec)[queries, columns])
+
+
+def test_asking_for_more_detections_than_there_are_gives_all() -> None:
+    scores, _, _ = top_detections(torch.randn(2, 3), make_spec(), 100)
+    assert len(scores) == 6

@@ -1,0 +1,97 @@
+"""A batch taken apart: no padding, every image as if it were alone, shapes as promised."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from mfd.detectors import detect, detect_all, stage1_features
+from mfd.detectors.features import valid_sizes
+from mfd.detectors.load import load_detector
+from mfd.errors import ConfigError, DetectorError
+from mfd.images import LoadedImage, collate_images
+from mfd.images.preprocessing import Preprocessing
+from tests.detectors.tiny import make_dataset
+
+TINY = Path(__file__).with_name("tiny.py")
+
+
+def loaded(*size_hw: int) -> LoadedImage:
+    return LoadedImage(torch.randn(3, *size_hw), (2 * size_hw[0], 3 * size_hw[1]))
+
+
+def test_valid_sizes_are_those_of_the_mask_resized_to_nearest() -> None:
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(200):
+        height, width, h, w = torch.randint(3, 90, (4,), generator=generator).tolist()
+        map_h, map_w = -(-height // 3), -(-width // 5)
+        h, w = min(h, height), min(w, width)
+        _, mask = collate_images([torch.zeros(3, h, w), torch.zeros(3, height, width)])
+        resized = F.interpolate((~mask)[:, None].float(), size=(map_h, map_w), mode="nearest")[:, 0]
+        expected = [(int(image[:, 0].sum()), int(image[0].sum())) for image in resized]
+        assert valid_sizes(mask, torch.zeros(2, map_h, map_w, 1)) == expected
+
+
+def test_features_are_the_detectors_own_output_without_padding() -> None:
+    detector = load_detector(f"{TINY}:detector")
+    images = [loaded(40, 53), loaded(32, 64), loaded(17, 29)]
+    found = detect(detector, images, [7, 3, 9])
+    batch, mask = collate_images([image.pixels for image in images])
+    output = detector(batch, mask)
+    assert [features.image_id for features in found] == [7, 3, 9]
+    for row, (features, image) in enumerate(zip(found, images, strict=True)):
+        assert features.original_hw == image.original_hw
+        assert features.input_hw == image.input_hw
+        assert torch.equal(features.queries, output.queries[row])
+        assert torch.equal(features.boxes, output.boxes[row])
+        assert torch.equal(features.logits, output.logits[row])
+        for level, whole in zip(
+            [*features.memory, features.c1], [*output.memory, output.c1], strict=True
+        ):
+            h, w = level.shape[:2]
+            assert torch.equal(level, whole[row, :h, :w])
+    sizes = [tuple(level.shape[:2]) for level in found[2].memory]
+    assert sizes == [(3, 4), (2, 2)]
+    assert found[2].c1.shape == (5, 8, 6)
+
+
+def test_images_keep_their_order_through_batches_of_similar_sizes() -> None:
+    detector = load_detector(f"{TINY}:detector")
+    images = [loaded(40, 53), loaded(64, 32), loaded(40, 53), loaded(64, 32), loaded(40, 53)]
+    together = detect_all(detector, images, [5, 4, 3, 2, 1], batch_size=2)
+    assert [features.image_id for features in together] == [5, 4, 3, 2, 1]
+    for features, image in zip(together, images, strict=True):  # equal sizes: nothing is padded
+        (alone,) = detect(detector, [image], [features.image_id])
+        torch.testing.assert_close(features.queries, alone.queries, rtol=0, atol=1e-5)
+        torch.testing.assert_close(features.memory[1], alone.memory[1], rtol=0, atol=1e-5)
+
+
+def test_without_c1_the_map_is_left_out_and_nothing_carries_a_gradient() -> None:
+    detector = load_detector(f"{TINY}:detector").requires_grad_(True)
+    (features,) = detect(detector, [loaded(40, 53)], [1], with_c1=False)
+    assert features.c1 is None
+    assert not features.queries.requires_grad
+
+
+def test_stage1_is_the_map_that_a_lite_store_leaves_out(tmp_path: Path) -> None:
+    detector = load_detector(f"{TINY}:detector")
+    dataset = make_dataset(tmp_path, 3)
+    preprocessing = Preprocessing(shorter_side=40, longer_side=64)
+    paths = [dataset.path(entry) for entry in dataset.images]
+    maps = stage1_features(detector, paths, preprocessing)
+    assert [tuple(c1.shape) for c1 in maps] == [(10, 14, 6), (14, 10, 6), (10, 15, 6)]
+    detector.__class__ = torch.nn.Module
+    with pytest.raises(DetectorError, match="no stage1"):
+        stage1_features(detector, paths, preprocessing)
+
+
+def test_autocast_changes_little_and_an_unknown_one_is_refused() -> None:
+    detector = load_detector(f"{TINY}:detector")
+    image = loaded(40, 53)
+    (exact,), (rounded,) = (detect(detector, [image], [1], autocast=a) for a in ("none", "bf16"))
+    assert rounded.queries.dtype == torch.float32
+    assert not torch.equal(rounded.queries, exact.queries)
+    torch.testing.assert_close(rounded.queries, exact.queries, rtol=0, atol=0.05)
+    with pytest.raises(ConfigError, match="autocast is 'int8'"):
+        detect(detector, [image], [1], autocast="int8")

@@ -1,0 +1,83 @@
+"""Detectors by name, and one's own from a file."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from mfd.detectors import load_detector, weights_digest
+from mfd.errors import DetectorError
+
+TINY = Path(__file__).with_name("tiny.py")
+
+
+def test_ones_own_detector_comes_frozen_and_with_the_digest_of_its_weights() -> None:
+    detector = load_detector(f"{TINY}:detector")
+    assert not detector.training
+    assert not any(parameter.requires_grad for parameter in detector.parameters())
+    assert detector.spec.weights_digest == weights_digest(detector)
+    assert detector.spec.encoder_layer == 0
+
+
+def test_weights_and_encoder_layer_reach_ones_own_function() -> None:
+    first, second = (load_detector(f"{TINY}:detector", weights=w) for w in ("1", "2"))
+    assert first.spec.weights_digest != second.spec.weights_digest
+    assert load_detector(f"{TINY}:detector", encoder_layer=3).spec.encoder_layer == 3
+
+
+def test_a_relative_path_counts_from_the_working_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(TINY.parent)
+    assert load_detector("tiny.py:detector").spec.name == "tiny"
+
+
+def test_a_file_may_import_its_neighbours_and_define_dataclasses(tmp_path: Path) -> None:
+    (tmp_path / "neighbour_of_own.py").write_text(TINY.read_text())
+    (tmp_path / "own.py").write_text(
+        "from __future__ import annotations\n"
+        "from dataclasses import dataclass\n"
+        "from neighbour_of_own import TinyDetector\n"
+        "@dataclass\n"
+        "class Settings:\n"
+        "    layer: int = 2\n"
+        "def make():\n"
+        "    return TinyDetector(Settings().layer)\n"
+    )
+    assert load_detector(f"{tmp_path}/own.py:make").spec.encoder_layer == 2
+
+
+@pytest.mark.parametrize(
+    ("source", "arguments", "problem"),
+    [
+        ("def detector(): return 7", {}, "gave a int, expected a torch.nn.Module"),
+        ("import torch\ndef detector(): return torch.nn.Identity()", {}, "has the spec None"),
+        ("def detector(): pass", {"weights": "w.pth"}, "cannot be called with weights="),
+        ("def detector(path): pass", {}, "cannot be called with no arguments"),
+        ("def other(): pass", {}, "no function 'detector'"),
+    ],
+)
+def test_a_file_that_breaks_the_contract_is_refused(
+    source: str, arguments: dict[str, str], problem: str, tmp_path: Path
+) -> None:
+    (tmp_path / "own.py").write_text(source)
+    with pytest.raises(DetectorError, match=problem):
+        load_detector(f"{tmp_path}/own.py:detector", **arguments)
+
+
+def test_unknown_names_are_refused_with_the_nearest_one() -> None:
+    with pytest.raises(DetectorError, match=r"no detector 'dmo'; did you mean 'demo'\?"):
+        load_detector("dmo")
+    with pytest.raises(DetectorError, match=r"path/to/file\.py:function"):
+        load_detector("yolo")
+    with pytest.raises(DetectorError, match=r"no file .*absent\.py"):
+        load_detector("absent.py:detector")
+
+
+def test_a_failure_inside_ones_own_function_is_shown_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("def detector(): raise ZeroDivisionError('mine')")
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        load_detector(f"{tmp_path}/own.py:detector")
+
+
+def test_the_detector_is_moved_to_the_device() -> None:
+    detector = load_detector(f"{TINY}:detector", device=torch.device("meta"))
+    assert {parameter.device.type for parameter in detector.parameters()} == {"meta"}

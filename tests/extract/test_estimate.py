@@ -1,0 +1,81 @@
+"""What an extraction will need, told before it starts."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mfd.cache import Store, StoreWriter
+from mfd.coco import CocoDataset
+from mfd.config import StoredDtype
+from mfd.detectors import load_detector
+from mfd.errors import DataError
+from mfd.extract import estimate, extract, image_digests, measure_rate, store_identity
+from tests.detectors.tiny import make_dataset
+
+TINY = Path(__file__).parents[1] / "detectors" / "tiny.py"
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> CocoDataset:
+    return make_dataset(tmp_path / "images", 18)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+@pytest.mark.parametrize("profile", ["full", "lite"])
+def test_the_estimated_bytes_are_those_of_the_data_in_the_store(
+    profile: str, dtype: StoredDtype, dataset: CocoDataset, tmp_path: Path
+) -> None:
+    detector = load_detector(f"{TINY}:detector")
+    expected = estimate(dataset, detector.spec, profile, dtype)
+    digests = image_digests(dataset, tmp_path)
+    identity = store_identity(
+        detector.spec, dataset, digests, split="val", profile=profile, dtype=dtype
+    )
+    with StoreWriter.open(tmp_path / "stores", identity) as writer:
+        path = extract(detector, dataset, writer).path
+    stored = 0
+    for features in Store.open(path):
+        tensors = [features.queries, features.boxes, features.logits, *features.memory]
+        tensors += [features.c1, features.memory_scale, features.c1_scale]
+        stored += sum(tensor.nbytes for tensor in tensors if tensor is not None)
+    assert expected.images == 18
+    assert abs(expected.num_bytes - stored) < 0.03 * stored
+    assert expected.bytes_per_image == expected.num_bytes / 18
+
+
+def test_hours_follow_from_a_measured_rate(dataset: CocoDataset) -> None:
+    detector = load_detector(f"{TINY}:detector")
+    rate = measure_rate(detector, dataset, sample=7)
+    assert rate > 0
+    assert estimate(dataset, detector.spec).hours is None
+    assert estimate(dataset, detector.spec, images_per_second=9.0).hours == 18 / 9 / 3600
+
+
+def test_a_bad_image_in_the_sample_is_named(dataset: CocoDataset) -> None:
+    dataset.path(dataset.images[0]).write_bytes(b"")
+    with pytest.raises(DataError, match=r"0\.png"):
+        measure_rate(load_detector(f"{TINY}:detector"), dataset)
+
+
+def test_every_changed_input_makes_another_store(dataset: CocoDataset, tmp_path: Path) -> None:
+    spec = load_detector(f"{TINY}:detector").spec
+    digests = image_digests(dataset, tmp_path)
+    base = store_identity(spec, dataset, digests, split="val")
+    layer = replace(spec, encoder_layer=3)
+    coarser = replace(spec, preprocessing=replace(spec.preprocessing, shorter_side=39))
+    others = [
+        store_identity(spec, dataset, digests, split="train"),
+        store_identity(spec, dataset, digests, split="val", view="flip"),
+        store_identity(spec, dataset, digests, split="val", profile="lite"),
+        store_identity(spec, dataset, digests, split="val", dtype="float32"),
+        store_identity(spec, dataset, digests, split="val", dtype="int8"),
+        store_identity(spec, dataset, ["1" * 64, *digests[1:]], split="val"),
+        store_identity(spec, dataset, digests, split="val", autocast="bf16"),
+        store_identity(layer, dataset, digests, split="val"),
+        store_identity(coarser, dataset, digests, split="val"),
+        store_identity(replace(spec, weights_digest="other"), dataset, digests, split="val"),
+        store_identity(replace(spec, code_version=2), dataset, digests, split="val"),
+    ]
+    assert len({identity.sha256 for identity in [base, *others]}) == 12
+    assert store_identity(spec, dataset, digests, split="val").sha256 == base.sha256

@@ -1,0 +1,46 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from mfd.errors import ConfigError
+from mfd.headtrain.config.train import TrainConfig
+
+
+def test_the_rate_warms_up_stays_and_drops_twice() -> None:
+    config = TrainConfig(lr=1.0, warmup_steps=4)
+    rates = [config.learning_rate(step, 100) for step in range(100)]
+    assert rates[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    assert rates[89:91] == pytest.approx([1.0, 0.1])
+    assert rates[94:96] == pytest.approx([0.1, 0.01])
+    assert rates[99] == pytest.approx(0.01)
+    assert replace(config, warmup_steps=0).learning_rate(0, 100) == 1.0
+
+
+def test_json_brings_the_config_back() -> None:
+    config = TrainConfig(epochs=2, tensorboard=True)
+    assert TrainConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+    with pytest.raises(ConfigError, match="no field 'momentum'"):
+        TrainConfig.from_json({"momentum": 0.9})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"epochs": 0},
+        {"batch_size": 0},
+        {"lr": float("nan")},
+        {"lr": float("inf")},
+        {"lr": "1e-4"},
+        {"epochs": 2.0},
+        {"tensorboard": 1},
+        {"beta2": 1.0},
+        {"weight_decay": -1.0},
+        {"point_share": 1.5},
+        {"point_oversample": 0.5},
+        {"precision": "int8"},
+    ],
+)
+def test_impossible_values_are_refused(values: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(values))):
+        replace(TrainConfig(), **values)
