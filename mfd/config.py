@@ -25,6 +25,21 @@ _TOML_TYPES: dict[type, str] = {
 
 
 @dataclass(frozen=True)
+class DetectorChoice:
+    """Which detector is meant: what `load_detector` needs to load it again.
+
+    Args:
+        name: a name, `hf:<repo or folder>` or `path/to/file.py:function`.
+        weights: its checkpoint, if it needs one.
+        encoder_layer: whose maps are used, counted from 1; None is the detector's default.
+    """
+
+    name: str
+    weights: str | None = None
+    encoder_layer: int | None = None
+
+
+@dataclass(frozen=True)
 class Project:
     """Where things are and which detector is used.
 
@@ -43,6 +58,11 @@ class Project:
     detector: str = "hdetr-r50"
     weights: str | None = None
     encoder_layer: int | None = None
+
+    @property
+    def choice(self) -> DetectorChoice:
+        """The detector of this project."""
+        return DetectorChoice(self.detector, self.weights, self.encoder_layer)
 
     def override(self, **flags: Any) -> "Project":
         """The same project with every flag that is not None put in its place."""
