@@ -29,7 +29,7 @@ from mfd.headtrain import HeadConfig, TrainConfig, build_targets, evaluate, load
 from mfd.headtrain.presets.paper import Preset, presets
 from mfd.headtrain.presets.sizes import count_parameters
 from mfd.pipeline import pick_device
-from mfd.settings import replace_from_strings
+from mfd.settings import replace_from_texts
 
 ROWS = {
     2: (
@@ -104,7 +104,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    recipe = replace_from_strings(
+    recipe = replace_from_texts(
         TrainConfig(), dict(setting.split("=", 1) for setting in options.set)
     )
     stores = {

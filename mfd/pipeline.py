@@ -160,7 +160,7 @@ def configure_head(
         ConfigError: no such preset, setting or run, or a value that cannot be.
     """
     from mfd.headtrain import HeadConfig, TrainConfig, find_preset, read_config
-    from mfd.settings import replace_from_strings
+    from mfd.settings import replace_from_texts
 
     if resumed is not None and preset is None:
         begun = read_config(resumed)
@@ -181,8 +181,8 @@ def configure_head(
             raise ConfigError(f"there is no setting {name!r}; {hint}")
         values[name] = value
     return (
-        replace_from_strings(head, {k: v for k, v in values.items() if k in of_head}),
-        replace_from_strings(recipe, {k: v for k, v in values.items() if k in of_recipe}),
+        replace_from_texts(head, {k: v for k, v in values.items() if k in of_head}),
+        replace_from_texts(recipe, {k: v for k, v in values.items() if k in of_recipe}),
     )
 
 

@@ -1,98 +1,159 @@
-"""Any frozen dataclass of settings from text (`--set field=value`) and from JSON."""
+"""Frozen dataclasses of settings, filled from code, text, TOML and JSON, and checked by pydantic.
 
-import difflib
-import types
-from collections.abc import Mapping
-from dataclasses import fields, replace
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+A field is declared once, with its default, its bounds and what it means:
 
-from mfd.errors import ConfigError
+    @settings
+    class Oven:
+        temperature: int = setting("Degrees Celsius.", default=180, ge=50, le=300)
+
+Flags of the command line, sections of `mfd.toml`, `--set field=value` and run folders all come
+through here, so a wrong value gets the same one-line refusal wherever it was written.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar, dataclass_transform, get_args, get_type_hints
+
+import pydantic
+from pydantic.dataclasses import dataclass as validated_dataclass
+from pydantic.fields import FieldInfo
+
+from mfd.errors import ConfigError, MfdError
+from mfd.text import suggest
 
 Settings = TypeVar("Settings")
 
-_BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_STRICT = pydantic.ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+_TYPES = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "string": "a text",
+    "path": "a path",
+    "tuple": "a list",
+    "dict": "a table",
+}
 
 
-def replace_from_strings(settings: Settings, values: Mapping[str, str]) -> Settings:
-    """A copy of a frozen dataclass with the named fields set from text.
+class Setting(NamedTuple):
+    """A declared field: its name, type, default, what it means, and hints for the command line."""
 
-    Each text is read as its field's type: int, float, bool (true/false, yes/no, 1/0), str, a
-    `Literal` of strings, or one of these or `none`.
+    name: str
+    type: Any
+    default: Any
+    text: str
+    extra: Mapping[str, Any]
 
-    Raises:
-        ConfigError: for a name that is no field (the nearest one is offered) or a text that is
-            not of the field's type; whatever the dataclass itself refuses is raised by it.
+
+def setting(text: str, *, default: Any, extra: dict[str, Any] | None = None, **bounds: Any) -> Any:
+    """Declare a field of a `settings` class.
+
+    Args:
+        text: what it means, one or two sentences; shown in help texts and tables.
+        default: its value if nothing else is given.
+        extra: hints for the command line, such as `{"argument": True}`.
+        bounds: pydantic's: ge, gt, le, lt, pattern ...
     """
-    hints = get_type_hints(type(settings))
-    names = [field.name for field in fields(settings)]  # type: ignore[arg-type]
-    for name in values:
-        if name not in names:
-            near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)[0]
-            raise ConfigError(
-                f"{type(settings).__name__} has no field {name!r}; nearest: {near!r}; "
-                f"all: {', '.join(names)}"
-            )
-    parsed = {name: _parse(name, text, hints[name]) for name, text in values.items()}
-    return replace(settings, **parsed)  # type: ignore[type-var]
+    return pydantic.Field(default, description=text, json_schema_extra=extra, **bounds)
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(setting,))
+def settings(cls: type[Settings]) -> type[Settings]:
+    """A frozen dataclass whose fields are checked whenever an instance is made.
+
+    Values must already be of their field's type: `roi_size="16"` and `neck=1` are refused.
+
+    Raises (by the class it returns):
+        ConfigError: all fields that cannot be, with what was found and expected; whatever the
+            class's own `__post_init__` refuses.
+    """
+    made: Any = validated_dataclass(frozen=True, config=_STRICT)(cls)
+    checked_init = made.__init__
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+        _refusing(made, lambda: checked_init(self, *args, **kwargs))
+
+    made.__init__ = __init__
+    return made
 
 
 def from_json(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
-    """The settings whose fields `dataclasses.asdict` gave as `values`.
+    """The settings that `dataclasses.asdict` gave as `values`, or TOML has as a table.
 
     Raises:
-        ConfigError: for fields this version does not know; whatever the dataclass refuses.
+        ConfigError: for unknown fields and impossible values.
     """
-    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
-    if unknown := sorted(set(values) - names):
-        raise ConfigError(
-            f"{kind.__name__} has no field {unknown[0]!r}; was it saved by a newer mfd?"
-        )
-    return kind(**values)
+    adapter = pydantic.TypeAdapter(kind)
+    return _refusing(kind, lambda: adapter.validate_python(dict(values), strict=False))
 
 
-def check_types(settings: Any) -> None:
-    """Refuse values that are not of their field's annotated type, as a JSON file may hold.
+def replace_from_texts(given: Settings, texts: Mapping[str, str]) -> Settings:
+    """A copy with the named fields set from text, as `--set` gives them.
+
+    A text is read as its field's type: numbers, true/false (yes/no, 1/0), one of several words;
+    `none` where a field may be None.
 
     Raises:
-        ConfigError: naming the field.
+        ConfigError: for unknown fields and impossible values.
     """
-    hints = get_type_hints(type(settings))
-    for field in fields(settings):
-        value, kind = getattr(settings, field.name), hints[field.name]
-        if not _is_of(value, kind):
-            raise ConfigError(f"{field.name} must be {_shown(kind)}, found {value!r}")
+    types = get_type_hints(type(given))
+    values: dict[str, Any] = {f.name: getattr(given, f.name) for f in dataclasses.fields(given)}  # type: ignore[arg-type]
+    for name, text in texts.items():
+        is_none = text.lower() == "none" and type(None) in get_args(types.get(name))
+        values[name] = None if is_none else text
+    return from_json(type(given), values)
 
 
-def _is_of(value: Any, kind: Any) -> bool:
-    """A whole number passes for a float, but neither a bool for a number nor one for a bool."""
-    if get_origin(kind) in (Union, types.UnionType):
-        return any(_is_of(value, member) for member in get_args(kind))
-    if get_origin(kind) is Literal:
-        return value in get_args(kind)
-    return type(value) in ((int, float) if kind is float else (kind,))
+def declared(kind: type[Any]) -> list[Setting]:
+    """The fields of a `settings` class, in their order."""
+    types = get_type_hints(kind)
+    found = []
+    for field in dataclasses.fields(kind):
+        info = field.default
+        assert isinstance(info, FieldInfo), f"{kind.__name__}.{field.name} is no setting()"
+        extra = info.json_schema_extra
+        hints = extra if isinstance(extra, dict) else {}
+        text = info.description or ""
+        found.append(Setting(field.name, types[field.name], info.default, text, hints))
+    return found
 
 
-def _shown(kind: Any) -> str:
-    if get_origin(kind) is Literal:
-        return f"one of {', '.join(get_args(kind))}"
-    return f"of type {kind.__name__ if isinstance(kind, type) else kind}"
-
-
-def _parse(name: str, text: str, kind: Any) -> Any:
-    """The text as a value of the annotated type."""
-    if get_origin(kind) in (Union, types.UnionType):
-        if text.lower() == "none" and type(None) in get_args(kind):
-            return None
-        (kind,) = (member for member in get_args(kind) if member is not type(None))
-    if get_origin(kind) is Literal:
-        if text not in get_args(kind):
-            raise ConfigError(f"{name} must be one of {', '.join(get_args(kind))}; found {text!r}")
-        return text
-    if kind is bool:
-        if text.lower() not in _BOOLEANS:
-            raise ConfigError(f"{name} must be true or false, found {text!r}")
-        return _BOOLEANS[text.lower()]
+def _refusing(kind: type[Any], build: Callable[[], Any]) -> Any:
+    """What `build` returns; pydantic's refusal as one line."""
     try:
-        return kind(text)
-    except ValueError as error:
-        raise ConfigError(f"{name} must be of type {kind.__name__}, found {text!r}") from error
+        return build()
+    except pydantic.ValidationError as error:
+        faults = error.errors(include_url=False)
+        for fault in faults:
+            if isinstance(raised := fault.get("ctx", {}).get("error"), MfdError):
+                raise raised from error
+        lines = dict.fromkeys(_explained(kind, fault) for fault in faults)  # a union repeats itself
+        raise ConfigError("; ".join(lines)) from error
+
+
+def _explained(kind: type[Any], fault: Any) -> str:
+    """One fault: what was found, what was expected."""
+    name = str(fault["loc"][0]) if fault["loc"] else kind.__name__
+    context, cause = fault.get("ctx", {}), fault["type"]
+    if cause in ("unexpected_keyword_argument", "extra_forbidden"):
+        known = [field.name for field in dataclasses.fields(kind)]
+        return f"{kind.__name__} has no field {name!r}; {suggest(name, known)}"
+    if cause == "missing":
+        return f"{name} is missing; give it a value"
+    match cause:
+        case "greater_than_equal":
+            expected = f"{context['ge']:g} or more"
+        case "greater_than":
+            expected = f"more than {context['gt']:g}"
+        case "less_than_equal":
+            expected = f"{context['le']:g} or less"
+        case "less_than":
+            expected = f"less than {context['lt']:g}"
+        case "finite_number":
+            expected = "a finite number"
+        case "literal_error":
+            expected = f"one of {context['expected'].replace(chr(39), '').replace(' or ', ', ')}"
+        case _:
+            base = cause.split("_")[0]
+            expected = _TYPES.get(base) or fault["msg"][:1].lower() + fault["msg"][1:]
+    return f"{name} must be {expected}, found {fault['input']!r}"

@@ -1,70 +1,74 @@
-"""Everything that decides what a mask head computes."""
+"""What decides the numbers a mask head computes."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Literal
 
 from mfd.detectors import DetectorSpec
 from mfd.errors import ConfigError
-from mfd.settings import check_types, from_json
+from mfd.settings import from_json, setting, settings
 
 Block = Literal["deformable", "swin", "convnext"]
 
 
-@dataclass(frozen=True)
+@settings
 class HeadConfig:
     """The choices the paper measures; the defaults are its best head (table 6, last row).
 
     Widths, strides, number of levels and categories are no choices: they come from the
     `DetectorSpec` of the features.
-
-    Args:
-        image_encoder: block that refines the encoder maps (section 3.2).
-        image_layers: how many; 0 leaves the maps as they are.
-        box_encoder: block that refines every box's region features (section 3.3).
-        box_layers: how many; 0 leaves the region features as they are.
-        box_dim: d, width of region features and queries behind the channel mapper; None: the
-            detector's own width, and no mapper.
-        query_ffn: feed-forward network on the queries after each box layer (section 3.4).
-        query_o2o: attention between the queries of an image after each box layer, eq. 10.
-        query_b2o: attention of each query to its own region after each box layer, eq. 11.
-        roi_align: cut regions out of the feature map; False: masks of the whole image (table 1).
-        roi_size: s, rows and columns of a region.
-        use_c1: add the stride-4 backbone map to the finest encoder map, eq. 1.
-        neck: 1x1 convolution and GroupNorm on the backbone map, eq. 14.
-        mask_head: how a query and its region features become a mask.
-        mask_scoring: predict each mask's IoU, eq. 12; False: score by its mean probability, eq. 2.
-        sampled_points: train on a quarter of the mask's points, the uncertain ones preferred.
-        num_heads: of every attention.
-        num_points: a deformable attention samples per head and level.
     """
 
-    image_encoder: Block = "deformable"
-    image_layers: int = 2
-    box_encoder: Block = "deformable"
-    box_layers: int = 2
-    box_dim: int | None = 128
-    query_ffn: bool = True
-    query_o2o: bool = False
-    query_b2o: bool = True
-    roi_align: bool = True
-    roi_size: int = 32
-    use_c1: bool = True
-    neck: bool = True
-    mask_head: Literal["dot_product", "segmenter"] = "dot_product"
-    mask_scoring: bool = True
-    sampled_points: bool = True
-    num_heads: int = 8
-    num_points: int = 4
+    image_encoder: Block = setting(
+        "Block that refines the encoder maps (section 3.2).", default="deformable"
+    )
+    image_layers: int = setting("Layers of it; 0 leaves the maps as they are.", default=2, ge=0)
+    box_encoder: Block = setting(
+        "Block that refines every box's region features (section 3.3).", default="deformable"
+    )
+    box_layers: int = setting(
+        "Layers of it; 0 leaves the region features as they are.", default=2, ge=0
+    )
+    box_dim: int | None = setting(
+        "d, width of region features and queries behind the channel mapper; none: the detector's "
+        "own width, and no mapper.",
+        default=128,
+        ge=1,
+    )
+    query_ffn: bool = setting(
+        "Feed-forward network on the queries after each box layer (section 3.4).", default=True
+    )
+    query_o2o: bool = setting(
+        "Attention between the queries of an image after each box layer, eq. 10.", default=False
+    )
+    query_b2o: bool = setting(
+        "Attention of each query to its own region after each box layer, eq. 11.", default=True
+    )
+    roi_align: bool = setting(
+        "Cut regions out of the feature map; false: masks of the whole image (table 1).",
+        default=True,
+    )
+    roi_size: int = setting("s, rows and columns of a region.", default=32, ge=1)
+    use_c1: bool = setting(
+        "Add the stride-4 backbone map to the finest encoder map, eq. 1.", default=True
+    )
+    neck: bool = setting("1x1 convolution and GroupNorm on the backbone map, eq. 14.", default=True)
+    mask_head: Literal["dot_product", "segmenter"] = setting(
+        "How a query and its region features become a mask.", default="dot_product"
+    )
+    mask_scoring: bool = setting(
+        "Predict each mask's IoU, eq. 12; false: score by its mean probability, eq. 2.",
+        default=True,
+    )
+    sampled_points: bool = setting(
+        "Train on a quarter of the mask's points, the uncertain ones preferred.", default=True
+    )
+    num_heads: int = setting("Heads of every attention.", default=8, ge=1)
+    num_points: int = setting(
+        "Samples of a deformable attention per head and level.", default=4, ge=1
+    )
 
     def __post_init__(self) -> None:
-        check_types(self)
-        for name in ("image_layers", "box_layers"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} must be 0 or more, found {getattr(self, name)}")
-        for name in ("roi_size", "num_heads", "num_points", "box_dim"):
-            if (value := getattr(self, name)) is not None and value < 1:
-                raise ConfigError(f"{name} must be 1 or more, found {value}")
         for name, needed, fault in self._conflicts():
             if fault:
                 raise ConfigError(f"{name} needs {needed}; set one or the other")

@@ -1,14 +1,10 @@
 """Everything that decides how a head is trained, and the learning rate of every step."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from mfd.errors import ConfigError
-from mfd.settings import check_types, from_json
-
-Precision = Literal["auto", "float32", "bfloat16"]
+from mfd.settings import from_json, setting, settings
 
 # What may change between an interrupted run and its continuation: no weight depends on it.
 FREE_ON_RESUME = frozenset({"log_every", "checkpoint_every", "readers", "prefetch", "tensorboard"})
@@ -29,81 +25,52 @@ class PointSampling:
     importance: float = 0.75
 
 
-@dataclass(frozen=True)
+@settings
 class TrainConfig:
-    """The recipe; the defaults are the paper's where it states them.
+    """The recipe; the defaults are the paper's where it states them."""
 
-    Args:
-        epochs: passes over the images. [paper]
-        batch_size: images per step. [paper]
-        lr: AdamW's learning rate after the warm-up. [paper]
-        beta1: AdamW's. [paper]
-        beta2: AdamW's. [paper]
-        weight_decay: AdamW's, on all parameters. [paper]
-        first_drop: share of the steps after which the learning rate falls. [paper]
-        second_drop: share of the steps after which it falls again. [paper]
-        drop_factor: what it is multiplied by each time. [paper]
-        warmup_steps: over which it rises linearly from zero. [ours]
-        max_grad_norm: gradients are scaled down to this norm; 0 leaves them. [ours]
-        bce_weight: of the binary cross-entropy. [ours] Beside a dice weight of 5, mask AP on 343
-            images was 0.170 with 5, 0.183 with 2, 0.189 with 1 after three epochs (means of two
-            seeds), 0.225, 0.231, 0.235 after ten; on the demo's images 0.531, 0.532, 0.521.
-        dice_weight: of the dice loss. [ours]
-        iou_weight: of the squared error of the IoU estimate. [ours]
-        point_share: points compared per mask cell. [paper]
-        point_oversample: k of PointRend. [ours]
-        point_importance: beta of PointRend. [ours]
-        seed: of initial weights, order of images and points.
-        precision: of the forward pass; "auto" is bfloat16 on GPUs that have it, else float32.
-        log_every: steps between two lines of metrics.
-        checkpoint_every: steps between two checkpoints.
-        readers: threads that read batches.
-        prefetch: batches read ahead.
-        tensorboard: write metrics for TensorBoard too.
-    """
-
-    epochs: int = 6
-    batch_size: int = 8
-    lr: float = 1.5e-4
-    beta1: float = 0.9
-    beta2: float = 0.999
-    weight_decay: float = 5e-5
-    first_drop: float = 0.9
-    second_drop: float = 0.95
-    drop_factor: float = 0.1
-    warmup_steps: int = 50
-    max_grad_norm: float = 1.0
-    bce_weight: float = 2.0
-    dice_weight: float = 5.0
-    iou_weight: float = 1.0
-    point_share: float = 0.25
-    point_oversample: float = 3.0
-    point_importance: float = 0.75
-    seed: int = 0
-    precision: Precision = "auto"
-    log_every: int = 20
-    checkpoint_every: int = 100
-    readers: int = 2
-    prefetch: int = 4
-    tensorboard: bool = False
-
-    def __post_init__(self) -> None:
-        check_types(self)
-        at_least = {
-            1: "epochs batch_size log_every checkpoint_every readers prefetch point_oversample",
-            0: "lr weight_decay warmup_steps max_grad_norm seed drop_factor "
-            "bce_weight dice_weight iou_weight",
-        }
-        for least, names in at_least.items():
-            for name in names.split():
-                if not least <= (value := getattr(self, name)) < math.inf:  # nor NaN
-                    raise ConfigError(f"{name} must be {least} or more and finite, found {value}")
-        for name in ("point_share", "point_importance", "first_drop", "second_drop"):
-            if not 0 <= (value := getattr(self, name)) <= 1:
-                raise ConfigError(f"{name} must be between 0 and 1, found {value}")
-        for name in ("beta1", "beta2"):
-            if not 0 <= (value := getattr(self, name)) < 1:
-                raise ConfigError(f"{name} must be at least 0 and below 1, found {value}")
+    epochs: int = setting("Passes over the images. [paper]", default=6, ge=1)
+    batch_size: int = setting("Images per step. [paper]", default=8, ge=1)
+    lr: float = setting("AdamW's learning rate after the warm-up. [paper]", default=1.5e-4, ge=0)
+    beta1: float = setting("AdamW's. [paper]", default=0.9, ge=0, lt=1)
+    beta2: float = setting("AdamW's. [paper]", default=0.999, ge=0, lt=1)
+    weight_decay: float = setting("AdamW's, on all parameters. [paper]", default=5e-5, ge=0)
+    first_drop: float = setting(
+        "Share of the steps after which the learning rate falls. [paper]", default=0.9, ge=0, le=1
+    )
+    second_drop: float = setting(
+        "Share of the steps after which it falls again. [paper]", default=0.95, ge=0, le=1
+    )
+    drop_factor: float = setting("What it is multiplied by each time. [paper]", default=0.1, ge=0)
+    warmup_steps: int = setting(
+        "Steps over which it rises linearly from zero. [ours]", default=50, ge=0
+    )
+    max_grad_norm: float = setting(
+        "Gradients above this norm are scaled down to it, which is nearly every step's: with Adam "
+        "a normalisation; 0 leaves them. [ours]",
+        default=1.0,
+        ge=0,
+    )
+    # Beside a dice weight of 5, mask AP on 343 images was 0.170 with 5, 0.183 with 2, 0.189 with 1
+    # after three epochs (means of two seeds), 0.225, 0.231, 0.235 after ten; on the demo's images
+    # 0.531, 0.532, 0.521.
+    bce_weight: float = setting("Weight of the binary cross-entropy. [ours]", default=2.0, ge=0)
+    dice_weight: float = setting("Weight of the dice loss. [ours]", default=5.0, ge=0)
+    iou_weight: float = setting(
+        "Weight of the squared error of the IoU estimate. [ours]", default=1.0, ge=0
+    )
+    point_share: float = setting("Points compared per mask cell. [paper]", default=0.25, ge=0, le=1)
+    point_oversample: float = setting("k of PointRend. [ours]", default=3.0, ge=1)
+    point_importance: float = setting("beta of PointRend. [ours]", default=0.75, ge=0, le=1)
+    seed: int = setting("Of initial weights, order of images and points.", default=0, ge=0)
+    precision: Literal["auto", "float32", "bfloat16"] = setting(
+        "Of the forward pass; auto is bfloat16 on GPUs that have it, else float32.", default="auto"
+    )
+    log_every: int = setting("Steps between two lines of metrics.", default=20, ge=1)
+    checkpoint_every: int = setting("Steps between two checkpoints.", default=100, ge=1)
+    readers: int = setting("Threads that read batches.", default=2, ge=1)
+    prefetch: int = setting("Batches read ahead.", default=4, ge=1)
+    tensorboard: bool = setting("Write metrics for TensorBoard too.", default=False)
 
     @property
     def sampling(self) -> PointSampling:

@@ -9,7 +9,7 @@ import pytest
 from mfd.errors import ConfigError
 from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.presets.paper import HDETR_R50, presets
-from mfd.settings import replace_from_strings
+from mfd.settings import replace_from_texts
 
 
 def test_every_preset_survives_json() -> None:
@@ -19,7 +19,7 @@ def test_every_preset_survives_json() -> None:
 
 
 def test_fields_are_set_from_text() -> None:
-    changed = replace_from_strings(HeadConfig(), {"box_dim": "none", "roi_size": "16"})
+    changed = replace_from_texts(HeadConfig(), {"box_dim": "none", "roi_size": "16"})
     assert changed == replace(HeadConfig(), box_dim=None, roi_size=16)
 
 
