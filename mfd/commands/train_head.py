@@ -1,0 +1,111 @@
+"""`mfd train-head`: stage two, a mask head trained on a store."""
+
+from dataclasses import fields
+from pathlib import Path
+
+from mfd import cache, headtrain, opening
+from mfd.commands.options import device_setting
+from mfd.config import Project
+from mfd.console import say
+from mfd.errors import ConfigError
+from mfd.headtrain import HeadConfig, Preset, Run, TrainConfig
+from mfd.settings import setting, settings
+from mfd.text import suggest
+
+HELP = "Stage two: train the mask head on a store; the detector does not run."
+PROJECT = ("data", "stores", "runs", "detector", "weights", "encoder_layer")
+
+
+@settings
+class Options:
+    """Which head is trained, on what, and where it goes."""
+
+    preset: str | None = setting("A head of the paper; see `mfd presets`. [default: paper]", default=None)
+    set: tuple[str, ...] = setting(
+        "field=value of head or recipe; repeatable. `mfd presets --settings` lists the fields.",
+        default=(),
+    )
+    split: str = setting("Split of the store and its annotations.", default="train")
+    images: Path | None = setting("Image folder of a custom dataset.", default=None)
+    annotations: Path | None = setting(
+        "COCO-format annotation file of a custom dataset.", default=None
+    )
+    store: Path | None = setting(
+        "Path of the feature store (default: the matching one under --stores).", default=None
+    )
+    run: str | None = setting("Name of the run's folder.", default=None)
+    resume: bool = setting(
+        "Resume --run (default: the latest unfinished run) with its saved settings.", default=False
+    )
+    device: str = device_setting()
+
+
+def run(project: Project, options: Options) -> None:
+    """Begin a run, or resume one."""
+    if options.resume:
+        run = Run.resume(project.runs, options.run)
+        config = run.config
+        name = options.preset or config.preset
+        layer = config.spec.encoder_layer
+        head, recipe = config.head, config.train or TrainConfig()
+        if options.preset is not None:
+            head = headtrain.find_preset(options.preset).config
+    else:
+        preset = headtrain.find_preset(options.preset or "paper")
+        run = Run.new(project.runs, options.run, preset.name)
+        name, layer = preset.name, encoder_layer(project, preset)
+        head, recipe = preset.config, TrainConfig()
+    head, recipe = changed(head, recipe, options.set)
+    store = opening.open_store(project, options.split, options.store, layer)
+    dataset = opening.open_dataset(project, options.split, options.images, options.annotations)
+    say(f"store: {store.path}\nrun: {run.path}")
+    device = opening.pick_device(options.device)
+    headtrain.check_head(head, store.spec)  # before targets are built
+    targets = headtrain.build_targets(store, dataset, 4 * head.roi_size, project.stores)
+    say(str(targets.total))
+    cache.add_reference(store.path, run.path)
+    features = opening.complete(store, dataset, project.choice, device) if head.use_c1 else store
+    source = headtrain.StoredSource(features, targets, recipe, needs_c1=head.use_c1, device=device)
+    headtrain.train(
+        head, recipe, source, run,
+        detector=project.choice, preset=name, device=device, resume=options.resume,
+    )  # fmt: skip
+    say(f"trained: {run.path}/head.safetensors")
+
+
+def encoder_layer(project: Project, preset: Preset) -> int | None:
+    """The layer whose maps the head is to be trained on; None: whichever the store has.
+
+    Raises:
+        ConfigError: preset and project name different ones.
+    """
+    named, wanted = preset.encoder_layer, project.encoder_layer
+    if named is not None and wanted is not None and named != wanted:
+        raise ConfigError(
+            f"preset {preset.name} is about encoder layer {named}, encoder_layer is {wanted}; "
+            "leave one of them out"
+        )
+    return wanted if named is None else named
+
+
+def changed(
+    head: HeadConfig, recipe: TrainConfig, texts: tuple[str, ...]
+) -> tuple[HeadConfig, TrainConfig]:
+    """Head and recipe with `field=value` texts applied, each to the one that has the field.
+
+    Raises:
+        ConfigError: a text that is no field=value, an unknown field or an impossible value.
+    """
+    of_head, of_recipe = ({field.name for field in fields(part)} for part in (head, recipe))
+    values: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not equals:
+            raise ConfigError(f"--set takes field=value, found {text!r}")
+        if name not in of_head | of_recipe:
+            raise ConfigError(f"there is no setting {name!r}; {suggest(name, of_head | of_recipe)}")
+        values[name] = value
+    return (
+        head.changed({k: v for k, v in values.items() if k in of_head}),
+        recipe.changed({k: v for k, v in values.items() if k in of_recipe}),
+    )

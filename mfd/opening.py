@@ -1,0 +1,79 @@
+"""What the names in a project stand for: its data set, detector, stores, and the device."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mfd.cache import Store, find_store
+from mfd.coco import CocoDataset, read_dataset, split_paths
+from mfd.config import DetectorChoice, Project
+from mfd.detectors import Detector, load_detector
+from mfd.errors import ConfigError
+from mfd.text import first_line
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of this name; "auto" is the GPU where there is one, else the CPU.
+
+    Raises:
+        ConfigError: there is no such device here.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.partition(":")[0] not in ("cpu", "cuda"):
+        raise ConfigError(f"there is no device {name!r}; expected auto, cpu, cuda or cuda:N")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            f"device {name!r} cannot be used ({first_line(error)}); `mfd doctor` lists what can"
+        ) from error
+    return device
+
+
+def open_dataset(
+    project: Project,
+    split: str,
+    images: Path | None = None,
+    annotations: Path | None = None,
+    **reading: Any,
+) -> CocoDataset:
+    """The split of the project's data, or the data named by `images` and `annotations`.
+
+    Args:
+        reading: how, as `read_dataset` takes it.
+    """
+    if images is None or annotations is None:
+        usual = split_paths(project.data, split)
+        annotations, images = annotations or usual[0], images or usual[1]
+    return read_dataset(annotations, images, **reading)
+
+
+def open_detector(choice: DetectorChoice, device: torch.device | str = "cpu") -> Detector:
+    """The detector, frozen, on its device."""
+    return load_detector(choice.name, choice.weights, choice.encoder_layer, device)
+
+
+def open_store(
+    project: Project, split: str, path: Path | None = None, encoder_layer: int | None = None
+) -> Store:
+    """The store at `path`, or the project's one finished store of the split and detector.
+
+    Args:
+        encoder_layer: whose maps are wanted; None is the project's, or whatever there is.
+
+    Raises:
+        StoreError: there is none, or it holds the maps of another layer.
+    """
+    layer = encoder_layer if project.encoder_layer is None else project.encoder_layer
+    if path is not None:
+        return Store.open(path)
+    wanted: dict[str, object] = {"detector": project.detector}
+    if ":" in project.detector:  # a custom detector is known by its spec's name and its weights
+        spec = open_detector(project.choice).spec
+        wanted = {"detector": spec.name, "weights_digest": spec.weights_digest}
+    if layer is not None:
+        wanted["encoder_layer"] = layer
+    return Store.open(find_store(project.stores, split=split, **wanted))  # type: ignore[arg-type]
