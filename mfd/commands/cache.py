@@ -1,114 +1,177 @@
-"""`mfd cache`: what there is, what it holds, whether it is sound, and away with it."""
+"""`mfd cache`: list, inspect, verify and delete feature stores."""
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from types import SimpleNamespace
+from typing import Any
 
-import typer
 from rich.markup import escape
+from rich.table import Table
 
-from mfd.config import load_project
-from mfd.console import out, say
+from mfd import cache
+from mfd.config import Project
+from mfd.console import out, print_json, say
+from mfd.settings import setting, settings
+from mfd.text import size
 
-cache = typer.Typer(no_args_is_help=True, help="Look after the feature stores.")
-
-Stores = Annotated[Path | None, typer.Option(help="Where feature stores are.")]
-StoreName = Annotated[Path, typer.Argument(help="A store's folder, or its name in `cache ls`.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+PROJECT = ("stores",)
 
 
-@cache.command("ls")
-def cache_ls(stores: Stores = None) -> None:
-    """List the stores."""
-    from mfd.cache import list_stores
-    from mfd.commands.tables import store_table
+def _store_setting() -> Any:
+    return setting(
+        "A store's folder, or its name in `cache ls`.",
+        default=Path(),
+        extra={"argument": True, "required": True},
+    )
 
-    root = _root(stores)
-    found, errors = list_stores(root)
+
+@settings
+class ListOptions:
+    """None."""
+
+
+def list_stores(project: Project, options: ListOptions) -> None:
+    """Print a row for each store."""
+    found, errors = cache.list_stores(project.stores)
     if found:
         out.print(store_table(found))
     elif not errors:
-        say(f"there is no store under {root}; `mfd extract` makes one")
+        say(f"there is no store under {project.stores}; `mfd extract` makes one")
     for error in errors:
         say(str(error))
 
 
-@cache.command("info")
-def cache_info(store: StoreName, stores: Stores = None, as_json: AsJson = False) -> None:
-    """Show everything a store says of itself."""
-    from mfd.cache import StoreInfo
-    from mfd.commands.tables import store_facts
+@settings
+class InfoOptions:
+    """Which store."""
 
-    facts = store_facts(StoreInfo.read(_store(store, stores)))
-    if as_json:
-        print(json.dumps(facts, indent=1))  # noqa: T201
+    store: Path = _store_setting()
+    json: bool = setting("Print JSON for machines.", default=False)
+
+
+def info(project: Project, options: InfoOptions) -> None:
+    """Print everything that is known of a store without reading its data."""
+    facts = store_facts(cache.StoreInfo.read(located(project, options.store)))
+    if options.json:
+        print_json(facts)
         return
     for name, value in facts.items():
         out.print(f"{name:18} {escape(str(value))}", soft_wrap=True, highlight=False)
 
 
-@cache.command("verify")
-def cache_verify(
-    store: StoreName,
-    stores: Stores = None,
-    repair: Annotated[
-        bool, typer.Option("--repair", help="Make damaged units unfinished.")
-    ] = False,
-) -> None:
-    """Read every byte of a store against its checksums."""
-    from mfd.cache import repair_store, verify_store
+@settings
+class VerifyOptions:
+    """Which store, and whether it is repaired."""
 
-    store = _store(store, stores)
-    damage = verify_store(store)
+    store: Path = _store_setting()
+    repair: bool = setting("Mark damaged units for re-extraction.", default=False)
+
+
+def verify(project: Project, options: VerifyOptions) -> int:
+    """Read every byte of a store against its checksums; 1 if it is damaged and stays so."""
+    store = located(project, options.store)
+    damage = cache.verify_store(store)
     for each in damage:
         ids = f" (images {', '.join(map(str, each.image_ids))})" if each.image_ids else ""
         say(f"{each.what}{ids}")
     if not damage:
         say(f"{store} is sound")
-    elif not repair:
-        say(f"`mfd cache verify --repair {store}`, then `mfd extract` redo just these")
-        raise typer.Exit(1)
-    elif units := repair_store(store, damage):
-        say(f"units that are unfinished now: {len(units)}; `mfd extract` redoes them")
+    elif not options.repair:
+        say(f"run `mfd cache verify --repair {store}`, then `mfd extract`, to redo just these")
+        return 1
+    elif units := cache.repair_store(store, damage):
+        say(f"units marked for re-extraction: {len(units)}; run `mfd extract` to redo them")
     else:
-        say("no unit is lost, the metadata are written anew; `mfd extract` completes the store")
+        say(
+            "no features lost: metadata was rewritten; run `mfd extract` to mark the store complete"
+        )
+    return 0
 
 
-@cache.command("rm")
-def cache_rm(
-    store: StoreName,
-    stores: Stores = None,
-    force: Annotated[bool, typer.Option("--force", help="Even if a run names it.")] = False,
-) -> None:
-    """Delete a store, and the targets made of it."""
-    from mfd.cache import remove_store
+@settings
+class RemoveOptions:
+    """Which store."""
 
-    store = _store(store, stores)
-    remove_store(store, force=force)
+    store: Path = _store_setting()
+    force: bool = setting("Even if a run needs it.", default=False)
+
+
+def remove(project: Project, options: RemoveOptions) -> None:
+    """Delete a store, and the targets made from it."""
+    store = located(project, options.store)
+    cache.remove_store(store, force=options.force)
     say(f"removed {store}")
 
 
-@cache.command("gc")
-def cache_gc(
-    stores: Stores = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
-) -> None:
-    """Delete what killed processes left behind; stores stay."""
-    from mfd.cache import collect_garbage
+@settings
+class CollectOptions:
+    """Whether anything is deleted."""
 
-    root = _root(stores)
-    found = collect_garbage(root, dry_run=dry_run)
+    dry_run: bool = setting("List what would be deleted.", default=False)
+
+
+def collect(project: Project, options: CollectOptions) -> None:
+    """Delete what killed processes left behind."""
+    found = cache.collect_garbage(project.stores, dry_run=options.dry_run)
     for path in found:
-        say(f"{'would remove' if dry_run else 'removed'} {path}")
+        say(f"{'would remove' if options.dry_run else 'removed'} {path}")
     if not found:
-        say(f"nothing was left behind under {root}, or it is younger than a day")
+        say(f"nothing was left behind under {project.stores}, or it is younger than a day")
 
 
-def _root(stores: Path | None) -> Path:
-    return load_project().override(stores=stores).stores
+def _command(text: str, options: type[Any], run: Any) -> SimpleNamespace:
+    return SimpleNamespace(HELP=text, PROJECT=PROJECT, Options=options, run=run)
 
 
-def _store(store: Path, stores: Path | None) -> Path:
+COMMANDS = {
+    "ls": _command("List the stores.", ListOptions, list_stores),
+    "info": _command("Show everything that is known of a store.", InfoOptions, info),
+    "verify": _command("Check every byte of a store against its checksums.", VerifyOptions, verify),
+    "rm": _command("Delete a store, and the targets made from it.", RemoveOptions, remove),
+    "gc": _command("Delete what killed processes left behind; stores stay.", CollectOptions, collect),
+}
+
+
+def located(project: Project, store: Path) -> Path:
     """The store of this path or, where there is none, of this name."""
-    named = _root(stores) / store
+    named = project.stores / store
     return named if named.is_dir() and not store.exists() else store
+
+
+def store_table(stores: Sequence[cache.StoreInfo]) -> Table:
+    """One row for each store, with the sum of their sizes."""
+    total = sum(store.num_bytes for store in stores)
+    table = Table("store", caption=f"stores: {len(stores)}, {size(total)}", caption_justify="left")
+    table.columns[0].overflow = "fold"
+    for name in ("images", "units", "size", "an image", "state"):
+        table.add_column(name, justify="right")
+    for store in stores:
+        table.add_row(
+            escape(store.path.name),
+            str(store.num_images),
+            f"{store.committed_units}/{store.num_units}",
+            size(store.num_bytes),
+            size(store.num_bytes / store.num_images),
+            "complete" if store.complete else "unfinished",
+        )
+    return table
+
+
+def store_facts(store: cache.StoreInfo) -> dict[str, Any]:
+    """Everything that a store's metadata says, as plain JSON values."""
+    return {
+        "path": str(store.path),
+        "state": "complete" if store.complete else "unfinished",
+        "identity": store.identity_sha256,
+        "split": store.split,
+        "view": store.view,
+        "profile": store.profile,
+        "dtype": store.dtype,
+        "codec": store.codec,
+        "images": store.num_images,
+        "units": f"{store.committed_units} of {store.num_units}",
+        "bytes": store.num_bytes,
+        "extraction seconds": store.seconds,
+        "detector": store.spec.to_json(),
+        "provenance": dict(store.provenance),
+    }

@@ -1,0 +1,32 @@
+"""`mfd doctor`: what is wrong with environment, data, detector and stores."""
+
+from pathlib import Path
+
+from rich.markup import escape
+
+from mfd import doctor
+from mfd.config import Project
+from mfd.console import out
+from mfd.settings import setting, settings
+
+HELP = "Say what is wrong with environment, data and detector, and how to fix it."
+PROJECT = ("data", "stores", "runs", "detector", "weights", "encoder_layer")
+
+
+@settings
+class Options:
+    """What is examined."""
+
+    split: str | None = setting("Only this one (default: train and val).", default=None)
+    images: Path | None = setting("Image folder of a custom dataset.", default=None)
+    annotations: Path | None = setting(
+        "COCO-format annotation file of a custom dataset.", default=None
+    )
+
+
+def run(project: Project, options: Options) -> int:
+    """Print the findings; 1 if one of them is a fault."""
+    findings = doctor.examine(project, options.split, options.images, options.annotations)
+    for finding in findings:
+        out.print(f"{'ok ' if finding.good else 'BAD'}  {escape(finding.text)}", soft_wrap=True)
+    return int(not all(finding.good for finding in findings))
