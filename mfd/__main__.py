@@ -1,7 +1,17 @@
-"""`python -m mfd`."""
+"""The `mfd` program, and `python -m mfd`."""
 
 import sys
 
-from mfd.cli import main
+from mfd.stopping import install_exit_at_once
 
-sys.exit(main())
+
+def main() -> int:
+    """The exit code of the command on the command line."""
+    install_exit_at_once()  # before anything that takes long to import
+    from mfd.cli import main as run
+
+    return run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
