@@ -1,7 +1,13 @@
 """What commands print: results to the standard output, everything else beside it."""
 
+import json
+from pathlib import Path
+from typing import Any
+
 from rich.console import Console
 from rich.markup import escape
+
+from mfd.text import printable
 
 out = Console()
 # figures are not cut off: a file has no width, and a narrow terminal breaks lines itself
@@ -11,4 +17,15 @@ _err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 def say(line: str) -> None:
     """One line for whoever watches, kept out of the results."""
-    _err.print(escape(line))
+    _err.print(escape("\n".join(map(printable, line.split("\n")))))
+
+
+def print_json(value: Any) -> None:
+    """A result for machines, never wrapped or styled."""
+    print(json.dumps(value, indent=1, default=str))  # noqa: T201
+
+
+def print_path(path: Path) -> None:
+    """A written file, for pipes; what the terminal's encoding lacks is escaped."""
+    encoding = out.encoding or "utf-8"
+    print(str(path).encode(encoding, "backslashreplace").decode(encoding))  # noqa: T201

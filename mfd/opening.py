@@ -9,7 +9,8 @@ from mfd.cache import Store, find_store
 from mfd.coco import CocoDataset, read_dataset, split_paths
 from mfd.config import DetectorChoice, Project
 from mfd.detectors import Detector, load_detector
-from mfd.errors import ConfigError
+from mfd.errors import ConfigError, StoreError
+from mfd.headtrain import LiteStore, RunConfig
 from mfd.text import first_line
 
 
@@ -67,9 +68,15 @@ def open_store(
     Raises:
         StoreError: there is none, or it holds the maps of another layer.
     """
-    layer = encoder_layer if project.encoder_layer is None else project.encoder_layer
+    layer = project.encoder_layer if encoder_layer is None else encoder_layer
     if path is not None:
-        return Store.open(path)
+        store = Store.open(path)
+        if layer is not None and store.spec.encoder_layer != layer:
+            raise StoreError(
+                f"{path} holds the maps of encoder layer {store.spec.encoder_layer}, expected "
+                f"layer {layer}; run `mfd extract --encoder-layer {layer}`"
+            )
+        return store
     wanted: dict[str, object] = {"detector": project.detector}
     if ":" in project.detector:  # a custom detector is known by its spec's name and its weights
         spec = open_detector(project.choice).spec
@@ -77,3 +84,40 @@ def open_store(
     if layer is not None:
         wanted["encoder_layer"] = layer
     return Store.open(find_store(project.stores, split=split, **wanted))  # type: ignore[arg-type]
+
+
+def open_store_of(project: Project, run: RunConfig, split: str, path: Path | None = None) -> Store:
+    """The store at `path`, or the one finished store of the split by the detector of a run.
+
+    It is looked for in the project's folder and where the store is that the run was trained on.
+
+    Raises:
+        StoreError: there is none in either.
+    """
+    if path is not None:
+        return Store.open(path)
+    spec = run.spec
+    wanted: dict[str, object] = {
+        "weights_digest": spec.weights_digest,
+        "encoder_layer": spec.encoder_layer,
+    }
+    trained_on = run.source.get("path")
+    try:
+        found = find_store(project.stores, detector=spec.name, split=split, **wanted)
+    except StoreError:
+        if trained_on is None or (folder := Path(trained_on).parent) == project.stores.absolute():
+            raise
+        try:
+            found = find_store(folder, detector=spec.name, split=split, **wanted)
+        except StoreError as error:
+            raise error from None
+    return Store.open(found)
+
+
+def complete(
+    store: Store, dataset: CocoDataset, choice: DetectorChoice, device: torch.device
+) -> Store | LiteStore:
+    """The store, its C1 recomputed by the detector where it leaves C1 out."""
+    if store.has_c1:
+        return store
+    return LiteStore(store, open_detector(choice, device), dataset)

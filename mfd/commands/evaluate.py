@@ -1,17 +1,17 @@
 """`mfd evaluate`: COCO AP of a trained head's masks and of its detector's boxes."""
 
-import json
+from dataclasses import replace
 from pathlib import Path
 
 from mfd import headtrain, opening
 from mfd.commands.options import device_setting
-from mfd.config import Project
+from mfd.config import DetectorChoice, Project
 from mfd.console import out, print_json, say
-from mfd.headtrain import Run
+from mfd.errors import ConfigError
 from mfd.settings import setting, settings
 
 HELP = "Print COCO AP of boxes and masks, and write the results files."
-PROJECT = ("data", "stores", "runs", "detector", "weights", "encoder_layer")
+PROJECT = ("data", "stores", "runs")
 
 
 @settings
@@ -36,4 +36,59 @@ class Options:
     )
     per_category: bool = setting("Also print the AP of every category.", default=False)
     json: bool = setting("Print JSON for machines.", default=False)
+    detector: str | None = setting("Another name of the run's own detector.", default=None)
+    weights: str | None = setting("Where its checkpoint is now.", default=None)
     device: str = device_setting()
+
+
+def run(project: Project, options: Options) -> None:
+    """Print the figures, then write them into the run's folder."""
+    device = opening.pick_device(options.device)
+    run = chosen_run(project, options)
+    if run is None:
+        choice = override(project.choice, options.detector, options.weights)
+        store = opening.open_store(project, options.split, options.store)
+        head = None
+    else:
+        choice = override(run.config.detector, options.detector, options.weights)
+        store = opening.open_store_of(project, run.config, options.split, options.store)
+        head = run.load_head(device)
+    dataset = opening.open_dataset(project, options.split, options.images, options.annotations)
+    say(f"run: {'none, boxes and baselines only' if run is None else run.path}\nstore: {store.path}")
+    evaluation = headtrain.evaluate(
+        head,
+        opening.complete(store, dataset, choice, device),
+        dataset,
+        baselines=options.baselines,
+        split=options.split,
+        device=device,
+    )
+    if options.json:
+        print_json(evaluation.to_json())
+    else:
+        out.print(evaluation.table())
+        if options.per_category:
+            out.print(evaluation.category_table())
+    if run is not None:
+        folder = run.evaluation_dir(options.split, store.path.name)
+        evaluation.write(folder)
+        say(f"written: {folder}")
+
+
+def chosen_run(project: Project, options: Options) -> "headtrain.Run | None":
+    """The run that is meant; None where there is none yet and baselines are asked for.
+
+    Raises:
+        ConfigError: there is no such run.
+    """
+    try:
+        return headtrain.Run.find(project.runs, options.run)
+    except ConfigError:
+        if options.run is None and options.baselines:
+            return None
+        raise
+
+
+def override(choice: DetectorChoice, name: str | None, weights: str | None) -> DetectorChoice:
+    """The choice with what was given on the command line in its place."""
+    return replace(choice, name=name or choice.name, weights=weights or choice.weights)

@@ -1,0 +1,88 @@
+"""`mfd predict`: masks drawn on images, and listed as COCO JSON."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mfd import headtrain, opening
+from mfd.commands.evaluate import override
+from mfd.commands.options import device_setting
+from mfd.config import Project
+from mfd.console import print_path, say
+from mfd.errors import DataError
+from mfd.settings import setting, settings
+
+if TYPE_CHECKING:
+    from mfd.coco import CocoDataset
+
+HELP = "Draw masks on images, and write them as COCO JSON."
+PROJECT = ("data", "runs")
+
+
+@settings
+class Options:
+    """What is predicted, and what is shown of it."""
+
+    images: tuple[Path, ...] = setting(
+        "Image files, or folders of them.", default=(), extra={"argument": True, "required": True}
+    )
+    run: str | None = setting(
+        "Name or folder of a run (default: the latest finished one).", default=None
+    )
+    out: Path = setting("Folder of the pictures and the JSON.", default=Path("predictions"))
+    min_score: float = setting(
+        "Minimum score of an instance, as the detector gives it.", default=0.4, ge=0, le=1
+    )
+    min_quality: float = setting(
+        "Minimum quality of its mask, as the head estimates it.", default=0.0, ge=0, le=1
+    )
+    recursive: bool = setting("Also take the images of subfolders.", default=False)
+    all_categories: bool = setting(
+        "Show a query once for each category above the minimum, not only for its best.",
+        default=False,
+    )
+    scale: int = setting("Magnify pictures by this factor.", default=1, ge=1, le=8)
+    split: str | None = setting(
+        "Take image ids from the annotations of this split.", default=None
+    )
+    annotations: Path | None = setting("Take image ids from this COCO file.", default=None)
+    detector: str | None = setting("Another name of the run's own detector.", default=None)
+    weights: str | None = setting("Where its checkpoint is now.", default=None)
+    device: str = device_setting()
+
+
+def run(project: Project, options: Options) -> None:
+    """Draw every image; what is no image is named and left out."""
+    files = headtrain.image_files(options.images, recursive=options.recursive)
+    device = opening.pick_device(options.device)
+    run = headtrain.Run.find(project.runs, options.run)
+    choice = override(run.config.detector, options.detector, options.weights)
+    detector = opening.open_detector(choice, device)
+    predictor = headtrain.Predictor(detector, run.load_head(device), run.config.categories)
+    written = headtrain.predict_files(
+        predictor,
+        files,
+        options.out,
+        image_ids=headtrain.file_ids(files, annotated(project, options)),
+        min_score=options.min_score,
+        min_quality=options.min_quality,
+        categories_per_query="all" if options.all_categories else "best",
+        scale=options.scale,
+        say=say,
+    )
+    for path in (*written.pictures, written.results):
+        print_path(path)
+    say(written.summary(options.min_score))
+    if written.faults:
+        raise DataError(
+            f"{len(written.faults)} of {len(files)} files could not be used; they are named above"
+        )
+
+
+def annotated(project: Project, options: Options) -> "CocoDataset | None":
+    """The data set whose image ids are taken, if one is given."""
+    if options.split is None and options.annotations is None:
+        return None
+    folder = options.images[0] if options.annotations is not None else None
+    return opening.open_dataset(
+        project, options.split or "val", folder, options.annotations, need_masks=False
+    )
