@@ -19,7 +19,7 @@ CASES = (ATTENTION[0], ATTENTION[5], ATTENTION[7], ATTENTION[8])
 
 
 def tune(case: AttentionCase, kernel: str) -> None:
-    """one line per choice, the current one marked."""
+    """One line per choice, the current one marked."""
     inputs = case.make(torch.bfloat16, "cuda")
     shapes = torch.tensor(case.shapes, device="cuda")
     arguments = (

@@ -2,6 +2,7 @@
 
 from mfd.kernels.deform_attn import ms_deform_attn, ms_deform_attn_fused
 from mfd.kernels.dispatch import kernel_report
+from mfd.kernels.flops import register_with_pytorch
 from mfd.kernels.roi_align import roi_align, roi_align_upsampled
 
 __all__ = [
@@ -11,3 +12,5 @@ __all__ = [
     "roi_align",
     "roi_align_upsampled",
 ]
+
+register_with_pytorch()
