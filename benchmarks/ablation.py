@@ -27,7 +27,7 @@ from mfd.coco import CocoDataset, read_dataset, split_paths
 from mfd.detectors.contract import DetectorSpec
 from mfd.headtrain import HeadConfig, TrainConfig, build_targets, evaluate, load_head, train
 from mfd.headtrain.presets.paper import Preset, presets
-from mfd.headtrain.presets.sizes import count_parameters
+from mfd.headtrain.presets.sizes import head_size
 from mfd.pipeline import pick_device
 from mfd.settings import replace_from_texts
 
@@ -117,7 +117,7 @@ def main() -> None:
         config = fitted(preset, spec, options.roi_size)
         run_dir = options.runs / folder_name(config, recipe)
         found = measure(config, recipe, stores, datasets, options, run_dir)
-        parameters = count_parameters(config, spec)
+        parameters = head_size(config, spec).parameters
         results.append(
             {
                 "table": preset.table,

@@ -2,7 +2,7 @@
 
     python -m benchmarks.tune
 
-Prints medians; what is better here goes into `TUNING` in mfd/kernels/deform_attn_launch.py.
+Prints medians; put better choices into `TUNING` in mfd/kernels/deform_attn/launch.py.
 """
 
 import itertools
@@ -19,23 +19,23 @@ CASES = (ATTENTION[0], ATTENTION[5], ATTENTION[7], ATTENTION[8])
 
 
 def tune(case: AttentionCase, kernel: str) -> None:
-    """One line per choice, the present one marked."""
+    """One line per choice, the current one marked."""
     inputs = case.make(torch.bfloat16, "cuda")
     shapes = torch.tensor(case.shapes, device="cuda")
     arguments = (
         inputs["value"], shapes, inputs["offsets"], inputs["logits"], inputs["reference"]
     )  # fmt: skip
     needs = kernel == "value_grad", kernel == "points_grad"
-    present = launch.TUNING[kernel]
+    current = launch.TUNING[kernel]
     for choice in itertools.starmap(launch.Tuning, itertools.product(TILES, REGISTERS)):
         launch.TUNING[kernel] = choice
         if kernel == "forward":
             time = do_bench(lambda: launch.forward(*arguments))
         else:
             time = do_bench(lambda: launch.backward(inputs["grad"], *arguments, *needs))
-        mark = " <- present" if choice == present else ""
+        mark = " <- current" if choice == current else ""
         print(f"{case.name:36} {kernel:12} {choice!s:40} {time:8.3f} ms{mark}", flush=True)
-    launch.TUNING[kernel] = present
+    launch.TUNING[kernel] = current
 
 
 def main() -> None:

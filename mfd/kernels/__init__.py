@@ -1,8 +1,9 @@
 """Multi-scale deformable attention and RoIAlign on channels-last maps."""
 
-from mfd.kernels.deform_attn.api import ms_deform_attn, ms_deform_attn_fused
+from mfd.kernels.deform_attn import ms_deform_attn, ms_deform_attn_fused
 from mfd.kernels.dispatch import kernel_report
-from mfd.kernels.roi_align.api import roi_align, roi_align_upsampled
+from mfd.kernels.flops import register_with_pytorch
+from mfd.kernels.roi_align import roi_align, roi_align_upsampled
 
 __all__ = [
     "kernel_report",
@@ -11,3 +12,5 @@ __all__ = [
     "roi_align",
     "roi_align_upsampled",
 ]
+
+register_with_pytorch()

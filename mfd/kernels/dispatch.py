@@ -9,7 +9,7 @@ import torch
 from mfd.errors import KernelError
 
 SETTING = "MFD_KERNELS"  # environment variable: "reference" or "triton"; unset: by device
-OLDEST_CAPABILITY = (8, 0)  # Triton supports no older NVIDIA device
+MIN_CAPABILITY = (8, 0)  # of NVIDIA devices; Triton supports no older one
 TRITON_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -57,7 +57,7 @@ def _obstacle(device: torch.device, dtype: torch.dtype) -> str | None:
         return "an AMD device, on which these kernels were never tested"
     if importlib.util.find_spec("triton") is None:
         return "the package triton is not installed"
-    if (found := torch.cuda.get_device_capability(device)) < OLDEST_CAPABILITY:
+    if (found := torch.cuda.get_device_capability(device)) < MIN_CAPABILITY:
         return f"compute capability {found[0]}.{found[1]}, Triton needs 8.0"
     if dtype not in TRITON_DTYPES:
         return f"no kernel for {dtype}"

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from mfd.kernels import ms_deform_attn, roi_align
+from tests.kernels.deform_attn.inputs import make_inputs
 from tests.kernels.oracle import deform_attn_grid_sample
-from tests.kernels.test_deform_attn import make_inputs
-from tests.kernels.test_roi_align import make_inputs as roi_inputs
+from tests.kernels.roi_align.inputs import make_inputs as roi_inputs
 
 SANITIZED = "triton and (values_are or gradients_are or blocks or crowd or not_finite or upsampled)"
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

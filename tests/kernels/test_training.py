@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from mfd.kernels import ms_deform_attn_fused, roi_align_upsampled
+from tests.kernels.deform_attn.inputs import from_fused
 from tests.kernels.oracle import DEVICE, roi_align_loops
-from tests.kernels.test_deform_attn import from_fused
 
 MAP, BOXES = (3, 5), torch.tensor([(1.0, 2.0, 6.5, 5.0), (3.5, 0.0, 9.0, 5.5)])
 STEPS = 2  # of few programs: Triton's interpreter takes its time over each

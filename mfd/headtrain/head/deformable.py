@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from mfd.headtrain.head.feed_forward import FeedForward
-from mfd.headtrain.head.sampling import DeformableSampling
+from mfd.kernels import ms_deform_attn_fused
 
 
 class MSDeformAttn(nn.Module):
@@ -21,7 +21,6 @@ class MSDeformAttn(nn.Module):
         self.attention_weights = nn.Linear(dim, points)
         self.value_proj = nn.Linear(dim, dim)
         self.output_proj = nn.Linear(dim, dim)
-        self.sampling = DeformableSampling()
         self._init_as_source()
 
     def _init_as_source(self) -> None:
@@ -62,7 +61,7 @@ class MSDeformAttn(nn.Module):
         value = self.value_proj(tokens)
         if valid is not None:
             value = value.masked_fill(~valid[..., None], 0)
-        sampled = self.sampling(
+        sampled = ms_deform_attn_fused(
             value.unflatten(-1, (heads, value.shape[-1] // heads)),
             spatial_shapes,
             self.sampling_offsets(query).unflatten(-1, (heads, points, 2)),

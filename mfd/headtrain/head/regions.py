@@ -19,7 +19,11 @@ from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.head.batch import FeatureBatch
 from mfd.headtrain.head.neck import ChannelMoments, Neck
 from mfd.headtrain.head.padding import zero_padding
-from mfd.headtrain.head.sampling import RoIAlign, RoIAlignUpsampled, Upsample
+from mfd.headtrain.head.upsample import upsample
+from mfd.kernels import roi_align, roi_align_upsampled
+
+SAMPLING_RATIO = 2
+"""RoIAlign's samples per cell and axis. [ours, Mask R-CNN's]"""
 
 
 class Maps(NamedTuple):
@@ -43,23 +47,21 @@ class Regions(nn.Module):
     def __init__(self, config: HeadConfig, spec: DetectorSpec) -> None:
         super().__init__()
         dim = config.region_dim(spec)
-        self.use_c1 = config.use_c1
+        self.use_c1, self.roi_size = config.use_c1, config.roi_size
         self.stride = spec.c1_stride if config.use_c1 else min(spec.c1_stride, spec.strides[0])
         self.magnification = max(spec.strides[0] // self.stride, 1)
         self.neck = Neck(spec.c1_channels, spec.dim) if config.neck else None
         self.mapper = nn.Linear(spec.dim, dim) if dim != spec.dim else None  # PyTorch's own init
-        self.upsample = Upsample()
-        self.roi_align = RoIAlign(config.roi_size)
-        self.roi_align_upsampled = RoIAlignUpsampled(config.roi_size)
 
     def forward(
         self, finest: Float[Tensor, "B h w D"], batch: FeatureBatch
     ) -> Float[Tensor, "N s s d"]:
         """R of every box; `finest` is E1 behind the image encoder."""
         maps, boxes = self._maps(finest, batch), self._boxes_xyxy(batch)
+        image_index = batch.image_index.to(finest.device)
         if self.training:
-            return self.from_regions(maps, boxes, batch.image_index)
-        return self.roi_align(self.feature_map(maps), boxes, batch.image_index, maps.fine_hw)
+            return self.from_regions(maps, boxes, image_index)
+        return self._roi_align(self.feature_map(maps), boxes, image_index, maps.fine_hw)
 
     def whole_maps(
         self, finest: Float[Tensor, "B h w D"], batch: FeatureBatch
@@ -74,10 +76,10 @@ class Regions(nn.Module):
         if maps.c1 is not None:
             _, height, width, _ = maps.c1.shape
             c1 = maps.c1 if self.neck is None else self.neck(maps.c1, maps.fine_hw)
-            full = self.upsample(full, maps.coarse_hw, maps.fine_hw, height, width, c1)
+            full = c1 + upsample(full, maps.coarse_hw, maps.fine_hw, height, width)
         elif self.magnification > 1:
             height, width = (self.magnification * side for side in full.shape[1:3])
-            full = self.upsample(full, maps.coarse_hw, maps.fine_hw, height, width)
+            full = upsample(full, maps.coarse_hw, maps.fine_hw, height, width)
         return full if self.mapper is None else self.mapper(full)
 
     def from_regions(
@@ -87,13 +89,12 @@ class Regions(nn.Module):
         inside = self._inside(maps, boxes_xyxy, image_index)
         added = None
         if maps.c1 is not None:
-            added = self.roi_align(maps.c1, boxes_xyxy, image_index, maps.fine_hw)
+            added = self._roi_align(maps.c1, boxes_xyxy, image_index, maps.fine_hw)
             if self.neck is not None:
                 moments = ChannelMoments.of(maps.c1, maps.fine_hw)
                 added = self.neck.on_regions(added, inside, image_index, moments)
-        regions = self.roi_align_upsampled(
-            maps.coarse, boxes_xyxy, image_index, maps.coarse_hw, maps.fine_hw, added
-        )
+            added = added.to(maps.coarse.dtype)  # they differ under autocast
+        regions = self._roi_align_upsampled(maps.coarse, maps, boxes_xyxy, image_index, added)
         if self.mapper is None:
             return regions
         return nn.functional.linear(regions, self.mapper.weight) + inside * self.mapper.bias
@@ -101,7 +102,31 @@ class Regions(nn.Module):
     def _inside(self, maps: Maps, boxes_xyxy: Tensor, image_index: Tensor) -> Tensor:
         """RoIAlign of ones: what a constant such as a bias becomes where boxes leave the image."""
         ones = torch.ones_like(maps.coarse[..., :1])
-        return self.roi_align_upsampled(ones, boxes_xyxy, image_index, maps.coarse_hw, maps.fine_hw)
+        return self._roi_align_upsampled(ones, maps, boxes_xyxy, image_index)
+
+    def _roi_align(
+        self, full: Tensor, boxes_xyxy: Tensor, image_index: Tensor, sizes_hw: Tensor
+    ) -> Float[Tensor, "N s s C"]:
+        """RoIAlign of maps at the resolution of F; `sizes_hw`: each image's own size on them."""
+        return roi_align(
+            full, boxes_xyxy, image_index, self.roi_size,
+            sizes_hw=sizes_hw, sampling_ratio=SAMPLING_RATIO,
+        )  # fmt: skip
+
+    def _roi_align_upsampled(
+        self,
+        coarse: Tensor,
+        maps: Maps,
+        boxes_xyxy: Tensor,
+        image_index: Tensor,
+        add: Tensor | None = None,
+    ) -> Float[Tensor, "N s s C"]:
+        """RoIAlign of coarse maps as if up-sampled to the resolution of F, plus `add`."""
+        return roi_align_upsampled(
+            coarse, boxes_xyxy, image_index, self.roi_size,
+            coarse_hw=maps.coarse_hw, fine_hw=maps.fine_hw,
+            sampling_ratio=SAMPLING_RATIO, add=add,
+        )  # fmt: skip
 
     def _maps(self, finest: Tensor, batch: FeatureBatch) -> Maps:
         coarse_hw = batch.memory_hw[:, 0].to(finest.device)

@@ -3,13 +3,12 @@
 import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
 from mfd.detectors import DetectorSpec
 from mfd.errors import ConfigError
 from mfd.headtrain.config.head import Block, HeadConfig
-from mfd.headtrain.presets.sizes import count_macs, count_parameters
+from mfd.headtrain.presets.sizes import head_size
 
 HDETR_R50 = DetectorSpec(
     name="hdetr-r50",
@@ -79,19 +78,20 @@ def find_preset(name: str) -> Preset:
 
 def preset_table() -> list[dict[str, Any]]:
     """Our sizes beside the paper's, one JSON object per preset, as `mfd presets` prints them."""
-    parameters, macs = cache(count_parameters), cache(count_macs)  # rows repeat across tables
-    return [
-        {
+
+    def row(preset: Preset) -> dict[str, Any]:
+        size = head_size(preset.config, preset.spec, num_boxes=preset.num_boxes)
+        return {
             "name": preset.name,
             "table": preset.table,
-            "params_m": parameters(preset.config, preset.spec) / 1e6,
-            "macs_g": macs(preset.config, preset.spec, num_boxes=preset.num_boxes) / 1e9,
+            "params_m": size.parameters / 1e6,
+            "macs_g": size.macs / 1e9,
             "paper_params_m": preset.paper_params_m,
             "paper_macs_g": preset.paper_macs_g,
             "paper_ap": preset.paper_ap,
         }
-        for preset in _rows()
-    ]
+
+    return [row(preset) for preset in _rows()]
 
 
 def _rows() -> Iterator[Preset]:

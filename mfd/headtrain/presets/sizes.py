@@ -1,14 +1,17 @@
-"""The size of a head: parameters, and multiply-accumulates counted from its modules as they run."""
+"""The size of a head: parameters, and multiply-accumulates counted as it runs, without data."""
+
+from dataclasses import replace
+from functools import cache
+from math import prod
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch import nn
 
 from mfd.detectors import DetectorSpec
 from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.head.batch import FeatureBatch
 from mfd.headtrain.head.model import MaskHead
-from mfd.headtrain.head.sampling import DeformableSampling, RoIAlign, Upsample
 
 IMAGE_HW = (800, 1130)
 """An image with the paper's average number of pixels on every map, within 0.6 %."""
@@ -23,31 +26,85 @@ that give all four of its rows within 1 %. The samples of deformable attention c
 """
 
 
-def count_parameters(config: HeadConfig, spec: DetectorSpec) -> int:
-    """Trainable parameters of a head."""
-    with torch.device("meta"):
-        return sum(parameter.numel() for parameter in MaskHead(config, spec).parameters())
+class Size(NamedTuple):
+    """Of a head, or of a part of one.
+
+    Attributes:
+        parameters: trainable ones.
+        macs: multiply-accumulates of inference on one image, without the detector's.
+    """
+
+    parameters: int
+    macs: int
 
 
-def count_macs(
+def head_size(
     config: HeadConfig,
     spec: DetectorSpec,
     image_hw: tuple[int, int] = IMAGE_HW,
     num_boxes: int = 100,
-) -> int:
-    """Multiply-accumulates of inference on one image, without the detector's.
+) -> Size:
+    """The size of a head for one detector, its multiply-accumulates as the paper counts them.
 
-    Linear layers, convolutions and attention products as `torch.utils.flop_counter` sees them run
-    on the meta device, and sampling by its own rules, for no general rule exists. Norms,
-    activations and additions count nothing.
+    Linear layers, convolutions and attention products as `torch.utils.flop_counter` sees them on
+    the meta device. Norms, activations and additions count nothing. The paper's prices of sampling
+    take the place of the formulas that `mfd.kernels` registers, which count the real work.
     """
+    single = replace(
+        config,
+        image_layers=min(config.image_layers, 1),
+        box_layers=min(config.box_layers, 1),
+        sampled_points=False,  # concerns training only
+    )
+    size, layers = _single_layers(single, spec, image_hw, num_boxes)
+    further = {"image_encoder.layers.0": config.image_layers - 1}
+    further |= dict.fromkeys(("box_encoder.layers.0", "query_layers.0"), config.box_layers - 1)
+    return Size(
+        size.parameters + sum(further[name] * layers[name].parameters for name in layers),
+        size.macs + sum(further[name] * layers[name].macs for name in layers),
+    )
+
+
+@cache
+def _single_layers(
+    config: HeadConfig, spec: DetectorSpec, image_hw: tuple[int, int], num_boxes: int
+) -> tuple[Size, dict[str, Size]]:
+    """The size of a head with at most one layer of each kind, and of these layers, by name.
+
+    Layers of a kind are alike, so heads that differ only in their number share this work.
+    """
+    from torch.utils.flop_counter import FlopCounterMode  # imports Triton: 0.15 s
+
     with torch.device("meta"):
         head = MaskHead(config, spec).eval().requires_grad_(False)
-    stand_ins = _replace_sampling(head)
     batch = _meta_batch(spec, image_hw, num_boxes)
-    with FlopCounterMode(display=False) as counter:
+    prices = {
+        torch.ops.mfd.deform_attn: lambda *_, **__: 0,
+        torch.ops.mfd.roi_read: lambda *_, out_shape, **__: 2 * ROI_ALIGN_MACS * prod(out_shape),
+    }
+    with FlopCounterMode(display=False, custom_mapping=prices) as counter:
         head(batch)
-    return counter.get_total_flops() // 2 + sum(stand_in.macs for stand_in in stand_ins)
+    flops = counter.get_flop_counts()
+
+    def size(module: nn.Module, name: str) -> Size:
+        parameters = sum(parameter.numel() for parameter in module.parameters())
+        return Size(parameters, sum(flops.get(name, {}).values()) // 2)
+
+    whole = size(head, "Global")
+    layers = {
+        name: size(module, f"MaskHead.{name}")
+        for name, module in head.named_modules()
+        if name in ("image_encoder.layers.0", "box_encoder.layers.0", "query_layers.0")
+    }
+    return Size(whole.parameters, whole.macs + _upsampling_macs(head, batch)), layers
+
+
+def _upsampling_macs(head: MaskHead, batch: FeatureBatch) -> int:
+    """Of making F from E1 and C1, which runs as indexing and interpolation that nothing counts."""
+    e1, c1, magnification = batch.memory[0], batch.c1, head.regions.magnification
+    if head.config.use_c1 and c1 is not None:
+        return (UPSAMPLE_MACS + ADD_MACS) * prod(c1.shape[:3]) * e1.shape[3]
+    return UPSAMPLE_MACS * magnification**2 * e1.numel() if magnification > 1 else 0
 
 
 def _meta_batch(spec: DetectorSpec, image_hw: tuple[int, int], num_boxes: int) -> FeatureBatch:
@@ -68,39 +125,3 @@ def _meta_batch(spec: DetectorSpec, image_hw: tuple[int, int], num_boxes: int) -
         labels=torch.zeros(num_boxes, dtype=torch.long),
         image_index=torch.zeros(num_boxes, dtype=torch.long),
     )
-
-
-class _StandIn(nn.Module):
-    """In place of a sampling operation: an output of its shape, and its price."""
-
-    def __init__(self, operation: nn.Module) -> None:
-        super().__init__()
-        self.operation = operation
-        self.macs = 0
-
-    def forward(self, maps: Tensor, *arguments: object) -> Tensor:
-        """An empty result."""
-        channels = maps.shape[-1]
-        match self.operation, arguments:
-            case DeformableSampling(), (_, Tensor() as offsets, _, _):
-                return maps.new_empty(*offsets.shape[:3], channels)
-            case Upsample(), (_, _, int(height), int(width), *add):
-                result = maps.new_empty(len(maps), height, width, channels)
-                self.macs += (UPSAMPLE_MACS + ADD_MACS * len(add)) * result.numel()
-                return result
-            case RoIAlign(output_size=size), (Tensor() as boxes, *_):
-                result = maps.new_empty(len(boxes), size, size, channels)
-                self.macs += ROI_ALIGN_MACS * result.numel()
-                return result
-        raise AssertionError(f"inference called {self.operation} with {arguments}")
-
-
-def _replace_sampling(head: MaskHead) -> list[_StandIn]:
-    kinds = (DeformableSampling, RoIAlign, Upsample)
-    stand_ins = []
-    for parent in list(head.modules()):
-        for name, child in parent.named_children():
-            if isinstance(child, kinds):
-                stand_ins.append(_StandIn(child))
-                setattr(parent, name, stand_ins[-1])
-    return stand_ins

@@ -1,6 +1,6 @@
 """Launches the Triton kernels of multi-scale deformable attention.
 
-Arguments are those of `deform_attn_ops`. Tensors without elements launch nothing.
+Arguments are those of the operators in `op`. Tensors without elements launch nothing.
 """
 
 from typing import Any, NamedTuple
@@ -14,17 +14,17 @@ from mfd.errors import KernelError
 from mfd.kernels.deform_attn import triton as kernels
 from mfd.kernels.dispatch import interpreted
 
-LARGEST_IMAGE = 2**31  # elements; offsets inside an image are 32 bits wide
-MOST_WARPS = 16  # of a program
+MAX_ELEMENTS = 2**31  # of one image's value; offsets inside it are 32 bits wide
+MAX_WARPS = 16  # of a program
 INTERPRETED_QUERIES = 64  # the interpreter's cost is per program, whatever its size
 
 
 class Tuning(NamedTuple):
-    """What may be tried on a device; `python -m benchmarks.tune` does.
+    """What can be tuned for a device; `python -m benchmarks.tune` does.
 
     Attributes:
-        tile: elements of a program's tile, queries by channels, as far as MOST_WARPS reach.
-        registers: the most a thread may use; None leaves them to the compiler.
+        tile: elements of a program's tile, queries by channels, as far as MAX_WARPS reach.
+        registers: maximum per thread; None leaves them to the compiler.
     """
 
     tile: int = 1024
@@ -107,7 +107,7 @@ def tile_of(
     width = triton.next_power_of_2(dim)
     vector = 1 if scalar else min(max(16 // element_size, 1), dim & -dim)
     tile, registers = TUNING[kernel]
-    warps = min(max(tile // (32 * vector), 1), MOST_WARPS)
+    warps = min(max(tile // (32 * vector), 1), MAX_WARPS)
     options = {"num_warps": warps}
     if registers is not None:  # an option of NVIDIA's backend only
         options["maxnreg"] = registers
@@ -126,10 +126,10 @@ class _Call:
         reference: Tensor | None,
     ) -> None:
         _, area, self.heads, self.dim = value.shape
-        if area * self.heads * self.dim >= LARGEST_IMAGE:
+        if area * self.heads * self.dim >= MAX_ELEMENTS:
             raise KernelError(
                 f"one image's value has {area * self.heads * self.dim} elements, "
-                f"the kernels take fewer than {LARGEST_IMAGE}; use smaller images"
+                f"the kernels take fewer than {MAX_ELEMENTS}; use smaller images"
             )
         self.exact = torch.float64 if value.dtype == torch.float64 else torch.float32
         self.batch, self.queries, _, self.points = weights.shape

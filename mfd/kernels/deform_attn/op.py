@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mfd.kernels.deform_attn import reference as deform_attn_reference
+from mfd.kernels.deform_attn import reference as pytorch
 from mfd.kernels.dispatch import choose_path
 from mfd.kernels.register import register
 
@@ -30,10 +30,10 @@ def _deform_attn(
 ) -> Tensor:
     """value (B, S, M, D), shapes (L, 2), points (B, Q, M, T, 2), weights (B, Q, M, T)."""
     if choose_path(value.device, value.dtype).path == "triton":
-        from mfd.kernels.deform_attn import launch as deform_attn_launch
+        from mfd.kernels.deform_attn import launch
 
-        return deform_attn_launch.forward(value, shapes, points, weights, reference)
-    return deform_attn_reference.forward(value, shapes, points, weights, reference)
+        return launch.forward(value, shapes, points, weights, reference)
+    return pytorch.forward(value, shapes, points, weights, reference)
 
 
 def _fake_deform_attn(
@@ -61,14 +61,14 @@ def _gradients(
     by_triton = choose_path(value.device, value.dtype).path == "triton"
     sorted_sums = need_value and by_triton and torch.are_deterministic_algorithms_enabled()
     if not by_triton:
-        found = deform_attn_reference.backward(grad, *inputs, need_value, need_points)
+        found = pytorch.backward(grad, *inputs, need_value, need_points)
     else:
-        from mfd.kernels.deform_attn import launch as deform_attn_launch
+        from mfd.kernels.deform_attn import launch
 
         triton_value = need_value and not sorted_sums
-        found = deform_attn_launch.backward(grad, *inputs, triton_value, need_points)
+        found = launch.backward(grad, *inputs, triton_value, need_points)
     if sorted_sums:
-        by_pytorch = deform_attn_reference.backward(grad, *inputs, True, False)
+        by_pytorch = pytorch.backward(grad, *inputs, True, False)
         found = (by_pytorch[0], *found[1:])
     of_value, of_points, of_weights = (value.new_empty(0) if f is None else f for f in found)
     return of_value, of_points, of_weights

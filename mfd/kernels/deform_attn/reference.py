@@ -22,7 +22,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-GATHERED = 2**26  # numbers that are gathered at a time, where they have to be
+MAX_GATHERED = 2**26  # numbers gathered at a time, where rows have to be copied
 NOWHERE = -2.0  # a coordinate at which every hat is zero, in the place of NaN
 
 
@@ -100,7 +100,7 @@ def find_cells(maps: Maps, pixels: Float[Tensor, "xy B Q M T"], area: int) -> Ce
 def forward(
     value: Tensor, shapes: Tensor, points: Tensor, weights: Tensor, reference: Tensor | None
 ) -> Tensor:
-    """The weighted samples; see `deform_attn_ops` for the arguments."""
+    """The weighted samples; see `op` for the arguments."""
     batch, _, heads, dim = value.shape
     queries = weights.shape[1]
     if not value.numel() or not weights.numel():
@@ -248,7 +248,7 @@ def _corner_dots(
     index = _corner_rows(cells)
     outputs, width = index.shape
     if grad.device.type == "cpu" and width <= len(table):
-        _hear_about_sparse_tensors()
+        _silence_sparse_beta_warning()
         starts = torch.arange(0, outputs * width + 1, width, dtype=torch.int32)
         wanted = torch.sparse_csr_tensor(
             starts,
@@ -261,7 +261,7 @@ def _corner_dots(
         dots = wanted.values()
     else:  # elsewhere no entry may repeat, and nowhere may there be more than in a dense matrix
         dots = grad.new_empty(outputs, width, 1)
-        share = max(GATHERED // (width * table.shape[1]), 1)
+        share = max(MAX_GATHERED // (width * table.shape[1]), 1)
         for part in range(0, outputs, share):
             which = index[part : part + share]
             rows = table.index_select(0, which.flatten()).view(*which.shape, -1)
@@ -271,8 +271,8 @@ def _corner_dots(
 
 
 @cache
-def _hear_about_sparse_tensors() -> None:
-    """PyTorch says once per process that its sparse tensors are in beta; users need not know."""
+def _silence_sparse_beta_warning() -> None:
+    """Trigger PyTorch's once-per-process warning about sparse tensors here, where it is hidden."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         torch.sparse_csr_tensor(torch.tensor([0, 0]), torch.tensor([]).long(), torch.tensor([]))

@@ -8,11 +8,6 @@ capability 9.0) has 42 KB of code and 104 registers instead of 13 KB and 63, and
 With FUSED the inputs are pixel offsets, logits and reference points, and the softmax is taken here;
 without, normalised locations and final weights.
 
-Every point reads the 2 x 2 cell nearest to it inside the map, with the hats `max(0, 1 - |d|)` as
-weights: no load is masked and none can leave the map, not even for NaN or 1e30 (`tl.maximum` and
-`tl.minimum` return the number when the other operand is NaN). A pixel that is not finite leaks
-NaN through a weight of zero.
-
 Forward and the gradient of the points are bound by instructions, the gradient of value by its
 reductions into L2 (counted for an H200, not measured). Sums are float32, or float64 for float64
 inputs (ACC). Rows travel through no shared memory.
@@ -23,91 +18,7 @@ inputs (ACC). Rows travel through no shared memory.
 import triton
 import triton.language as tl
 
-
-@triton.jit
-def _load_rows(pointer, offset, d, D: tl.constexpr, BLOCK_D: tl.constexpr):
-    """(BLOCK_Q, BLOCK_D) rows of D channels, zero beyond them."""
-    if D == BLOCK_D:
-        return tl.load(pointer + offset[:, None] + d[None, :])
-    return tl.load(pointer + offset[:, None] + d[None, :], mask=(d < D)[None, :], other=0.0)
-
-
-@triton.jit
-def _softmax_terms(weights, row, T: tl.constexpr, BLOCK_T: tl.constexpr, ACC: tl.constexpr):
-    """Largest logit and the sum of exponentials of every query."""
-    t = tl.arange(0, BLOCK_T)
-    logits = tl.load(
-        weights + row[:, None] * T + t[None, :], mask=(t < T)[None, :], other=float("-inf")
-    ).to(ACC)
-    top = tl.max(logits, 1)
-    return top, tl.sum(tl.exp(logits - top[:, None]), 1)
-
-
-@triton.jit
-def _program(Q, M: tl.constexpr, BLOCK_Q: tl.constexpr):
-    """Image, head and queries of this program; rows count (image, query, head)."""
-    blocks = tl.cdiv(Q, BLOCK_Q)
-    image_head = tl.program_id(0) // blocks
-    image = (image_head // M).to(tl.int64)
-    head = image_head % M
-    q = (tl.program_id(0) % blocks) * BLOCK_Q + tl.arange(0, BLOCK_Q)
-    query = image * Q + tl.minimum(q, Q - 1)  # the last block repeats its last query
-    return image, head, q, query, query * M + head
-
-
-@triton.jit
-def _level(
-    shapes, reference, query, level, L: tl.constexpr, FUSED: tl.constexpr, ACC: tl.constexpr
-):
-    """Height and width of a map, and the reference points on it."""
-    height = tl.load(shapes + 2 * level).to(tl.int32)
-    width = tl.load(shapes + 2 * level + 1).to(tl.int32)
-    x, y = 0.0, 0.0
-    if FUSED:
-        x = tl.load(reference + query * (2 * L) + 2 * level).to(ACC)
-        y = tl.load(reference + query * (2 * L) + 2 * level + 1).to(ACC)
-    return height, width, x, y
-
-
-@triton.jit
-def _axis(point, reference, size, FUSED: tl.constexpr):
-    """Index of the lower of the two nearest pixels along an axis, and the distance from it."""
-    if FUSED:
-        point += reference * size
-    else:
-        point *= size
-    point -= 0.5
-    low = tl.minimum(tl.maximum(tl.floor(point), 0.0), tl.maximum(size - 2, 0).to(tl.float32))
-    return low.to(tl.int32), point - low
-
-
-@triton.jit
-def _point(points, place, height, width, start, reference_x, reference_y,
-           FUSED: tl.constexpr, ACC: tl.constexpr):  # fmt: skip
-    """Pixel of S at the upper left of a point's cell, and the distances from it."""
-    x = tl.load(points + 2 * place).to(ACC)
-    y = tl.load(points + 2 * place + 1).to(ACC)
-    column, x = _axis(x, reference_x, width, FUSED)
-    line, y = _axis(y, reference_y, height, FUSED)
-    return start + line * width + column, x, y
-
-
-@triton.jit
-def _hats(distance, size):
-    """Weights of the two pixels; the second is zero where there is only one."""
-    has_next = tl.where(size > 1, 1.0, 0.0)
-    first = tl.maximum(1.0 - tl.abs(distance), 0.0)
-    second = tl.maximum(has_next - tl.abs(distance - 1.0), 0.0)
-    return first, second
-
-
-@triton.jit
-def _slope(distance, size, first, second):
-    """Derivative of hat(d) * first + hat(d - 1) * second, at a kink the one to the right."""
-    second = tl.where(size > 1, second, 0.0)
-    rising = tl.where(distance < 0.0, first, second - first)
-    slope = tl.where(distance < 1.0, rising, -second)
-    return tl.where((distance >= -1.0) & (distance < 2.0), slope, 0.0)
+from mfd.kernels.deform_attn import cells
 
 
 @triton.jit
@@ -132,37 +43,41 @@ def forward_kernel(
 ):
     """The weighted samples; grid: B * M * blocks of queries."""
     T: tl.constexpr = L * P
-    image, head, q, query, row = _program(Q, M, BLOCK_Q)
+    image, head, q, query, row = cells.program(Q, M, BLOCK_Q)
     d = tl.arange(0, BLOCK_D)
     value += image * S * M * D + head * D
 
     if FUSED:
-        top, total = _softmax_terms(weights, row, T, BLOCK_T, ACC)
+        top, total = cells.softmax_terms(weights, row, T, BLOCK_T, ACC)
     acc = tl.zeros([BLOCK_Q, BLOCK_D], ACC)
     start = 0  # first pixel of the map in S
     for level in range(L):
-        height, width, ref_x, ref_y = _level(shapes, reference, query, level, L, FUSED, ACC)
+        height, width, ref_x, ref_y = cells.read_level(
+            shapes, reference, query, level, L, FUSED, ACC
+        )
         right = tl.minimum(width - 1, 1) * (M * D)
         down = tl.minimum(height - 1, 1) * width * (M * D)
         for p in tl.static_range(P):
             t = level * P + p
             place = row * T + t
-            pixel, x, y = _point(points, place, height, width, start, ref_x, ref_y, FUSED, ACC)
+            pixel, x, y = cells.read_point(
+                points, place, height, width, start, ref_x, ref_y, FUSED, ACC
+            )
             weight = tl.load(weights + place).to(ACC)
             if FUSED:
                 weight = tl.exp(weight - top)
-            left_hat, right_hat = _hats(x, width)
-            up_hat, down_hat = _hats(y, height)
+            left_hat, right_hat = cells.hats(x, width)
+            up_hat, down_hat = cells.hats(y, height)
             up_hat *= weight
             down_hat *= weight
             corner = pixel * (M * D)
-            rows = _load_rows(value, corner, d, D, BLOCK_D).to(ACC)
+            rows = cells.load_rows(value, corner, d, D, BLOCK_D).to(ACC)
             acc += (up_hat * left_hat)[:, None] * rows
-            rows = _load_rows(value, corner + right, d, D, BLOCK_D).to(ACC)
+            rows = cells.load_rows(value, corner + right, d, D, BLOCK_D).to(ACC)
             acc += (up_hat * right_hat)[:, None] * rows
-            rows = _load_rows(value, corner + down, d, D, BLOCK_D).to(ACC)
+            rows = cells.load_rows(value, corner + down, d, D, BLOCK_D).to(ACC)
             acc += (down_hat * left_hat)[:, None] * rows
-            rows = _load_rows(value, corner + down + right, d, D, BLOCK_D).to(ACC)
+            rows = cells.load_rows(value, corner + down + right, d, D, BLOCK_D).to(ACC)
             acc += (down_hat * right_hat)[:, None] * rows
         start += height * width
     if FUSED:
@@ -198,43 +113,49 @@ def points_grad_kernel(
 ):
     """Gradients of points and weights from the four products <grad, corner>; grid as forward."""
     T: tl.constexpr = L * P
-    image, head, q, query, row = _program(Q, M, BLOCK_Q)
+    image, head, q, query, row = cells.program(Q, M, BLOCK_Q)
     d = tl.arange(0, BLOCK_D)
     t_all = tl.arange(0, BLOCK_T)[None, :]
     value += image * S * M * D + head * D
 
     if FUSED:
-        top, total = _softmax_terms(weights, row, T, BLOCK_T, ACC)
-    g = _load_rows(grad, row * D, d, D, BLOCK_D).to(ACC)
+        top, total = cells.softmax_terms(weights, row, T, BLOCK_T, ACC)
+    g = cells.load_rows(grad, row * D, d, D, BLOCK_D).to(ACC)
     all_x = tl.zeros([BLOCK_Q, BLOCK_T], ACC)  # gradients of every point, one column each
     all_y = tl.zeros([BLOCK_Q, BLOCK_T], ACC)
     all_weights = tl.zeros([BLOCK_Q, BLOCK_T], ACC)
     attention = tl.zeros([BLOCK_Q, BLOCK_T], ACC)
     start = 0  # first pixel of the map in S
     for level in range(L):
-        height, width, ref_x, ref_y = _level(shapes, reference, query, level, L, FUSED, ACC)
+        height, width, ref_x, ref_y = cells.read_level(
+            shapes, reference, query, level, L, FUSED, ACC
+        )
         right = tl.minimum(width - 1, 1) * (M * D)
         down = tl.minimum(height - 1, 1) * width * (M * D)
         for p in tl.static_range(P):
             t = level * P + p
             place = row * T + t
-            pixel, x, y = _point(points, place, height, width, start, ref_x, ref_y, FUSED, ACC)
+            pixel, x, y = cells.read_point(
+                points, place, height, width, start, ref_x, ref_y, FUSED, ACC
+            )
             weight = tl.load(weights + place).to(ACC)
             if FUSED:
                 weight = tl.exp(weight - top) / total
-            left_hat, right_hat = _hats(x, width)
-            up_hat, down_hat = _hats(y, height)
+            left_hat, right_hat = cells.hats(x, width)
+            up_hat, down_hat = cells.hats(y, height)
             corner = pixel * (M * D)
-            dot_00 = tl.sum(g * _load_rows(value, corner, d, D, BLOCK_D).to(ACC), 1)
-            dot_01 = tl.sum(g * _load_rows(value, corner + right, d, D, BLOCK_D).to(ACC), 1)
-            dot_10 = tl.sum(g * _load_rows(value, corner + down, d, D, BLOCK_D).to(ACC), 1)
-            dot_11 = tl.sum(g * _load_rows(value, corner + down + right, d, D, BLOCK_D).to(ACC), 1)
+            dot_00 = tl.sum(g * cells.load_rows(value, corner, d, D, BLOCK_D).to(ACC), 1)
+            dot_01 = tl.sum(g * cells.load_rows(value, corner + right, d, D, BLOCK_D).to(ACC), 1)
+            dot_10 = tl.sum(g * cells.load_rows(value, corner + down, d, D, BLOCK_D).to(ACC), 1)
+            dot_11 = tl.sum(
+                g * cells.load_rows(value, corner + down + right, d, D, BLOCK_D).to(ACC), 1
+            )
             upper = dot_00 * left_hat + dot_01 * right_hat
             lower = dot_10 * left_hat + dot_11 * right_hat
             first = dot_00 * up_hat + dot_10 * down_hat
             second = dot_01 * up_hat + dot_11 * down_hat
-            x_grad = _slope(x, width, first, second) * weight
-            y_grad = _slope(y, height, upper, lower) * weight
+            x_grad = cells.slope(x, width, first, second) * weight
+            y_grad = cells.slope(y, height, upper, lower) * weight
             if not FUSED:
                 x_grad *= width
                 y_grad *= height
@@ -279,30 +200,34 @@ def value_grad_kernel(
     The additions are atomic and come in any order: two runs differ by float32 rounding.
     """
     T: tl.constexpr = L * P
-    image, head, q, query, row = _program(Q, M, BLOCK_Q)
+    image, head, q, query, row = cells.program(Q, M, BLOCK_Q)
     d = tl.arange(0, BLOCK_D)
     value_grad += image * S * M * D + head * D + d[None, :]
 
     if FUSED:
-        top, total = _softmax_terms(weights, row, T, BLOCK_T, ACC)
-    g = _load_rows(grad, row * D, d, D, BLOCK_D).to(ACC)
+        top, total = cells.softmax_terms(weights, row, T, BLOCK_T, ACC)
+    g = cells.load_rows(grad, row * D, d, D, BLOCK_D).to(ACC)
     if FUSED:
         g /= total[:, None]
     added = (q < Q)[:, None] & (d < D)[None, :]
     start = 0  # first pixel of the map in S
     for level in range(L):
-        height, width, ref_x, ref_y = _level(shapes, reference, query, level, L, FUSED, ACC)
+        height, width, ref_x, ref_y = cells.read_level(
+            shapes, reference, query, level, L, FUSED, ACC
+        )
         right = tl.minimum(width - 1, 1) * (M * D)
         down = tl.minimum(height - 1, 1) * width * (M * D)
         for p in tl.static_range(P):
             t = level * P + p
             place = row * T + t
-            pixel, x, y = _point(points, place, height, width, start, ref_x, ref_y, FUSED, ACC)
+            pixel, x, y = cells.read_point(
+                points, place, height, width, start, ref_x, ref_y, FUSED, ACC
+            )
             weight = tl.load(weights + place).to(ACC)
             if FUSED:
                 weight = tl.exp(weight - top)
-            left_hat, right_hat = _hats(x, width)
-            up_hat, down_hat = _hats(y, height)
+            left_hat, right_hat = cells.hats(x, width)
+            up_hat, down_hat = cells.hats(y, height)
             up_hat *= weight
             down_hat *= weight
             corner = (pixel * (M * D))[:, None]

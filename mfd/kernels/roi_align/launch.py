@@ -1,4 +1,4 @@
-"""Launches the Triton kernels of RoIAlign. Arguments are those of `roi_ops`."""
+"""Launches the Triton kernels of RoIAlign. Arguments are those of the operators in `op`."""
 
 import torch
 import triton
@@ -9,7 +9,7 @@ from mfd.errors import KernelError
 from mfd.kernels.roi_align import triton as kernels
 from mfd.kernels.roi_align.reference import dense_taps
 
-LARGEST_MAP = 2**31  # elements; offsets inside a map are 32 bits wide
+MAX_ELEMENTS = 2**31  # of one map; offsets inside it are 32 bits wide
 CHANNELS = 64  # per program
 PIXELS = 32  # of a row of the map per backward program
 
@@ -27,10 +27,10 @@ def forward(
     _, height, width, channels = features.shape
     boxes, cells, _ = y.shape
     out = features.new_empty(boxes, cells, cells, channels)
-    if height * width * channels >= LARGEST_MAP:
+    if height * width * channels >= MAX_ELEMENTS:
         raise KernelError(
             f"a map has {height * width * channels} elements, the kernels take fewer than "
-            f"{LARGEST_MAP}; use smaller images"
+            f"{MAX_ELEMENTS}; use smaller images"
         )
     if not out.numel() or not features.numel():
         return out.zero_()

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mfd.kernels.dispatch import choose_path
 from mfd.kernels.register import register
-from mfd.kernels.roi_align import reference as roi_reference
+from mfd.kernels.roi_align import reference
 
 TABLES = "Tensor y, Tensor y_weight, Tensor x, Tensor x_weight, Tensor image"
 READ = f"(Tensor features, {TABLES}, Tensor? add) -> Tensor"
@@ -32,10 +32,10 @@ def _read(
 ) -> Tensor:
     """features (B, H, W, C), tables (N, s, T) with T apart for y and x, image (N,)."""
     if choose_path(features.device, features.dtype).path == "triton":
-        from mfd.kernels.roi_align import launch as roi_launch
+        from mfd.kernels.roi_align import launch
 
-        return roi_launch.forward(features, y, y_weight, x, x_weight, image, add)
-    return roi_reference.forward(features, y, y_weight, x, x_weight, image, add)
+        return launch.forward(features, y, y_weight, x, x_weight, image, add)
+    return reference.forward(features, y, y_weight, x, x_weight, image, add)
 
 
 def _fake_read(
@@ -63,10 +63,10 @@ def _grad(
 ) -> Tensor:
     """The gradient of features."""
     if choose_path(grad.device, grad.dtype).path == "triton":
-        from mfd.kernels.roi_align import launch as roi_launch
+        from mfd.kernels.roi_align import launch
 
-        return roi_launch.backward(grad, y, y_weight, x, x_weight, image, batch, height, width)
-    return roi_reference.backward(grad, y, y_weight, x, x_weight, image, batch, height, width)
+        return launch.backward(grad, y, y_weight, x, x_weight, image, batch, height, width)
+    return reference.backward(grad, y, y_weight, x, x_weight, image, batch, height, width)
 
 
 def _fake_grad(

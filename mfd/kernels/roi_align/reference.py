@@ -1,4 +1,4 @@
-"""Reading a map through tap tables in PyTorch, both directions; see `roi_ops`."""
+"""Reading a map through tap tables in PyTorch, both directions; see `op`."""
 
 import torch
 from torch import Tensor

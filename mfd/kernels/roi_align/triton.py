@@ -1,4 +1,4 @@
-"""Triton kernels that read a map through tap tables, forward and backward; see `roi_ops`.
+"""Triton kernels that read a map through tap tables, forward and backward; see `op`.
 
 Forward: one program makes a row of cells of one box, (BLOCK_X, BLOCK_C), from the few pixels the
 tables name. Backward: one program makes BLOCK_X pixels of a map's row, gathering over the boxes of

@@ -6,7 +6,7 @@ from torch.nn.functional import conv2d, group_norm
 
 from mfd.headtrain.head.neck import ChannelMoments, Neck
 from mfd.headtrain.head.padding import zero_padding
-from mfd.headtrain.head.sampling import RoIAlign
+from mfd.kernels import roi_align
 from tests.headtrain.head.toy import error, randomise
 
 SIZES = torch.tensor([[9, 13], [6, 17]])
@@ -53,14 +53,13 @@ def test_after_roi_align_it_gives_what_it_gives_before() -> None:
     maps = make_maps()
     boxes = torch.tensor([[1.0, 2, 8, 7], [-4, -3, 20, 5], [0.3, 0, 4.2, 9], [5, 5, 30, 12]])
     image_index = torch.tensor([0, 0, 1, 1])
-    roi_align = RoIAlign(7)
-    expected = roi_align(neck(maps, SIZES), boxes, image_index, SIZES)
-    found = neck.on_regions(
-        roi_align(maps, boxes, image_index, SIZES),
-        roi_align(torch.ones_like(maps[..., :1]), boxes, image_index, SIZES),
-        image_index,
-        ChannelMoments.of(maps, SIZES),
-    )
+
+    def read(maps: torch.Tensor) -> torch.Tensor:
+        return roi_align(maps, boxes, image_index, 7, sizes_hw=SIZES)
+
+    expected = read(neck(maps, SIZES))
+    inside = read(torch.ones_like(maps[..., :1]))
+    found = neck.on_regions(read(maps), inside, image_index, ChannelMoments.of(maps, SIZES))
     assert error(found, expected) < 1e-5
     loss_weight = torch.randn_like(found)
     expected_grads = torch.autograd.grad((expected * loss_weight).sum(), neck.parameters())

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.nn.functional import avg_pool2d
 
 from mfd.errors import ConfigError
 from mfd.headtrain.config.head import HeadConfig
@@ -76,6 +77,19 @@ def test_boxes_are_measured_in_the_detectors_input_pixels() -> None:
         width = float(batch.input_hw[image, 1])  # 131 pixels make 33 columns, not 32.75
         expected = width / 4 * (0.3 + 0.4 * (torch.arange(4) + 0.5) / 4)
         torch.testing.assert_close(region[0, :, 0], expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_cell_is_the_mean_of_two_by_two_samples(training: bool) -> None:
+    """In a cell of 4 x 4 pixels they lie where four pixels meet: the mean of all 16."""
+    module = build(64, neck=False, box_dim=None, roi_size=3).train(training)
+    batch, _ = toy_batches(toy_spec(c1_channels=64))
+    assert batch.c1 is not None
+    width_height = batch.input_hw[batch.image_index].flip(1) / module.stride  # in pixels of F
+    batch.boxes[:] = torch.tensor([7.0, 8, 12, 12]) / width_height.repeat(1, 2)  # from (1, 2) on
+    found = module(torch.zeros_like(batch.memory[0]), batch)
+    maps = batch.c1[batch.image_index, 2:14, 1:13].permute(0, 3, 1, 2)
+    assert error(found, avg_pool2d(maps, 4).permute(0, 2, 3, 1)) < 1e-5
 
 
 def test_a_batch_without_c1_is_refused_if_the_head_needs_it() -> None:

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from mfd.kernels import ms_deform_attn, ms_deform_attn_fused
+from tests.kernels.deform_attn.inputs import fused_inputs, make_inputs
 from tests.kernels.oracle import DEVICE
-from tests.kernels.test_deform_attn import fused_inputs, make_inputs
 
 
 @pytest.fixture

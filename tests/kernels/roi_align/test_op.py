@@ -4,7 +4,7 @@ import torch
 
 from mfd.kernels import roi_align, roi_align_upsampled
 from mfd.kernels.roi_align.taps import axis_taps
-from tests.kernels.test_roi_align import SIZES, make_inputs
+from tests.kernels.roi_align.inputs import SIZES, make_inputs
 
 
 def test_operators_pass_opcheck() -> None:

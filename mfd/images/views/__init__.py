@@ -1,0 +1,1 @@
+"""Views of an image, flipped, resized, cropped or padded, and the map back to the original."""
