@@ -205,11 +205,9 @@ def predict(
     written = pipeline.predict_images(
         project, run_dir, images, folder, threshold=threshold, device=device, say=say
     )
-    for path in written:
+    for path in (*written.pictures, written.results):
         print(path)  # noqa: T201
-    *pictures, results = written
-    found = len(json.loads(results.read_text(encoding="utf-8")))
-    say(f"images: {len(pictures)}, masks of score {threshold:g} or more: {found}")
+    say(written.summary(threshold))
 
 
 @app.command()
