@@ -1,29 +1,37 @@
-"""The Python interface: a frozen detector and its mask head as one function of an image.
+"""The Python interface: a frozen detector and its mask head as one function of images.
 
 model = MaskFrozenDETR.from_pretrained("runs/paper-1", "hdetr-r50", "r50.pth")
 for instance in model("street.jpg"):
-    print(instance.category, instance.score, instance.box_xyxy, instance.pixels().sum())
+    print(instance.category, instance.class_score, instance.box_xyxy, instance.mask.sum())
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import cast, overload
 
-import numpy as np
 import torch
-from jaxtyping import UInt8
 from PIL import Image
 
-from mfd.detectors import detect, load_detector
-from mfd.headtrain import MaskHead, Prediction, category_names, check_detector, load_head, predict
-from mfd.images import prepare_image, read_rgb
+from mfd.config import DetectorChoice
+from mfd.detectors import Detector, load_detector
+from mfd.headtrain import (
+    MIN_SCORE,
+    Categories,
+    ImageInput,
+    MaskHead,
+    Prediction,
+    Predictor,
+    category_names,
+    load_head,
+    upright_rgb,
+)
 
 
 class MaskFrozenDETR:
-    """Instances of an image, by a detector and a head that was trained on its features.
+    """Instances of images, by a detector and a head that was trained on its features.
 
     Args:
-        detector: frozen, as `mfd.extract.load_detector` returns it.
+        detector: frozen, as `mfd.detectors.load_detector` returns it.
         head: in evaluation mode, on the detector's device.
         categories: name of each category id.
 
@@ -31,25 +39,24 @@ class MaskFrozenDETR:
         DetectorError: the head was trained for another detector.
     """
 
-    def __init__(self, detector: Any, head: MaskHead, categories: Mapping[int, str]) -> None:
-        check_detector(head.spec, detector.spec)
-        self.detector, self.head, self.categories = detector, head, categories
-        self.device = next(head.parameters(), torch.empty(0)).device
+    def __init__(self, detector: Detector, head: MaskHead, categories: Mapping[int, str]) -> None:
+        self.predictor = Predictor(detector, head, categories)
 
     @classmethod
     def from_pretrained(
         cls,
         folder: Path | str,
-        detector: Any = None,
+        detector: Detector | str | None = None,
         weights: Path | str | None = None,
+        encoder_layer: int | None = None,
         device: torch.device | str = "cpu",
     ) -> "MaskFrozenDETR":
-        """The head of a run or head folder, with its detector.
+        """The head of a run or head folder, with the detector that it was trained for.
 
         Args:
-            detector: a module on `device`, or as in `mfd.toml`; None is the name the head was
-                trained with, which is enough for those of `mfd` and of Transformers.
-            weights: the checkpoint of a detector that is given by its name.
+            detector: a module on `device`, or as in `mfd.toml`; None is the run's own.
+            weights: the checkpoint of a detector that needs one; None is the run's own.
+            encoder_layer: whose maps the detector gives, counted from 1; None is the run's own.
 
         Raises:
             ConfigError: the folder holds no finished head.
@@ -57,27 +64,85 @@ class MaskFrozenDETR:
         """
         folder = Path(folder)
         head = load_head(folder, device)
-        if detector is None or isinstance(detector, str):
-            detector = load_detector(detector or head.spec.name, weights, device=device)
-        return cls(detector, head, category_names(folder))
+        names = category_names(folder)
+        if not (detector is None or isinstance(detector, str)):
+            return cls(detector, head, names)
+        own = _own_detector(head)
+        layer = own.encoder_layer if encoder_layer is None else encoder_layer
+        loaded = load_detector(detector or own.name, weights or own.weights, layer, device)
+        return cls(loaded, head, names)
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self,
+        images: ImageInput,
+        *,
+        min_score: float = ...,
+        min_quality: float = ...,
+        categories_per_query: Categories = ...,
+        batch_size: int = ...,
+    ) -> list[Prediction]: ...
+
+    @overload
+    def __call__(
+        self,
+        images: Sequence[ImageInput],
+        *,
+        min_score: float = ...,
+        min_quality: float = ...,
+        categories_per_query: Categories = ...,
+        batch_size: int = ...,
+    ) -> list[list[Prediction]]: ...
 
     def __call__(
-        self, image: Path | str | Image.Image | UInt8[np.ndarray, "H W 3"], min_score: float = 0.4
-    ) -> list[Prediction]:
-        """The instances with a mask score of at least `min_score`, the best first.
+        self,
+        images: ImageInput | Sequence[ImageInput],
+        *,
+        min_score: float = MIN_SCORE,
+        min_quality: float = 0.0,
+        categories_per_query: Categories = "best",
+        batch_size: int = 1,
+    ) -> list[Prediction] | list[list[Prediction]]:
+        """The instances of an image, those of the best score first; a list of them for a list.
 
         Args:
-            image: a file, a PIL image or RGB pixels.
+            images: one or a list of: a path, a PIL image, an array (H x W, or H x W x 1, 3 or 4)
+                or a tensor (3 x H x W, or H x W x 3 if that is clear), of uint8, of uint16 (which
+                is scaled) or of floats in 0..1. Files and PIL images are turned upright as their
+                EXIF data says, and predictions are in pixels of the upright image.
+            min_score: instances of a lower class score, the detector's own, are left out. 0.4 is
+                where precision and recall balance (`mfd.headtrain.MIN_SCORE` has the figures).
+            min_quality: instances whose mask has a lower quality are left out.
+            categories_per_query: "best" gives each of the detector's queries its best category;
+                "all" gives all that reach `min_score`, with the same mask.
+            batch_size: images of a list that pass the detector together, padded to one size;
+                1 gives each the same instances as alone, to the last bit.
 
         Raises:
-            DataError: the file cannot be read.
+            DataError: a file cannot be read.
+            InputError: a TypeError; an image of no accepted type, shape or range of values.
         """
-        if isinstance(image, Path | str):
-            image = read_rgb(Path(image))
-        elif isinstance(image, np.ndarray):
-            image = Image.fromarray(image)
-        loaded = prepare_image(image.convert("RGB"), self.detector.spec.preprocessing)
-        (features,) = detect(self.detector, [loaded], [0])
-        return predict(
-            self.head, features, self.categories, min_score=min_score, device=self.device
-        )
+        one = not isinstance(images, list | tuple)
+        several = cast(Sequence[ImageInput], [images] if one else images)
+        found = [
+            predictions
+            for batch in _batches(several, batch_size)
+            for predictions in self.predictor(
+                batch,
+                min_score=min_score,
+                min_quality=min_quality,
+                categories_per_query=categories_per_query,
+            )
+        ]
+        return found[0] if one else found
+
+
+def _own_detector(head: MaskHead) -> DetectorChoice:
+    """The detector that a head was trained for."""
+    return DetectorChoice(head.spec.name, None, head.spec.encoder_layer or None)
+
+
+def _batches(images: Sequence[ImageInput], size: int) -> Iterator[list[Image.Image]]:
+    """The images as upright RGB, `size` at a time, so that few are in memory."""
+    for first in range(0, len(images), size):
+        yield [upright_rgb(image) for image in images[first : first + size]]

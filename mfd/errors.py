@@ -13,6 +13,10 @@ class DataError(MfdError, ValueError):
     """An annotation file or image that cannot be used."""
 
 
+class InputError(MfdError, TypeError):
+    """An image given to the Python interface that is of no accepted type, shape or range."""
+
+
 class DetectorError(MfdError, ValueError):
     """A detector or checkpoint that does not fulfil the contract of `mfd.detectors`."""
 

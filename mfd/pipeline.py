@@ -4,13 +4,13 @@ Everything here takes a `Project` and plain values, and returns what the parts r
 """
 
 import difflib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mfd.config import Project
-from mfd.errors import ConfigError, DataError
+from mfd.errors import ConfigError
 from mfd.text import first_line
 
 if TYPE_CHECKING:  # the parts import torch, which takes seconds; each function imports its own
@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # the parts import torch, which takes seconds; each function 
     from mfd.cache import Store
     from mfd.coco import CocoDataset
     from mfd.extract import Estimate, ExtractConfig, Extraction
-    from mfd.headtrain import Evaluation, TrainConfig, TrainSummary
+    from mfd.headtrain import Evaluation, PredictedFiles, TrainConfig, TrainSummary
 
 
 def pick_device(name: str) -> "torch.device":
@@ -230,26 +230,20 @@ def evaluate_run(
     device: str,
 ) -> "Evaluation":
     """AP of a trained head on a store; with `baselines` also of filled boxes and of no training."""
-    from mfd.headtrain import MaskHead, evaluate, find_preset, load_head
+    from mfd.headtrain import evaluate, load_head
 
     place = pick_device(device)
     head = load_head(run_dir, place)
-    untrained = None
-    if baselines:
-        # C1 can be added as it is only where the widths agree
-        use_c1 = store.spec.c1_channels == store.spec.dim
-        config = find_preset("baseline-roi-c1" if use_c1 else "baseline-roi").config
-        config = replace(config, roi_size=head.config.roi_size)
-        untrained = MaskHead(config, store.spec).to(place)
-    return evaluate(
+    found = evaluate(
         head,
         with_c1(project, store, dataset, device) if head.config.use_c1 else store,
         dataset,
-        run_dir,
-        filled_boxes=baselines,
-        untrained=untrained,
+        baselines=baselines,
+        split=store.info().split,
         device=place,
     )
+    found.write(run_dir)
+    return found
 
 
 def with_c1(project: Project, store: "Store", dataset: "CocoDataset", device: str) -> "Store":
@@ -277,8 +271,8 @@ def predict_images(
     threshold: float,
     device: str,
     say: Callable[[str], object],
-) -> list[Path]:
-    """Pictures of the masks on each image and one COCO JSON in `folder`; returns their paths.
+) -> "PredictedFiles":
+    """Pictures of the masks on each image and one COCO JSON in `folder`.
 
     Args:
         images: files, and folders whose image files are all taken.
@@ -287,56 +281,9 @@ def predict_images(
     Raises:
         DataError: a file is not there, or none of them is an image.
     """
-    from mfd.detectors import detect
-    from mfd.headtrain import (
-        NamedImage,
-        category_names,
-        check_detector,
-        load_head,
-        write_predictions,
-    )
-    from mfd.images import prepare_image, read_rgb
+    from mfd.headtrain import Predictor, category_names, image_files, load_head, predict_files
 
-    files = _image_files(images)
-    place = pick_device(device)
-    head = load_head(run_dir, place)
-    detector = open_detector(project, device)
-    check_detector(head.spec, detector.spec)
-    faults: list[DataError] = []
-
-    def seen() -> Iterator[NamedImage]:
-        for number, path in enumerate(files):
-            try:
-                rgb = read_rgb(path)
-            except DataError as error:
-                faults.append(error)
-                say(f"left out: {error}")
-                continue
-            loaded = prepare_image(rgb, detector.spec.preprocessing)
-            (features,) = detect(detector, [loaded], [number])
-            yield NamedImage(path, features, rgb)
-
-    names = category_names(run_dir)
-    written = write_predictions(head, seen(), folder, names, min_score=threshold, device=place)
-    if len(faults) == len(files):
-        raise DataError(f"none of {len(files)} files could be used, the first: {faults[0]}")
-    return written
-
-
-def _image_files(paths: Sequence[Path]) -> list[Path]:
-    """The files among the paths and the image files in the folders among them, by name."""
-    from PIL import Image
-
-    endings = Image.registered_extensions()
-    files: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            inside = sorted(file for file in path.iterdir() if file.suffix.lower() in endings)
-            if not inside:
-                raise DataError(f"{path} holds no image file; give images or folders of images")
-            files += inside
-        elif path.exists():
-            files.append(path)
-        else:
-            raise DataError(f"there is no image {path}; give images or folders of images")
-    return files
+    files = image_files(images)
+    head = load_head(run_dir, pick_device(device))
+    predictor = Predictor(open_detector(project, device), head, category_names(run_dir))
+    return predict_files(predictor, files, folder, min_score=threshold, say=say)

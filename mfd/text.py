@@ -1,7 +1,11 @@
 """Short texts for messages and tables."""
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
+
+_UNSAFE = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # control, format, surrogate, line and paragraph
+_JOINERS = "\u200c\u200d"  # format characters that several scripts are written with
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
@@ -33,3 +37,17 @@ def duration(seconds: float) -> str:
     if seconds < 7200:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
+
+
+def printable(text: str) -> str:
+    """The text on one line, with escapes for what a terminal would obey or could not encode.
+
+    Control characters, line breaks, changes of writing direction and lone surrogates become
+    escapes such as `\\x1b` and `\\udcff`; letters of every script stay.
+    """
+    return "".join(
+        character.encode("unicode_escape").decode("ascii")
+        if unicodedata.category(character) in _UNSAFE and character not in _JOINERS
+        else character
+        for character in text
+    )

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,10 +10,13 @@ from torch import Tensor, nn
 
 from mfd import api
 from mfd.api import MaskFrozenDETR
+from mfd.detectors import detect, load_detector
 from mfd.detectors.contract import DetectorOutput
 from mfd.errors import ConfigError, DataError, DetectorError
 from mfd.headtrain.head.model import MaskHead
+from mfd.headtrain.inference.predict import predict
 from mfd.headtrain.runs.pretrained import save_head
+from mfd.images import prepare_image
 from tests.headtrain.scenes import CONFIG, SPEC
 
 
@@ -22,14 +26,15 @@ class Tiny(nn.Module):
     spec = SPEC
 
     def forward(self, images: Tensor, padding_mask: Tensor) -> DetectorOutput:
+        count = len(images)
         mean = images.mean((1, 2, 3))[:, None, None]
-        ramp = torch.linspace(0.1, 0.9, SPEC.num_queries)[None, :, None]
+        ramp = torch.linspace(0.1, 0.9, SPEC.num_queries)[None, :, None].expand(count, -1, -1)
         pixels = images.permute(0, 2, 3, 1)
         c1 = torch.cat([pixels, pixels, pixels[..., :2]], -1)[:, ::4, ::4]
         return DetectorOutput(
-            queries=ramp.expand(1, -1, SPEC.dim) * mean,
+            queries=ramp.expand(-1, -1, SPEC.dim) * mean,
             boxes=torch.cat([ramp, ramp, ramp / 2, ramp / 2], -1),
-            logits=(ramp * 4).expand(1, -1, 3) - torch.arange(3) + mean,
+            logits=(ramp * 4).expand(-1, -1, 3) - torch.arange(3) + mean,
             memory=[c1[:, ::4, ::4], c1[:, ::8, ::8]],
             c1=c1,
         )
@@ -46,21 +51,71 @@ def pixels() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (83, 61, 3), np.uint8)
 
 
-def test_file_image_and_pixels_give_the_same_instances(
+def test_every_kind_of_image_gives_the_same_instances(
     folder: Path, pixels: np.ndarray, tmp_path: Path
 ) -> None:
     Image.fromarray(pixels).save(tmp_path / "x.png")
     model = MaskFrozenDETR.from_pretrained(folder, Tiny())
-
-    found = [
-        model(image, min_score=0.1)
-        for image in (tmp_path / "x.png", str(tmp_path / "x.png"), Image.fromarray(pixels), pixels)
+    kinds: list[Any] = [
+        tmp_path / "x.png",
+        str(tmp_path / "x.png"),
+        Image.fromarray(pixels),
+        pixels,
+        pixels.astype(np.uint16) * 257,
+        torch.from_numpy(pixels).permute(2, 0, 1) / 255,
     ]
 
+    found = [model(image, min_score=0.1) for image in kinds]
+
     assert found[0]
-    assert found[0] == found[1] == found[2] == found[3]
+    assert all(each == found[0] for each in found)
     assert {p.category for p in found[0]} <= {"disc", "ring", "90"}
-    assert found[0][0].pixels().shape == (83, 61)
+    assert found[0][0].mask.shape == (83, 61)
+
+
+def test_instances_are_those_of_the_one_inference_path(folder: Path, pixels: np.ndarray) -> None:
+    model = MaskFrozenDETR.from_pretrained(folder, Tiny())
+    options: dict[str, Any] = {
+        "min_score": 0.2,
+        "min_quality": 0.6,
+        "categories_per_query": "all",
+    }
+    loaded = prepare_image(Image.fromarray(pixels), SPEC.preprocessing)
+    features = detect(Tiny(), [loaded], [0])
+    names = {1: "disc", 3: "ring"}
+
+    assert model(pixels, **options) == predict(model.predictor.head, features, names, **options)[0]
+    assert model(pixels) == predict(model.predictor.head, features, names)[0]
+
+
+def test_a_list_gives_a_list_for_each_image_in_order(folder: Path, pixels: np.ndarray) -> None:
+    model = MaskFrozenDETR.from_pretrained(folder, Tiny())
+    images = [pixels, pixels[:31], pixels // 2, pixels[:, :40]]
+
+    found = model(images, min_score=0.1)
+
+    assert found == [model(image, min_score=0.1) for image in images]
+    assert model((pixels,), min_score=0.1) == found[:1]
+    assert model([]) == []
+    assert len(model(images, min_score=0.1, batch_size=3)) == 4
+
+
+def test_16_bit_images_are_scaled_and_not_clipped(folder: Path, pixels: np.ndarray) -> None:
+    model = MaskFrozenDETR.from_pretrained(folder, Tiny())
+    grey = pixels[..., 0]
+
+    deep = model(Image.fromarray(grey.astype(np.uint16) * 257), min_score=0)
+
+    assert deep == model(grey, min_score=0)
+    assert deep != model(np.full_like(grey, 255), min_score=0)
+
+
+def test_an_image_of_no_accepted_kind_is_a_type_error(folder: Path) -> None:
+    model = MaskFrozenDETR.from_pretrained(folder, Tiny())
+
+    for image in (7, None, [7], {"a": 1}):
+        with pytest.raises(TypeError, match=r"of type .*, expected a path, a PIL image"):
+            model(image)  # type: ignore[call-overload]
 
 
 def test_a_head_of_another_detector_is_refused(folder: Path) -> None:
@@ -76,15 +131,51 @@ def test_without_a_detector_the_heads_own_is_loaded_by_name(
 ) -> None:
     asked = []
 
-    def load_detector(name: str, weights: str | None, device: str) -> Tiny:
-        asked.append((name, weights))
+    def load(name: str, weights: str | None, encoder_layer: int | None, device: str) -> Tiny:
+        asked.append((name, weights, encoder_layer))
         return Tiny()
 
-    monkeypatch.setattr(api, "load_detector", load_detector)
+    monkeypatch.setattr(api, "load_detector", load)
     MaskFrozenDETR.from_pretrained(folder)(pixels)
     MaskFrozenDETR.from_pretrained(folder, "by another name", "its.pth")
 
-    assert asked == [("nearly", None), ("by another name", "its.pth")]
+    assert asked == [("nearly", None, None), ("by another name", "its.pth", None)]
+
+
+def test_the_encoder_layer_is_the_one_the_head_was_trained_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A detector of several layers, of which the head's is not the default."""
+
+    def load(name: str, weights: str | None, encoder_layer: int | None, device: str) -> Tiny:
+        loaded = Tiny()
+        loaded.spec = replace(SPEC, encoder_layer=encoder_layer or 6)
+        return loaded
+
+    monkeypatch.setattr(api, "load_detector", load)
+    save_head(tmp_path / "head", MaskHead(CONFIG, replace(SPEC, encoder_layer=4)), {})
+
+    for model in (
+        MaskFrozenDETR.from_pretrained(tmp_path / "head"),
+        MaskFrozenDETR.from_pretrained(tmp_path / "head", "nearly", "its.pth"),
+        MaskFrozenDETR.from_pretrained(tmp_path / "head", encoder_layer=4),
+    ):
+        assert model.predictor.detector.spec.encoder_layer == 4
+    with pytest.raises(DetectorError, match=r"encoder_layer 4\), found .*encoder_layer 2"):
+        MaskFrozenDETR.from_pretrained(tmp_path / "head", encoder_layer=2)
+
+
+def test_a_head_of_the_demos_detector_needs_nothing_but_its_folder(
+    tmp_path: Path, pixels: np.ndarray
+) -> None:
+    spec = load_detector("demo").spec
+    config = replace(CONFIG, num_heads=4, use_c1=False)
+    save_head(tmp_path / "head", MaskHead(config, spec), {})
+
+    model = MaskFrozenDETR.from_pretrained(tmp_path / "head")
+
+    assert model.predictor.detector.spec == spec
+    assert all(p.mask.shape == (83, 61) for p in model(pixels, min_score=0.01))
 
 
 def test_missing_folders_and_images_are_named(folder: Path, tmp_path: Path) -> None:

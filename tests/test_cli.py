@@ -114,11 +114,11 @@ def test_predict_draws_every_image(project: Path, capsys: pytest.CaptureFixture[
     images = sorted((project / "coco/val2017").iterdir())[:2]
     assert main(["predict", *map(str, images), "--out", "seen", "--threshold", "0"]) == 0
     written = capsys.readouterr().out.split()
-    assert written == ["seen/" + image.stem + ".png" for image in images] + [
+    assert written == ["seen/" + image.name + ".masks.png" for image in images] + [
         "seen/predictions.json"
     ]
     for image in images:
-        drawn, original = Image.open(f"seen/{image.stem}.png"), Image.open(image)
+        drawn, original = Image.open(f"seen/{image.name}.masks.png"), Image.open(image)
         plain = original.convert("RGB").resize(drawn.size, Image.Resampling.BICUBIC)
         changed = np.abs(np.asarray(drawn).astype(int) - np.asarray(plain)).max(-1) > 40
         assert changed.mean() > 0.01

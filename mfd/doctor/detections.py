@@ -2,38 +2,39 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from pycocotools import mask as coco_mask
 
 from mfd.coco import Annotation, CocoDataset, sample_evenly
-from mfd.detectors import detect
-from mfd.headtrain import Candidates, choose
+from mfd.detectors import Detector, detect
+from mfd.headtrain import Candidates, select_detections
 from mfd.images import load_image
 
 NUM_IMAGES = 8
-_LEAST_IOU = 0.5
+_MIN_IOU = 0.5
 
 
 @dataclass(frozen=True)
-class Trial:
+class DetectionCheck:
     """How many objects a detector finds, among as many detections as its own evaluation keeps.
 
     Attributes:
         images: looked at.
         objects: annotated on them, without crowd regions.
-        found: that a box of whatever category covers with IoU 0.5.
-        named: whose best such box has their category.
+        recalled: that a box of whatever category covers with IoU 0.5.
+        classified: whose best such box has their category.
     """
 
     images: int
     objects: int
-    found: int
-    named: int
+    recalled: int
+    classified: int
 
 
-def try_detector(detector: Any, dataset: CocoDataset, num_images: int = NUM_IMAGES) -> Trial:
+def check_detections(
+    detector: Detector, dataset: CocoDataset, num_images: int = NUM_IMAGES
+) -> DetectionCheck:
     """What the detector finds on images with objects, taken from the whole of the data set.
 
     Raises:
@@ -45,23 +46,23 @@ def try_detector(detector: Any, dataset: CocoDataset, num_images: int = NUM_IMAG
     counts = np.zeros(3, int)
     for entry in chosen:
         image = load_image(dataset.path(entry), detector.spec.preprocessing, entry.size_hw)
-        (features,) = detect(detector, [image], [entry.image_id])
-        found = choose(features, detector.spec, detector.spec.max_detections)
+        (features,) = detect(detector, [image], [entry.image_id], with_c1=False)
+        found = select_detections(features, detector.spec, detector.spec.max_detections)
         objects = [a for a in dataset.annotations[entry.image_id] if not a.iscrowd]
         counts += _count(found, objects)
-    return Trial(len(chosen), *counts.tolist())
+    return DetectionCheck(len(chosen), *counts.tolist())
 
 
 def _count(found: Candidates, objects: Sequence[Annotation]) -> tuple[int, int, int]:
-    """Objects, and how many of them are found and named."""
+    """Objects, and how many of them are recalled and classified."""
     if not objects:
         return 0, 0, 0
-    boxes_xywh = found.boxes_xyxy.astype(np.float64)
+    boxes_xywh = found.boxes_xyxy.numpy().copy()
     boxes_xywh[:, 2:] -= boxes_xywh[:, :2]
     truth_xywh = np.array([a.bbox_xywh for a in objects])
     iou = coco_mask.iou(boxes_xywh, truth_xywh, np.zeros(len(objects), np.uint8))
-    covers = np.asarray(iou) >= _LEAST_IOU  # (detections, objects), the best detection first
-    is_found = covers.any(0)
+    covers = np.asarray(iou) >= _MIN_IOU  # (detections, objects), the best detection first
+    recalled = covers.any(0)
     category_ids = np.array([a.category_id for a in objects])
-    is_named = is_found & (found.category_ids[covers.argmax(0)] == category_ids)
-    return len(objects), int(is_found.sum()), int(is_named.sum())
+    classified = recalled & (found.category_ids.numpy()[covers.argmax(0)] == category_ids)
+    return len(objects), int(recalled.sum()), int(classified.sum())

@@ -152,7 +152,7 @@ def _detector(report: _Report, spec: "DetectorSpec") -> None:
 
 def _agreement(report: _Report, name: str, dataset: "CocoDataset", detector: Any) -> None:
     """Whether detector and data mean the same by a category, and it finds their objects."""
-    from mfd.doctor.detections import try_detector
+    from mfd.doctor.detections import check_detections
 
     known = detector.spec.category_ids
     used = [a.category_id for found in dataset.annotations.values() for a in found]
@@ -163,16 +163,16 @@ def _agreement(report: _Report, name: str, dataset: "CocoDataset", detector: Any
             f"({_named(unknown, dataset.categories)}) and are left out; it knows {_some(known)}",
             good=False,
         )
-    trial = try_detector(detector, dataset)
-    if trial.objects == 0:
+    check = check_detections(detector, dataset)
+    if check.objects == 0:
         return
     text = (
-        f"{name}: on {trial.images} images the detector finds {trial.found} of {trial.objects} "
-        f"objects, and names {trial.named} of them as annotated"
+        f"{name}: on {check.images} images the detector finds {check.recalled} of {check.objects} "
+        f"objects, and names {check.classified} of them as annotated"
     )
-    if trial.found < _LEAST_FOUND * trial.objects:
+    if check.recalled < _LEAST_FOUND * check.objects:
         report.say(f"{text}; look at its weights and preprocessing", good=False)
-    elif trial.named < _LEAST_NAMED * trial.found:
+    elif check.classified < _LEAST_NAMED * check.recalled:
         report.say(
             f"{text}; the ids do not mean the same: those of the detector are {_some(known)}, "
             f"those annotated {_named(sorted(set(used)), dataset.categories)}; give the "

@@ -8,7 +8,7 @@ import torch
 from mfd.coco import CocoDataset, read_dataset, split_paths
 from mfd.demo import generate
 from mfd.detectors import load_detector
-from mfd.doctor.detections import try_detector
+from mfd.doctor.detections import check_detections
 
 
 @pytest.fixture(scope="module")
@@ -19,22 +19,22 @@ def val(tmp_path_factory: pytest.TempPathFactory) -> CocoDataset:
 
 
 def test_the_demos_detector_finds_most_objects_and_names_them(val: CocoDataset) -> None:
-    trial = try_detector(load_detector("demo"), val, num_images=7)
+    check = check_detections(load_detector("demo"), val, num_images=7)
     objects = [a for found in val.annotations.values() for a in found if not a.iscrowd]
-    assert (trial.images, trial.objects) == (len(val.annotations), len(objects))
-    assert trial.found >= trial.named >= 0.7 * trial.objects
+    assert (check.images, check.objects) == (len(val.annotations), len(objects))
+    assert check.recalled >= check.classified >= 0.7 * check.objects
 
 
 def test_a_detector_whose_ids_mean_other_categories_names_hardly_anything(
     val: CocoDataset,
 ) -> None:
     detector = load_detector("demo")
-    right = try_detector(detector, val)
+    right = check_detections(detector, val)
     first, *others = detector.spec.category_ids
     detector.spec = replace(detector.spec, category_ids=(*others, first))
-    wrong = try_detector(detector, val)
-    assert wrong.found == right.found
-    assert wrong.named < 0.25 * wrong.found
+    wrong = check_detections(detector, val)
+    assert wrong.recalled == right.recalled
+    assert wrong.classified < 0.25 * wrong.recalled
 
 
 def test_a_detector_of_random_weights_finds_hardly_anything(val: CocoDataset) -> None:
@@ -42,11 +42,11 @@ def test_a_detector_of_random_weights_finds_hardly_anything(val: CocoDataset) ->
     generator = torch.Generator().manual_seed(0)
     for weight in detector.parameters():
         weight.copy_(0.05 * torch.randn(weight.shape, generator=generator))
-    trial = try_detector(detector, val)
-    assert trial.found < 0.25 * trial.objects
+    check = check_detections(detector, val)
+    assert check.recalled < 0.25 * check.objects
 
 
 def test_only_images_with_objects_are_looked_at(val: CocoDataset) -> None:
     first = val.images[0].image_id
     lonely = replace(val, annotations={first: val.annotations[first]})
-    assert try_detector(load_detector("demo"), lonely).images == 1
+    assert check_detections(load_detector("demo"), lonely).images == 1

@@ -1,147 +1,191 @@
-"""Box and mask AP of a head on a store, image by image."""
+"""Box and mask AP of a head on a detector's features, image by image."""
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import torch
 
-from mfd.cache import Store
 from mfd.coco import CocoDataset
+from mfd.detectors import DetectorSpec, ImageFeatures
 from mfd.errors import ConfigError, DataError, StoreError
-from mfd.files import write_atomically
-from mfd.headtrain.evaluation.coco_ap import average_precision, ground_truth
-from mfd.headtrain.evaluation.figures import Evaluation
-from mfd.headtrain.evaluation.results import (
-    Entry,
-    box_entries,
-    filled_box_entries,
-    mask_entries,
-    write_results,
-)
+from mfd.headtrain.evaluation.baselines import filled_box_entries, untrained_head
+from mfd.headtrain.evaluation.metrics.coco import Kind, average_precision, ground_truth
+from mfd.headtrain.evaluation.report import Evaluation, Row
+from mfd.headtrain.evaluation.results import Entry, box_entries, mask_entries
 from mfd.headtrain.head.batch import FeatureBatch
 from mfd.headtrain.head.model import MaskHead
-from mfd.headtrain.inference.masks import Candidates, choose, collate_candidates, detect_masks
+from mfd.headtrain.inference.masks import collate_candidates, predict_masks
+from mfd.headtrain.inference.select import Candidates, select_detections
 from mfd.headtrain.runs.pretrained import check_detector
 from mfd.prefetch import prefetch
 from mfd.progress import progress
 
 
+class HasId(Protocol):
+    """Anything that says which image it is of."""
+
+    @property
+    def image_id(self) -> int: ...
+
+
+class Features(Protocol):
+    """Features of a list of images, as a `Store` gives them.
+
+    Attributes:
+        path: where they come from.
+        spec: of the detector.
+        image_ids: of `features[0]`, `features[1]`, ..., ascending.
+        invalid: the images that could not be read.
+    """
+
+    path: Path
+    spec: DetectorSpec
+
+    @property
+    def image_ids(self) -> tuple[int, ...]: ...
+
+    @property
+    def invalid(self) -> Sequence[HasId]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, position: int, /) -> ImageFeatures: ...
+
+
 def evaluate(
-    head: MaskHead,
-    store: Store,
+    head: MaskHead | None,
+    features: Features,
     dataset: CocoDataset,
-    run_dir: Path | None = None,
     *,
-    filled_boxes: bool = False,
-    untrained: MaskHead | None = None,
+    baselines: bool = False,
+    split: str | None = None,
     max_detections: int | None = None,
     batch_size: int = 1,
     device: torch.device | str = "cpu",
 ) -> Evaluation:
-    """Box and mask AP on all images of the data set.
+    """Box and mask AP on all images of the data set; nothing is written.
 
     Masks are pasted and encoded one at a time; what is kept of an image is its run lengths.
 
     Args:
-        head: on `device`; put into evaluation mode.
-        store: of the data set's images and the detector that the head was trained for.
-        run_dir: where `evaluation.json` goes, and `results_bbox.json` and `results_segm.json` in
-            the format of COCO's server; the figures are those of these two files.
-        filled_boxes: also score the boxes as masks.
-        untrained: another head, such as the paper's without training (table 1), to compare with.
+        head: on `device`; put into evaluation mode. None evaluates the detector's boxes, which
+            with `baselines` is a first look that costs no training.
+        features: of the data set's images by the detector that the head was trained for, such as
+            a `Store`.
+        baselines: also the boxes filled, and the untrained head of the same RoI size.
+        split: what the result calls the data set.
         max_detections: per image; None: as many as the detector's own evaluation keeps.
         batch_size: images per forward pass; one has boxes enough to fill a device, and several
             leave the caches of a CPU.
 
     Raises:
-        MfdError: before any work if head, store and data set do not fit together; during it,
+        MfdError: before any work if head, features and data set do not fit together; during it,
             naming the image, if its size is not the annotated one or something is not finite.
     """
     started = time.monotonic()
-    heads = [head] if untrained is None else [head, untrained]
-    for each in heads:
-        check_detector(each.spec, store.spec)
-        each.eval()
-    count = store.spec.max_detections if max_detections is None else max_detections
+    spec = features.spec
+    heads = _heads(head, spec, baselines, device)
+    count = spec.max_detections if max_detections is None else max_detections
     if count < 1:
         raise ConfigError(f"max_detections is {count}, expected at least 1")
-    rows = _store_rows(store, dataset)
-    needs_c1 = any(each.config.use_c1 for each in heads)
-    if needs_c1 and store[rows[0]].c1 is None:
+    rows = _rows(features, dataset)
+    needs_c1 = any(each.config.use_c1 for each in heads.values())
+    if needs_c1 and features[rows[0]].c1 is None:
         raise StoreError(
-            f"{store.path} has no stage-1 maps, which the head reads; let the detector compute "
+            f"{features.path} has no stage-1 maps, which the head reads; let the detector compute "
             "them, or extract a store of the profile 'full'"
         )
-    notes = _notes(store, dataset)
-    truth = ground_truth(dataset)
+    notes = _notes(features, dataset)
 
-    boxes: list[Entry] = []
-    filled: list[Entry] = []
-    masks: list[list[Entry]] = [[] for _ in heads]
+    entries: dict[str, list[Entry]] = {"boxes": []}
+    if "masks" in heads:
+        entries["masks"] = []
+    if baselines:
+        entries["filled boxes"] = []
+    entries |= {name: [] for name in heads}
     sizes = {image.image_id: image.size_hw for image in dataset.images}
-    loaded = _batches(store, rows, batch_size, count, needs_c1)
+    loaded = _batches(features, rows, batch_size, count, needs_c1)
     with progress("evaluate", len(rows)) as advance:
         for candidates, batch in loaded:
             for chosen in candidates:
                 _check_size(chosen, sizes[chosen.image_id])
-                boxes.extend(box_entries(chosen))
-                if filled_boxes:
-                    filled.extend(filled_box_entries(chosen))
+                entries["boxes"].extend(box_entries(chosen))
+                if baselines:
+                    entries["filled boxes"].extend(filled_box_entries(chosen))
             batch = batch.to(device)
-            for each, entries in zip(heads, masks, strict=True):
-                for detections in detect_masks(each, batch, candidates):
-                    entries.extend(mask_entries(detections))
+            for name, each in heads.items():
+                for masks in predict_masks(each, batch, candidates):
+                    entries[name].extend(mask_entries(masks))
             advance(len(candidates))
-
-    mask_aps = [average_precision(truth, entries, "segm") for entries in masks]
-    evaluation = Evaluation(
-        box=average_precision(truth, boxes, "bbox"),
-        mask=mask_aps[0],
-        mask_filled_boxes=average_precision(truth, filled, "segm") if filled_boxes else None,
-        mask_untrained=None if untrained is None else mask_aps[1],
+    return Evaluation(
+        rows=_score(entries, dataset),
         categories=dataset.categories,
         notes=notes,
         images=len(rows),
-        detections=len(boxes),
+        detections=len(entries["boxes"]),
         seconds=time.monotonic() - started,
+        split=split,
+        store=features.path.name,
     )
-    if run_dir is not None:
-        run_dir.mkdir(parents=True, exist_ok=True)
-        write_results(run_dir / "results_bbox.json", boxes)
-        write_results(run_dir / "results_segm.json", masks[0])
-        text = json.dumps(evaluation.to_json(), indent=1) + "\n"
-        write_atomically(run_dir / "evaluation.json", text.encode())
-    return evaluation
+
+
+def _heads(
+    head: MaskHead | None, spec: DetectorSpec, baselines: bool, device: torch.device | str
+) -> dict[str, MaskHead]:
+    """The heads to evaluate by the names of their rows."""
+    heads = {}
+    if head is not None:
+        check_detector(head.spec, spec)
+        heads["masks"] = head.eval()
+    if baselines:
+        roi_size = None if head is None else head.config.roi_size
+        heads["untrained head"] = untrained_head(spec, roi_size).to(device)
+    return heads
+
+
+def _score(entries: dict[str, list[Entry]], dataset: CocoDataset) -> tuple[Row, ...]:
+    """A row of COCO's figures for every set of detections."""
+    kinds: dict[str, Kind] = {name: "bbox" if name == "boxes" else "segm" for name in entries}
+    truth = {kind: ground_truth(dataset, kind) for kind in sorted(set(kinds.values()))}
+    return tuple(
+        Row(
+            name=name,
+            kind=kinds[name],
+            figures=average_precision(truth[kinds[name]], found, kinds[name]),
+            results=found if name in ("boxes", "masks") else None,
+        )
+        for name, found in entries.items()
+    )
 
 
 def _batches(
-    store: Store, rows: Sequence[int], batch_size: int, max_detections: int, with_c1: bool
+    features: Features, rows: Sequence[int], batch_size: int, max_detections: int, with_c1: bool
 ) -> Iterator[tuple[list[Candidates], FeatureBatch]]:
-    """What the head reads of the store's `rows`, prepared in a thread while the head works."""
+    """What the head reads of the `rows`, prepared in a thread while the head works."""
 
     def load(first: int) -> tuple[list[Candidates], FeatureBatch]:
-        images = [store[row] for row in rows[first : first + batch_size]]
+        images = [features[row] for row in rows[first : first + batch_size]]
         if not with_c1:
             images = [replace(image, c1=None) for image in images]
-        candidates = [choose(image, store.spec, max_detections) for image in images]
+        candidates = [select_detections(image, features.spec, max_detections) for image in images]
         return candidates, collate_candidates(images, candidates)
 
     return prefetch(load, range(0, len(rows), batch_size))
 
 
-def _store_rows(store: Store, dataset: CocoDataset) -> list[int]:
-    """Where the data set's images are in the store, ascending, so that it is read in order."""
+def _rows(features: Features, dataset: CocoDataset) -> list[int]:
+    """Where the data set's images are in the features, ascending, so that they are in order."""
     listed = {image.image_id for image in dataset.images}
-    known = {*store.image_ids, *(image.image_id for image in store.invalid)}
+    known = {*features.image_ids, *(image.image_id for image in features.invalid)}
     if missing := sorted(listed - known):
         raise StoreError(
-            f"{store.path} lacks {len(missing)} of the {len(listed)} images of "
+            f"{features.path} lacks {len(missing)} of the {len(listed)} images of "
             f"{dataset.annotations_file}, first image {missing[0]}; extract a store of these images"
         )
-    rows = [row for row, image_id in enumerate(store.image_ids) if image_id in listed]
+    rows = [row for row, image_id in enumerate(features.image_ids) if image_id in listed]
     if not rows:
         raise DataError(f"{dataset.annotations_file} lists no image that could be evaluated")
     return rows
@@ -155,13 +199,13 @@ def _check_size(chosen: Candidates, annotated_hw: tuple[int, int]) -> None:
         )
 
 
-def _notes(store: Store, dataset: CocoDataset) -> tuple[str, ...]:
+def _notes(features: Features, dataset: CocoDataset) -> tuple[str, ...]:
     """What makes the figures differ from what a reader may expect.
 
     Raises:
         DataError: if the detector knows none of the categories.
     """
-    spec = store.spec
+    spec = features.spec
     known = set(spec.category_ids) & set(dataset.categories)
     if not known:
         raise DataError(
@@ -175,8 +219,11 @@ def _notes(store: Store, dataset: CocoDataset) -> tuple[str, ...]:
     if unknown := sorted({found.category_id for found in objects} - known):
         names = ", ".join(dataset.categories[category_id] for category_id in unknown)
         notes.append(f"the detector does not know {names}: AP 0")
-    if unread := {image.image_id for image in store.invalid} & {i.image_id for i in dataset.images}:
+    listed = {image.image_id for image in dataset.images}
+    if unread := {image.image_id for image in features.invalid} & listed:
         notes.append(f"images that could not be read, their objects missed: {len(unread)}")
+    if boxes_only := sum(not found.segmentation for found in objects):
+        notes.append(f"objects without a segmentation, which count for boxes only: {boxes_only}")
     if dataset.skipped:
         notes.append(f"annotations that cannot be used and do not count: {len(dataset.skipped)}")
     return tuple(notes)

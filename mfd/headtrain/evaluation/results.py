@@ -1,16 +1,18 @@
 """Detections in the format of COCO's evaluation server."""
 
 import json
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from jaxtyping import Float
-from numpy import ndarray
+from torch import Tensor
 
-from mfd.files import write_atomically
-from mfd.headtrain.inference.masks import Candidates, Detections
-from mfd.headtrain.inference.paste import Rle, fill_box
+from mfd.files import sync
+from mfd.headtrain.inference.masks import MaskPredictions
+from mfd.headtrain.inference.select import Candidates
 
 Entry = dict[str, Any]
 """One detection: image_id, category_id, score and either bbox (left, top, width, height, in
@@ -20,42 +22,57 @@ pixels) or segmentation (compressed RLE)."""
 def box_entries(chosen: Candidates) -> Iterator[Entry]:
     """The boxes with the detector's own scores."""
     for entry, (left, top, right, bottom) in zip(
-        _scored(chosen, chosen.scores), chosen.boxes_xyxy.tolist(), strict=True
+        scored_entries(chosen, chosen.scores), chosen.boxes_xyxy.tolist(), strict=True
     ):
         box_xywh = (left, top, right - left, bottom - top)
         yield {**entry, "bbox": [round(value, 4) for value in box_xywh]}
 
 
-def mask_entries(detections: Detections) -> Iterator[Entry]:
+def mask_entries(masks: MaskPredictions) -> Iterator[Entry]:
     """The masks with their own scores, each pasted when its turn comes."""
-    scored = _scored(detections.candidates, detections.mask_scores)
-    for entry, rle in zip(scored, detections.masks(), strict=True):
+    scored = scored_entries(masks.candidates, masks.scores)
+    for entry, rle in zip(scored, masks.masks(), strict=True):
         yield {**entry, "segmentation": rle}
 
 
-def filled_box_entries(chosen: Candidates) -> Iterator[Entry]:
-    """The boxes as masks, with the detector's own scores: what any mask must beat."""
-    filled: dict[int, Rle] = {}  # a query's categories share its box
-    rows = zip(chosen.query_row.tolist(), chosen.boxes_xyxy, strict=True)
-    for entry, (row, box_xyxy) in zip(_scored(chosen, chosen.scores), rows, strict=True):
-        if row not in filled:
-            filled[row] = fill_box(box_xyxy, chosen.size_hw)
-        yield {**entry, "segmentation": filled[row]}
-
-
-def write_results(path: Path, entries: Sequence[Entry]) -> None:
-    """Write the detections as one JSON list, one per line."""
-    lines = ",\n".join(json.dumps(entry, default=_ascii) for entry in entries)
-    write_atomically(path, f"[\n{lines}\n]\n".encode("ascii"))
-
-
-def _scored(chosen: Candidates, scores: Float[ndarray, " N"]) -> Iterator[Entry]:
+def scored_entries(chosen: Candidates, scores: Float[Tensor, " N"]) -> Iterator[Entry]:
+    """Image, category and score of every candidate."""
     for category_id, score in zip(chosen.category_ids.tolist(), scores.tolist(), strict=True):
         yield {
             "image_id": chosen.image_id,
             "category_id": category_id,
             "score": round(score, 7),
         }
+
+
+def results_json(entries: Sequence[Entry]) -> bytes:
+    """The detections as one JSON list, one per line."""
+    lines = ",\n".join(json.dumps(entry, default=_ascii) for entry in entries)
+    return f"[\n{lines}\n]\n".encode("ascii")
+
+
+def write_together(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write all files or none: each beside its place first, then renamed one after the other.
+
+    Raises:
+        OSError: as the file system does; no file has then been replaced.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = {name: folder / f"{name}.tmp" for name in files}
+    try:
+        for name, content in files.items():
+            with temporary[name].open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        for name, path in temporary.items():
+            path.replace(folder / name)
+    except OSError:
+        for path in temporary.values():
+            with suppress(OSError):
+                path.unlink()
+        raise
+    sync(folder)
 
 
 def _ascii(counts: Any) -> str:

@@ -21,6 +21,7 @@ from mfd.headtrain.head.neck import ChannelMoments, Neck
 from mfd.headtrain.head.padding import zero_padding
 from mfd.headtrain.head.upsample import upsample
 from mfd.kernels import roi_align, roi_align_upsampled
+from mfd.nn import cxcywh_to_xyxy
 
 SAMPLING_RATIO = 2
 """RoIAlign's samples per cell and axis. [ours, Mask R-CNN's]"""
@@ -144,6 +145,4 @@ class Regions(nn.Module):
     def _boxes_xyxy(self, batch: FeatureBatch) -> Float[Tensor, "N 4"]:
         """Corners of the boxes in pixels of F."""
         scale = batch.input_hw.to(batch.boxes).flip(1).repeat(1, 2) / self.stride  # (B, 4)
-        centre, size = batch.boxes.split(2, -1)
-        corners = torch.cat([centre - size / 2, centre + size / 2], -1)
-        return corners * scale[batch.image_index]
+        return cxcywh_to_xyxy(batch.boxes) * scale[batch.image_index]

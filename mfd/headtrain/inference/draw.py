@@ -5,16 +5,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import UInt8
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
 from pycocotools import mask as mask_utils
 
 from mfd.coco import decode_segmentation
+from mfd.errors import ConfigError
+from mfd.headtrain.inference.fonts import Font, readable
 from mfd.headtrain.inference.paste import Rle
 
-_SMALLEST_SIDE = 400  # pixels of the picture; smaller images are magnified
+MAX_SCALE = 16
+_MAX_PIXELS = 2**28  # of a magnified picture
 _FILL = 0.45  # share of the colour inside a mask
 _GOLDEN = 0.618034  # steps of hue that never come close to an earlier one
+_FILL_SHARES = [round(value * _FILL) for value in range(256)]
+# a blurred edge crosses one half at the outline
+_OUTLINE_SHARES = [
+    round(255 * min(max((0.3 - abs(value / 255 - 0.5)) * 5, 0), 1)) for value in range(256)
+]
+_MIN_FONT, _MAX_FONT = 9, 200  # pixels
 
 _Box = tuple[int, int, int, int]
 _Colour = tuple[int, int, int]
@@ -28,31 +36,41 @@ class Instance:
     label: str
 
 
-def draw_instances(image: UInt8[np.ndarray, "H W 3"], instances: Sequence[Instance]) -> Image.Image:
+def draw_instances(rgb: Image.Image, instances: Sequence[Instance], scale: int = 1) -> Image.Image:
     """The image with all masks, small ones over large ones, labels on top of everything.
 
-    An image whose shorter side is below 400 pixels is magnified by a whole number. Each instance
-    has the colour of its place in `instances`, so the same list is always drawn alike.
+    Each instance has the colour of its place in `instances`, so the same list is always drawn
+    alike. A label is shortened or left out where the picture has no room for it.
+
+    Args:
+        scale: the picture has `scale` times the image's height and width, for small images.
+
+    Raises:
+        ConfigError: a scale out of range, or one that makes the picture too large.
     """
-    height, width = image.shape[:2]
-    scale = max(1, -(-_SMALLEST_SIDE // min(height, width)))
-    size = (width * scale, height * scale)
-    canvas = np.array(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
+    if not 1 <= scale <= MAX_SCALE:
+        raise ConfigError(f"scale must be 1 to {MAX_SCALE}, found {scale}")
+    size = (rgb.width * scale, rgb.height * scale)
+    if scale > 1 and size[0] * size[1] > _MAX_PIXELS:
+        raise ConfigError(
+            f"scale {scale} makes a picture of {size[0]} x {size[1]} pixels, at most "
+            f"{_MAX_PIXELS} pixels are drawn; give a smaller scale"
+        )
+    picture = rgb.resize(size, Image.Resampling.BICUBIC) if scale > 1 else rgb.copy()
     areas = [int(mask_utils.area(instance.mask)) for instance in instances]
     order = sorted(np.flatnonzero(areas).tolist(), key=lambda index: -areas[index])
     thickness = max(1.5, min(size) / 300)
     for index in order:
-        _draw_mask(canvas, instances[index].mask, _colour(index), scale, thickness)
-    picture = Image.fromarray(canvas)
+        _draw_mask(picture, instances[index].mask, _colour(index), scale, thickness)
     labelled = [(instances[index], _colour(index)) for index in order if instances[index].label]
     _draw_labels(picture, labelled, scale)
     return picture
 
 
 def _draw_mask(
-    canvas: UInt8[np.ndarray, "h w 3"], mask: Rle, colour: _Colour, scale: int, thickness: float
+    picture: Image.Image, mask: Rle, colour: _Colour, scale: int, thickness: float
 ) -> None:
-    """Blend one mask into the canvas; only the rectangle around it is worked on."""
+    """Blend one mask into the picture; only the rectangle around it is worked on."""
     left, top, width, height = (int(value) for value in mask_utils.toBbox(mask))
     whole = decode_segmentation(mask, tuple(mask["size"]))
     crop = Image.fromarray(whole[top : top + height, left : left + width] * 255)
@@ -60,29 +78,24 @@ def _draw_mask(
     margin = int(2 * thickness) + 1
     padded = Image.new("L", (crop.width + 2 * margin, crop.height + 2 * margin))
     padded.paste(crop, (margin, margin))
-    inside = np.asarray(padded, np.float32) / 255
-    soft = np.asarray(padded.filter(ImageFilter.GaussianBlur(thickness)), np.float32) / 255
-    outline = np.clip((0.3 - np.abs(soft - 0.5)) * 5, 0, 1)  # the blurred edge crosses one half
-    share = np.maximum(inside * _FILL, outline)
-
-    x, y = left * scale - margin, top * scale - margin
-    rows = slice(max(y, 0), min(y + share.shape[0], canvas.shape[0]))
-    columns = slice(max(x, 0), min(x + share.shape[1], canvas.shape[1]))
-    part = share[rows.start - y : rows.stop - y, columns.start - x : columns.stop - x, None]
-    below = canvas[rows, columns]
-    canvas[rows, columns] = np.rint(below + part * (np.array(colour, np.float32) - below))
+    outline = padded.filter(ImageFilter.GaussianBlur(thickness)).point(_OUTLINE_SHARES)
+    share = ImageChops.lighter(padded.point(_FILL_SHARES), outline)
+    picture.paste(colour, (left * scale - margin, top * scale - margin), share)
 
 
 def _draw_labels(
     picture: Image.Image, labelled: Sequence[tuple[Instance, _Colour]], scale: int
 ) -> None:
     """Write each label at its mask, where it fits into the picture and hides no other label."""
-    font = ImageFont.load_default(size=max(11, round(min(picture.size) / 34)))
     draw = ImageDraw.Draw(picture)
+    size = min(max(11, round(min(picture.size) / 34)), _MAX_FONT)
     taken: list[_Box] = []
     for instance, colour in labelled:
-        ink = draw.textbbox((0, 0), instance.label, font=font)
-        width, height = int(ink[2] - ink[0]) + 6, int(ink[3] - ink[1]) + 6
+        fitted = _fit(draw, instance.label, size, picture.size)
+        if fitted is None:
+            continue
+        label, font, ink = fitted
+        width, height = ink[2] - ink[0] + 6, ink[3] - ink[1] + 6
         left, top, mask_width, mask_height = (
             int(value) * scale for value in mask_utils.toBbox(instance.mask)
         )
@@ -93,7 +106,32 @@ def _draw_labels(
         draw.rectangle((x0, y0, x1 - 1, y1 - 1), fill=colour)
         dark = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] < 140
         text_at = (x0 + 3 - ink[0], y0 + 3 - ink[1])
-        draw.text(text_at, instance.label, fill="white" if dark else "black", font=font)
+        draw.text(text_at, label, fill="white" if dark else "black", font=font)
+
+
+def _fit(
+    draw: ImageDraw.ImageDraw, label: str, size: int, picture_wh: tuple[int, int]
+) -> tuple[str, Font, _Box] | None:
+    """The label, its font and its ink, smaller or shortened if it must be; None without room."""
+    for font_size in range(size, _MIN_FONT - 1, -1):
+        text, font = readable(label, font_size)
+        ink = _ink(draw, text, font)
+        if _fits(ink, picture_wh):
+            return text, font, ink
+    for length in range(len(text) - 1, 0, -1):
+        ink = _ink(draw, shortened := f"{text[:length]}...", font)
+        if _fits(ink, picture_wh):
+            return shortened, font, ink
+    return None
+
+
+def _ink(draw: ImageDraw.ImageDraw, text: str, font: Font) -> _Box:
+    left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
+    return int(left), int(top), int(right), int(bottom)
+
+
+def _fits(ink: _Box, picture_wh: tuple[int, int]) -> bool:
+    return ink[2] - ink[0] + 6 <= picture_wh[0] and ink[3] - ink[1] + 6 <= picture_wh[1]
 
 
 def _places(

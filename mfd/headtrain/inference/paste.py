@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 from pycocotools import mask as mask_utils
+from torch import Tensor
 
 Rle = dict[str, Any]
 """COCO's compressed run lengths: {"size": [height, width], "counts": bytes}."""
 
 
 def paste_mask(
-    probabilities: Float[np.ndarray, "h w"],
-    box_xyxy: Float[np.ndarray, "4"],
+    probabilities: Float[Tensor, "h w"],
+    box_xyxy: Float[Tensor, "4"],
     size_hw: tuple[int, int],
     threshold: float = 0.5,
 ) -> Rle:
@@ -29,21 +30,22 @@ def paste_mask(
     the image, gives an empty mask.
 
     Args:
-        probabilities: row = y, column = x; the map's outer edges are the edges of the box.
+        probabilities: in the CPU's memory; row = y, column = x; the map's outer edges are the
+            edges of the box.
         box_xyxy: left, top, right, bottom in pixels of the image, not rounded; may reach outside.
         size_hw: of the image, pixels.
     """
-    left, top, right, bottom = (float(edge) for edge in box_xyxy)
+    left, top, right, bottom = box_xyxy.tolist()
     xs = _pixels_between(left, right, size_hw[1])
     ys = _pixels_between(top, bottom, size_hw[0])
-    stretched = _resize(probabilities.T, xs, left, right)  # (width, h)
+    stretched = _resize(probabilities.numpy().T, xs, left, right)  # (width, h)
     resized = _resize(stretched.T, ys, top, bottom)  # (height, width)
     return encode_columns((resized > threshold).T, xs.start, ys.start, size_hw)
 
 
-def fill_box(box_xyxy: Float[np.ndarray, "4"], size_hw: tuple[int, int]) -> Rle:
+def fill_box(box_xyxy: Float[Tensor, "4"], size_hw: tuple[int, int]) -> Rle:
     """The mask of all pixels whose centre lies inside the box, in pixels of the image."""
-    left, top, right, bottom = (float(edge) for edge in box_xyxy)
+    left, top, right, bottom = box_xyxy.tolist()
     xs = _pixels_between(left, right, size_hw[1])
     ys = _pixels_between(top, bottom, size_hw[0])
     return encode_columns(np.ones((len(xs), len(ys)), bool), xs.start, ys.start, size_hw)

@@ -15,9 +15,12 @@ from torch import Tensor
 
 from mfd.cache import Store
 from mfd.coco import CocoDataset, ImageEntry, read_dataset
+from mfd.detectors import ImageFeatures
 from mfd.errors import ConfigError, DataError, DetectorError, StoreError
+from mfd.headtrain.config.head import HeadConfig
+from mfd.headtrain.evaluation.baselines import untrained_head
 from mfd.headtrain.evaluation.evaluate import evaluate
-from mfd.headtrain.evaluation.figures import Evaluation
+from mfd.headtrain.evaluation.report import Evaluation
 from mfd.headtrain.head.batch import FeatureBatch
 from mfd.headtrain.head.model import HeadOutput, MaskHead
 from tests.headtrain.scenes import CONFIG, IMAGES, SPEC, Knows, make_dataset, make_store
@@ -43,8 +46,10 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def known(store: Store, dataset: CocoDataset, run_dir: Path) -> Evaluation:
     """The figures of a head that knows the objects, with both baselines."""
-    head, untrained = Knows(dataset), MaskHead(CONFIG, SPEC)
-    return evaluate(head, store, dataset, run_dir, filled_boxes=True, untrained=untrained)
+    found = evaluate(Knows(dataset), store, dataset, baselines=True, split="val")
+    assert not run_dir.exists()
+    found.write(run_dir)
+    return found
 
 
 def official_figures(annotations: Path, results: list[dict] | Path, kind: str) -> list[float]:
@@ -70,7 +75,7 @@ def test_figures_are_those_of_plain_pycocotools_on_the_result_files(
 ) -> None:
     assert dataset.annotations_file is not None
     expected = official_figures(dataset.annotations_file, run_dir / f"results_{kind}.json", kind)
-    found = (known.box if kind == "bbox" else known.mask).figures()
+    found = known["boxes" if kind == "bbox" else "masks"].overall
     assert tuple(found) == FIGURES
     assert [-1 if v is None else v for v in found.values()] == expected
     assert 0.3 < expected[0] < 1  # neither trivial
@@ -97,7 +102,7 @@ def test_box_ap_is_the_detectors_own(known: Evaluation, store: Store, dataset: C
     assert dataset.annotations_file is not None
     expected = official_figures(dataset.annotations_file, results, "bbox")
 
-    assert list(known.box.figures().values())[:5] == pytest.approx(expected[:5], abs=1e-9)
+    assert list(known["boxes"].overall.values())[:5] == pytest.approx(expected[:5], abs=1e-9)
 
 
 def test_a_head_that_knows_the_objects_beats_filled_boxes_and_no_training(
@@ -112,20 +117,74 @@ def test_a_head_that_knows_the_objects_beats_filled_boxes_and_no_training(
     assert known.table().row_count == 4
 
 
+def test_without_a_trained_head_there_are_boxes_and_baselines(
+    known: Evaluation, store: Store, dataset: CocoDataset
+) -> None:
+    found = evaluate(None, store, dataset, baselines=True)
+
+    assert [row.name for row in found.rows] == ["boxes", "filled boxes", "untrained head"]
+    assert found["boxes"] == known["boxes"]
+    assert found["filled boxes"] == known["filled boxes"]
+    assert found.to_json()["mask_ap"] is None
+    assert 0 < found.to_json()["mask_ap_untrained"] < 0.5
+    assert [row.name for row in evaluate(None, store, dataset).rows] == ["boxes"]
+
+
+def test_the_untrained_head_has_the_roi_size_of_the_trained_one(
+    known: Evaluation, store: Store, dataset: CocoDataset
+) -> None:
+    """CONFIG's RoI size is not the default; the same head alone must give the same figures."""
+    assert CONFIG.roi_size != HeadConfig().roi_size
+    alone = evaluate(untrained_head(SPEC, CONFIG.roi_size), store, dataset)
+    other = evaluate(untrained_head(SPEC), store, dataset)
+
+    assert known["untrained head"] == alone["masks"] != other["masks"]
+
+
+def test_features_of_any_source_are_evaluated(store: Store, dataset: CocoDataset) -> None:
+    """What `evaluate` reads of a store is all that another source must have."""
+
+    class Source:
+        path, spec, image_ids, invalid = store.path, SPEC, store.image_ids, store.invalid
+
+        def __len__(self) -> int:
+            return len(self.image_ids)
+
+        def __getitem__(self, position: int) -> ImageFeatures:
+            return store[position]
+
+    found, expected = (evaluate(Knows(dataset), s, dataset) for s in (Source(), store))
+    assert [row.figures for row in found.rows] == [row.figures for row in expected.rows]
+
+
+def test_objects_with_a_box_only_are_noted(store: Store, dataset: CocoDataset) -> None:
+    first = dataset.images[0].image_id
+    boxes_only = tuple(replace(o, segmentation=None) for o in dataset.annotations[first])
+    changed = replace(dataset, annotations={**dataset.annotations, first: boxes_only})
+
+    found, whole = (evaluate(Knows(dataset), store, each) for each in (changed, dataset))
+
+    assert found["boxes"] == whole["boxes"]
+    assert found.notes == ("objects without a segmentation, which count for boxes only: 3",)
+
+
 def test_batches_do_not_change_the_figures(store: Store, dataset: CocoDataset) -> None:
     figures = [
-        evaluate(MaskHead(CONFIG, SPEC), store, dataset, batch_size=size).mask for size in (1, 7)
+        evaluate(MaskHead(CONFIG, SPEC), store, dataset, batch_size=size)["masks"]
+        for size in (1, 7)
     ]
 
     assert figures[0] == figures[1]
 
 
 def test_json_has_every_figure_and_is_what_the_run_folder_gets(
-    known: Evaluation, run_dir: Path
+    known: Evaluation, store: Store, run_dir: Path
 ) -> None:
     figures = known.to_json()
 
-    assert figures == json.loads((run_dir / "evaluation.json").read_text())
+    written = json.loads((run_dir / "evaluation.json").read_text())
+    assert written == {**figures, "split": "val", "store": known.store}
+    assert known.store == store.path.name
     for kind in ("box", "mask"):
         assert {f"{kind}_{name}" for name in FIGURES} <= figures.keys()
     assert figures["images"] == IMAGES
@@ -138,8 +197,8 @@ def test_per_category_figures_average_to_the_total(known: Evaluation) -> None:
 
     assert [row["name"] for row in rows] == ["disc", "ring", "hook", "never found"]
     assert rows[3]["mask_ap"] is None  # annotated nowhere
-    assert np.mean([row["mask_ap"] for row in rows[:3]]) == pytest.approx(known.mask.ap)
-    assert np.mean([row["box_ap"] for row in rows[:3]]) == pytest.approx(known.box.ap)
+    assert np.mean([row["mask_ap"] for row in rows[:3]]) == pytest.approx(known["masks"].ap)
+    assert np.mean([row["box_ap"] for row in rows[:3]]) == pytest.approx(known["boxes"].ap)
 
 
 def test_categories_that_only_the_detector_knows_are_ignored(
@@ -156,16 +215,14 @@ def test_categories_that_only_the_detector_knows_are_ignored(
 
     fewer = evaluate(Knows(dataset), store, without_hooks)
 
-    assert fewer.mask.per_category == {k: known.mask.per_category[k] for k in (1, 3)}
+    assert fewer["masks"].per_category == {k: known["masks"].per_category[k] for k in (1, 3)}
 
 
-def test_without_objects_ap_is_undefined_and_said_to_be(
-    store: Store, dataset: CocoDataset, tmp_path: Path
-) -> None:
-    evaluation = evaluate(MaskHead(CONFIG, SPEC), store, replace(dataset, annotations={}), tmp_path)
+def test_without_objects_ap_is_undefined_and_said_to_be(store: Store, dataset: CocoDataset) -> None:
+    evaluation = evaluate(MaskHead(CONFIG, SPEC), store, replace(dataset, annotations={}))
 
-    assert evaluation.box.ap is None
-    assert evaluation.mask.ap_small is None
+    assert evaluation["boxes"].ap is None
+    assert evaluation["masks"].overall["ap_small"] is None
     assert evaluation.notes == ("AP is undefined: the annotations hold no objects",)
     assert evaluation.to_json()["mask_ap"] is None
     assert evaluation.to_json()["mask_ap_filled_boxes"] is None
@@ -195,8 +252,8 @@ def test_images_that_could_not_be_extracted_count_as_missed(
 
     assert evaluation.images == IMAGES - 1
     assert evaluation.notes == ("images that could not be read, their objects missed: 1",)
-    assert evaluation.box.ap < known.box.ap - 0.01
-    assert evaluation.mask.ap < known.mask.ap - 0.01
+    assert evaluation["boxes"].ap < known["boxes"].ap - 0.01
+    assert evaluation["masks"].ap < known["masks"].ap - 0.01
 
 
 def test_a_store_without_stage_one_maps_serves_heads_without_them(
@@ -207,7 +264,8 @@ def test_a_store_without_stage_one_maps_serves_heads_without_them(
     with pytest.raises(StoreError, match="no stage-1 maps"):
         evaluate(MaskHead(CONFIG, SPEC), lite, dataset)
     head = MaskHead(replace(CONFIG, use_c1=False), SPEC)
-    assert evaluate(head, lite, dataset).mask == evaluate(head, store, dataset).mask
+    found = [evaluate(head, each, dataset)["masks"] for each in (lite, store)]
+    assert found[0] == found[1]
 
 
 def test_peak_memory_does_not_grow_with_the_instances_of_an_image(tmp_path: Path) -> None:

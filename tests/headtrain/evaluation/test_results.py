@@ -3,25 +3,29 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from mfd.headtrain.evaluation.results import (
     box_entries,
-    filled_box_entries,
     mask_entries,
-    write_results,
+    results_json,
+    write_together,
 )
-from mfd.headtrain.inference.masks import Candidates, Detections
+from mfd.headtrain.inference.masks import MaskPredictions
 from mfd.headtrain.inference.paste import fill_box, paste_mask
+from mfd.headtrain.inference.select import Candidates
 
 CANDIDATES = Candidates(
     image_id=12,
     size_hw=(31, 43),
-    boxes_xyxy=np.array([[-3.25, 2.0, 20.5, 17.123456], [5.0, 6.0, 7.0, 9.0]]),
-    scores=np.array([0.75, 0.123456789], np.float32),
-    columns=np.array([2, 0]),
-    category_ids=np.array([90, 1]),
-    queries=np.array([4, 9]),
-    query_row=np.array([1, 0]),
+    boxes_xyxy=torch.tensor(
+        [[-3.25, 2.0, 20.5, 17.123456], [5.0, 6.0, 7.0, 9.0]], dtype=torch.float64
+    ),
+    scores=torch.tensor([0.75, 0.123456789]),
+    columns=torch.tensor([2, 0]),
+    category_ids=torch.tensor([90, 1]),
+    queries=torch.tensor([4, 9]),
+    query_row=torch.tensor([1, 0]),
 )
 
 
@@ -38,37 +42,44 @@ def test_boxes_have_left_top_width_height_and_the_detectors_score() -> None:
 
 
 def test_masks_have_their_own_scores_and_their_querys_map() -> None:
-    maps = np.stack([np.full((5, 5), 0.9, np.float32), np.eye(5, dtype=np.float32)])
+    maps = torch.stack([torch.full((5, 5), 0.9), torch.eye(5)])
     frames = CANDIDATES.boxes_xyxy[[1, 0]]
-    scores = np.array([0.5, 0.1], np.float32)
+    quality = torch.tensor([0.5, 0.25])
 
-    first, second = mask_entries(Detections(CANDIDATES, scores, maps, frames))
+    first, second = mask_entries(MaskPredictions(CANDIDATES, quality, maps, frames))
 
-    assert (first["score"], first["category_id"], second["category_id"]) == (0.5, 90, 1)
+    assert (first["score"], first["category_id"], second["category_id"]) == (0.375, 90, 1)
+    assert second["score"] == pytest.approx(0.0308642, abs=1e-7)
     assert first["segmentation"] == paste_mask(maps[1], frames[1], (31, 43))
     assert second["segmentation"] == fill_box(frames[0], (31, 43))
 
 
-def test_filled_boxes_keep_the_detectors_scores() -> None:
-    entries = list(filled_box_entries(CANDIDATES))
+def test_masks_are_plain_text_in_json() -> None:
+    maps = torch.from_numpy(np.random.default_rng(0).random((2, 5, 5), np.float32))
+    masks = MaskPredictions(CANDIDATES, torch.ones(2), maps, CANDIDATES.boxes_xyxy[[1, 0]])
+    entries = list(mask_entries(masks))
 
-    assert [entry["score"] for entry in entries] == [e["score"] for e in box_entries(CANDIDATES)]
-    assert entries[0]["segmentation"] == fill_box(CANDIDATES.boxes_xyxy[0], (31, 43))
+    loaded = json.loads(results_json(entries))
 
-
-def test_written_masks_are_plain_text(tmp_path: Path) -> None:
-    entries = list(filled_box_entries(CANDIDATES))
-
-    write_results(tmp_path / "results.json", entries)
-
-    loaded = json.loads((tmp_path / "results.json").read_text())
     for entry, wanted in zip(loaded, entries, strict=True):
         assert entry["segmentation"]["size"] == [31, 43]
         assert entry["segmentation"]["counts"].encode() == wanted["segmentation"]["counts"]
         assert entry["score"] == wanted["score"]
 
 
-def test_no_detections_are_an_empty_list(tmp_path: Path) -> None:
-    write_results(tmp_path / "results.json", [])
+def test_no_detections_are_an_empty_list() -> None:
+    assert json.loads(results_json([])) == []
 
-    assert json.loads((tmp_path / "results.json").read_text()) == []
+
+def test_files_are_written_together_or_not_at_all(tmp_path: Path) -> None:
+    write_together(tmp_path / "run", {"a.json": b"1", "b.json": b"2"})
+    (tmp_path / "run/c.json.tmp").mkdir()  # where the third cannot be written
+
+    with pytest.raises(OSError, match=r"c\.json"):
+        write_together(tmp_path / "run", {"a.json": b"3", "b.json": b"4", "c.json": b"5"})
+
+    (tmp_path / "run/c.json.tmp").rmdir()
+    assert {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()} == {
+        "a.json": b"1",
+        "b.json": b"2",
+    }

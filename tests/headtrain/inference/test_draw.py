@@ -1,7 +1,11 @@
+import tracemalloc
+
 import numpy as np
 import pytest
+from PIL import Image
 from pycocotools import mask as mask_utils
 
+from mfd.errors import ConfigError
 from mfd.headtrain.inference.draw import Instance, draw_instances
 
 
@@ -15,8 +19,8 @@ def rectangle(size_hw: tuple[int, int], rows: slice, columns: slice) -> np.ndarr
     return mask
 
 
-def grey(size_hw: tuple[int, int]) -> np.ndarray:
-    return np.full((*size_hw, 3), 128, np.uint8)
+def grey(size_hw: tuple[int, int]) -> Image.Image:
+    return Image.new("RGB", size_hw[::-1], (128, 128, 128))
 
 
 def test_only_the_mask_its_outline_and_its_label_are_coloured() -> None:
@@ -36,7 +40,7 @@ def test_only_the_mask_its_outline_and_its_label_are_coloured() -> None:
 def test_the_image_without_instances_stays_as_it_is() -> None:
     image = np.random.default_rng(0).integers(0, 256, (411, 403, 3), np.uint8)
 
-    assert (np.asarray(draw_instances(image, [])) == image).all()
+    assert (np.asarray(draw_instances(Image.fromarray(image), [])) == image).all()
 
 
 def test_empty_masks_are_left_out() -> None:
@@ -45,15 +49,40 @@ def test_empty_masks_are_left_out() -> None:
     assert (np.asarray(draw_instances(grey((411, 403)), [empty])) == 128).all()
 
 
-def test_small_images_are_magnified_until_labels_are_legible() -> None:
+def test_the_picture_has_the_images_size_or_a_multiple() -> None:
     mask = rectangle((31, 47), slice(8, 20), slice(5, 30))
 
-    picture = draw_instances(grey((31, 47)), [instance(mask)])
+    assert draw_instances(grey((31, 47)), [instance(mask)]).size == (47, 31)
+    picture = draw_instances(grey((31, 47)), [instance(mask)], scale=13)
 
     assert picture.size == (47 * 13, 31 * 13)
     changed = (np.asarray(picture) != 128).any(-1)
     assert changed[13 * 9 : 13 * 19, 13 * 6 : 13 * 29].all()
     assert not changed[: 13 * 7].any()
+
+
+def test_the_image_is_not_drawn_into() -> None:
+    image = grey((31, 47))
+    draw_instances(image, [instance(np.ones((31, 47), bool), "cat")])
+
+    assert (np.asarray(image) == 128).all()
+
+
+@pytest.mark.parametrize(("size_hw", "scale"), [((9, 9), 0), ((9, 9), 17), ((5000, 4000), 4)])
+def test_a_scale_out_of_range_is_refused(size_hw: tuple[int, int], scale: int) -> None:
+    with pytest.raises(ConfigError, match="scale"):
+        draw_instances(grey(size_hw), [], scale)
+
+
+def test_memory_of_a_thin_image_is_bounded() -> None:
+    thin = instance(rectangle((6000, 1), slice(50, 4000), slice(0, 1)), "pole 0.87")
+    tracemalloc.start()
+    picture = draw_instances(grey((6000, 1)), [thin])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert picture.size == (1, 6000)
+    assert peak < 2e7
 
 
 def test_a_small_mask_is_drawn_over_a_large_one() -> None:
@@ -98,3 +127,28 @@ def test_labels_stay_inside_the_picture_and_apart(corner: str) -> None:
 
     assert counts[0] - without > 1000  # the label is there, whole
     assert counts[1] - without > 2.5 * (counts[0] - without)  # and three do not hide each other
+
+
+def test_labels_are_shortened_or_left_out_where_they_do_not_fit() -> None:
+    long = "a category with a very long name of its own 0.87"
+    spot = rectangle((60, 90), slice(30, 40), slice(30, 40))
+
+    without, short, full = (
+        np.asarray(draw_instances(grey(size_hw), [instance(m, label)])).astype(int)
+        for size_hw, m, label in (
+            ((60, 90), spot, ""),
+            ((60, 90), spot, long),
+            ((7, 7), np.ones((7, 7), bool), long),
+        )
+    )
+
+    assert (without != short).any(-1).sum() > 400  # something is written
+    plain = np.asarray(draw_instances(grey((7, 7)), [instance(np.ones((7, 7), bool))]))
+    assert (full == plain).all()
+
+
+def test_labels_of_other_scripts_differ() -> None:
+    spot = rectangle((300, 400), slice(100, 200), slice(100, 250))
+    for a, b in (("аб", "вг"), ("猫犬", "鳥魚")):  # noqa: RUF001
+        first, second = (draw_instances(grey((300, 400)), [instance(spot, t)]) for t in (a, b))
+        assert (np.asarray(first) != np.asarray(second)).any()

@@ -1,6 +1,5 @@
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from pycocotools import mask as mask_utils
@@ -10,8 +9,9 @@ from mfd.detectors.image_features import ImageFeatures
 from mfd.errors import DataError
 from mfd.headtrain.head.batch import FeatureBatch
 from mfd.headtrain.head.model import HeadOutput, MaskHead
-from mfd.headtrain.inference.masks import choose, collate_candidates, detect_masks
+from mfd.headtrain.inference.masks import collate_candidates, predict_masks
 from mfd.headtrain.inference.paste import paste_mask
+from mfd.headtrain.inference.select import select_detections
 from tests.headtrain.scenes import CONFIG, SPEC
 
 
@@ -44,106 +44,82 @@ class Fixed(MaskHead):
 def test_a_query_with_two_categories_passes_the_head_once_and_keeps_one_mask() -> None:
     image = features()
     image.logits[4] = torch.tensor([3.0, 5.0, 4.0])
-    chosen = choose(image, SPEC, 3)
+    chosen = select_detections(image, SPEC, 3)
     assert chosen.columns.tolist() == [1, 2, 0]
 
     batch = collate_candidates([image], [chosen])
     head = Fixed(torch.randn(1, 9, 9), torch.tensor([[0.1, 0.2, 0.4]]))
-    (found,) = detect_masks(head, batch, [chosen])
+    (found,) = predict_masks(head, batch, [chosen])
 
     assert torch.equal(batch.queries, image.queries[4:5])
     assert batch.labels.tolist() == [1]  # its best category
     first, second, third = found.masks()
     assert first is second is third
-    assert first == paste_mask(
-        head.mask_logits[0].sigmoid().numpy(), chosen.boxes_xyxy[0], (41, 67)
-    )
+    assert first == paste_mask(head.mask_logits[0].sigmoid(), chosen.boxes_xyxy[0], (41, 67))
     expected = torch.tensor([5.0, 4.0, 3.0]).sigmoid() * torch.tensor([0.2, 0.4, 0.1])
-    assert found.mask_scores == pytest.approx(expected.numpy())
-    assert chosen.scores == pytest.approx(torch.tensor([5.0, 4.0, 3.0]).sigmoid().numpy())
+    torch.testing.assert_close(found.scores, expected)
+    torch.testing.assert_close(found.quality, torch.tensor([0.2, 0.4, 0.1]))
 
 
 def test_estimated_ious_are_limited_to_their_range() -> None:
     image = features(queries=2)
-    chosen = choose(image, SPEC, 6)
+    chosen = select_detections(image, SPEC, 6)
     head = Fixed(torch.randn(2, 9, 9), torch.tensor([[-0.5, 0.5, 1.5]] * 2))
 
-    (found,) = detect_masks(head, collate_candidates([image], [chosen]), [chosen])
+    (found,) = predict_masks(head, collate_candidates([image], [chosen]), [chosen])
 
-    limited = np.array([0, 0.5, 1])[chosen.columns]
-    assert found.mask_scores == pytest.approx(chosen.scores * limited)
+    assert torch.equal(found.quality, torch.tensor([0, 0.5, 1])[chosen.columns])
 
 
 def test_without_mask_scoring_the_quality_is_the_mean_above_one_half() -> None:
     image = features(queries=2)
-    chosen = choose(image, SPEC, 6)
+    chosen = select_detections(image, SPEC, 6)
     probabilities = torch.tensor([[[0.9, 0.4, 0.6], [0.2, 0.5, 0.7]], [[0.5, 0.1, 0.2], [0, 0, 0]]])
     head = Fixed(probabilities.logit(), None)
 
-    (found,) = detect_masks(head, collate_candidates([image], [chosen]), [chosen])
+    (found,) = predict_masks(head, collate_candidates([image], [chosen]), [chosen])
 
-    quality = np.array([(0.9 + 0.6 + 0.7) / 3, 0])[chosen.query_row]
-    assert found.mask_scores == pytest.approx(chosen.scores * quality, rel=1e-5)
-
-
-def test_boxes_are_the_detectors_in_pixels_and_not_clipped() -> None:
-    image = features()
-    image.boxes[3] = torch.tensor([0.1, 0.5, 0.4, 0.25])
-    image.logits[3, 2] = 9.0
-
-    chosen = choose(image, SPEC, 4)
-
-    expected = [-0.1 * 67, 0.375 * 41, 0.3 * 67, 0.625 * 41]
-    assert chosen.boxes_xyxy[0] == pytest.approx(np.array(expected), rel=1e-6)
-    assert chosen.category_ids[0] == 90
-
-
-def test_softmax_detectors_give_each_query_once() -> None:
-    spec = replace(SPEC, scores="softmax")
-    image = replace(features(), logits=torch.randn(SPEC.num_queries, 4))
-
-    chosen = choose(image, spec, 100)
-
-    assert len(chosen.scores) == len(chosen.queries) == SPEC.num_queries
-    assert (np.diff(chosen.scores) <= 0).all()
-    best = image.logits.softmax(-1)[:, :3].max(-1).values.sort(descending=True).values
-    assert chosen.scores == pytest.approx(best.numpy())
+    quality = torch.tensor([(0.9 + 0.6 + 0.7) / 3, 0])[chosen.query_row]
+    torch.testing.assert_close(found.quality, quality)
 
 
 def test_each_image_of_a_batch_gets_its_own_masks() -> None:
     images = [features(1), features(2), features(3)]
     head = MaskHead(CONFIG, SPEC).eval()
     candidates = [
-        choose(image, SPEC, count) for image, count in zip(images, (5, 1, 30), strict=True)
+        select_detections(image, SPEC, count)
+        for image, count in zip(images, (5, 1, 30), strict=True)
     ]
 
-    together = detect_masks(head, collate_candidates(images, candidates), candidates)
+    together = predict_masks(head, collate_candidates(images, candidates), candidates)
 
     for image, chosen, found in zip(images, candidates, together, strict=True):
-        (alone,) = detect_masks(head, collate_candidates([image], [chosen]), [chosen])
-        assert found.maps == pytest.approx(alone.maps, abs=1e-5)
-        assert (found.frames_xyxy == alone.frames_xyxy).all()
+        (alone,) = predict_masks(head, collate_candidates([image], [chosen]), [chosen])
+        torch.testing.assert_close(found.maps, alone.maps, atol=1e-5, rtol=0)
+        assert torch.equal(found.frames_xyxy, alone.frames_xyxy)
         assert list(found.masks())[-1] == found.mask(len(chosen.scores) - 1)
 
 
 def test_masks_of_whole_images_lie_where_their_frame_says() -> None:
     """Heads without RoIAlign give maps of the image with its padding, not of the box."""
     image = features()
-    chosen = choose(image, SPEC, 1)
+    chosen = select_detections(image, SPEC, 1)
     whole = replace(CONFIG, roi_align=False)
-    (found,) = detect_masks(
+    (found,) = predict_masks(
         MaskHead(whole, SPEC).eval(), collate_candidates([image], [chosen]), [chosen]
     )
 
     assert found.maps.shape == (1, 16, 26)
-    assert found.frames_xyxy[0] == pytest.approx(np.array([0, 0, 67, 41]), rel=1e-6)
+    assert found.frames_xyxy[0].tolist() == pytest.approx([0, 0, 67, 41], rel=1e-6)
     assert mask_utils.area(found.mask(0)) > 0
 
 
-@pytest.mark.parametrize("field", ["boxes", "logits"])
-def test_detections_that_are_not_finite_are_refused_by_image(field: str) -> None:
-    image = features(image_id=77)
-    getattr(image, field)[:, 1] = float("nan")
+def test_masks_that_are_not_finite_are_refused_by_image() -> None:
+    images = [features(image_id=3), features(image_id=77)]
+    candidates = [select_detections(image, SPEC, 5) for image in images]
+    count = sum(len(chosen.queries) for chosen in candidates)
+    head = Fixed(torch.randn(count, 9, 9), None)
+    head.mask_logits[-1, 2, 2] = float("nan")
 
-    with pytest.raises(DataError, match="image 77 has scores or boxes that are not finite"):
-        choose(image, SPEC, 5)
+    with pytest.raises(DataError, match="masks of image 77 are not finite"):
+        predict_masks(head, collate_candidates(images, candidates), candidates)

@@ -4,10 +4,12 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import torch
 from jaxtyping import Bool, Float
 from pycocotools import mask as mask_utils
 
-from mfd.headtrain.inference.paste import encode_columns, fill_box, paste_mask
+from mfd.headtrain.inference import paste
+from mfd.headtrain.inference.paste import Rle, encode_columns
 
 # pycocotools' decode, the oracle here, is not written for numpy 2
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -32,6 +34,19 @@ EMPTY_BOXES = {
     "below the image": (3.0, 40.0, 20.0, 60.0),
     "upside down": (20.0, 20.0, 10.0, 10.0),
 }
+
+
+def paste_mask(
+    probabilities: Float[np.ndarray, "h w"],
+    box_xyxy: Float[np.ndarray, "4"],
+    size_hw: tuple[int, int],
+) -> Rle:
+    tensor = torch.from_numpy(probabilities.copy())
+    return paste.paste_mask(tensor, torch.from_numpy(box_xyxy), size_hw)
+
+
+def fill_box(box_xyxy: Float[np.ndarray, "4"], size_hw: tuple[int, int]) -> Rle:
+    return paste.fill_box(torch.from_numpy(box_xyxy), size_hw)
 
 
 def probability_at(

@@ -1,15 +1,17 @@
-import json
-from pathlib import Path
+"""Predictions of one batch, against the annotations that the head knows."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
+import torch
 from pycocotools import mask as mask_utils
 
 from mfd.cache import Store
 from mfd.coco import CocoDataset
+from mfd.errors import ConfigError, DataError
 from mfd.headtrain.head.model import MaskHead
-from mfd.headtrain.inference.predict import NamedImage, draw_predictions, predict, write_predictions
+from mfd.headtrain.inference.predict import predict
 from tests.headtrain.scenes import CONFIG, NAMES, SPEC, Knows, make_dataset, make_store
 
 
@@ -23,88 +25,104 @@ def store(tmp_path_factory: pytest.TempPathFactory, dataset: CocoDataset) -> Sto
     return make_store(tmp_path_factory.mktemp("stores"), dataset)
 
 
-def named(store: Store, index: int, path: str) -> NamedImage:
-    features = store[index]
-    height, width = features.original_hw
-    return NamedImage(Path(path), features, Image.new("RGB", (width, height), (128, 128, 128)))
+def test_threshold_acts_on_the_class_score(store: Store, dataset: CocoDataset) -> None:
+    head = Knows(dataset, iou=True)
+
+    (everything,) = predict(head, [store[0]], NAMES, min_score=0, categories_per_query="all")
+    (some,) = predict(head, [store[0]], NAMES, min_score=0.3, categories_per_query="all")
+
+    assert len(everything) == SPEC.max_detections
+    assert some == [p for p in everything if p.class_score >= 0.3]
+    assert any(p.score < 0.3 for p in some)  # whatever the mask's quality
+    assert 0 < len(some) < len(everything)
 
 
-def test_predictions_are_sorted_named_and_above_the_least_score(
+def test_quality_has_a_threshold_of_its_own(store: Store, dataset: CocoDataset) -> None:
+    head = Knows(dataset, iou=True)
+
+    (everything,) = predict(head, [store[0]], NAMES, min_score=0)
+    (good,) = predict(head, [store[0]], NAMES, min_score=0, min_quality=0.5)
+
+    assert good == [p for p in everything if p.quality >= 0.5]
+    assert 0 < len(good) < len(everything)
+
+
+def test_predictions_are_sorted_by_class_score_times_quality(
+    store: Store, dataset: CocoDataset
+) -> None:
+    (found,) = predict(Knows(dataset, iou=True), [store[0]], NAMES, min_score=0)
+
+    scores = [p.class_score * p.quality for p in found]
+    assert scores == sorted(scores, reverse=True)
+    assert [p.class_score for p in found] != sorted((p.class_score for p in found), reverse=True)
+
+
+def test_a_query_has_its_best_category_unless_all_are_asked_for(
     store: Store, dataset: CocoDataset
 ) -> None:
     head = Knows(dataset, iou=True)
 
-    everything = predict(head, store[0], {1: "disc"}, min_score=0)
-    some = predict(head, store[0], {1: "disc"}, min_score=0.3)
+    (best,) = predict(head, [store[0]], NAMES, min_score=0)
+    (everything,) = predict(head, [store[0]], NAMES, min_score=0, categories_per_query="all")
 
-    scores = [p.score for p in everything]
-    assert len(everything) == SPEC.max_detections
-    assert scores == sorted(scores, reverse=True)
-    assert some == [p for p in everything if p.score >= 0.3]
-    assert 0 < len(some) < len(everything)
-    assert all(p.score <= p.class_score for p in everything)
-    assert {p.category for p in everything} == {"disc", "3", "90"}
+    queries = [p.query for p in best]
+    assert len(queries) == len(set(queries)) < len(everything)
+    assert {p.query for p in everything} == set(queries)
+    for prediction in best:
+        scores = store[0].logits[prediction.query].sigmoid()
+        assert prediction.class_score == scores.max()
+        assert prediction.category_id == SPEC.category_ids[int(scores.argmax())]
+    assert set(best) <= set(everything)
+
+
+def test_names_are_the_given_ones_or_the_ids(store: Store, dataset: CocoDataset) -> None:
+    (found,) = predict(
+        Knows(dataset), [store[0]], {1: "disc"}, min_score=0, categories_per_query="all"
+    )
+
+    assert {p.category for p in found} == {"disc", "3", "90"}
 
 
 def test_a_predicted_mask_is_the_object(store: Store, dataset: CocoDataset) -> None:
-    found = predict(Knows(dataset), store[1], NAMES)
+    (found,) = predict(Knows(dataset), [store[1]], NAMES)
 
     objects = [o.segmentation for o in dataset.annotations[store.image_ids[1]]]
-    ious = mask_utils.iou([p.mask for p in found], objects, [0] * 3)
+    ious = mask_utils.iou([p.rle for p in found], objects, [0] * 3)
     assert ious.max(0) == pytest.approx(1, abs=0.25)
-    assert found[0].pixels().shape == store[1].original_hw
-    assert found[0].pixels().sum() == mask_utils.area(found[0].mask)
+    assert found[0].mask.shape == store[1].original_hw
+    assert found[0].mask.sum() == mask_utils.area(found[0].rle)
 
 
-def test_pictures_and_coco_json_are_written(
-    store: Store, dataset: CocoDataset, tmp_path: Path
-) -> None:
-    images = [
-        named(store, 0, "a/cat.jpg"),
-        named(store, 1, "dog.png"),
-        named(store, 2, "b/cat.jpg"),
-    ]
+def test_images_of_a_batch_are_told_apart(store: Store, dataset: CocoDataset) -> None:
+    head = Knows(dataset, iou=True)
+    images = [store[2], store[0], store[1]]
 
-    written = write_predictions(Knows(dataset), iter(images), tmp_path / "out", NAMES)
+    together = predict(head, images, NAMES, min_score=0.2)
 
-    names = ["cat.png", "dog.png", "cat-2.png", "predictions.json"]
-    assert [path.name for path in written] == names
-    assert all(path.parent == tmp_path / "out" and path.exists() for path in written)
-    entries = json.loads(written[-1].read_text())
-    expected = [predict(Knows(dataset), image.features, NAMES) for image in images]
-    assert [e["image_id"] for e in entries] == [
-        image.features.image_id
-        for image, found in zip(images, expected, strict=True)
-        for _ in found
-    ]
-    first, found = entries[0], expected[0][0]
-    left, top, right, bottom = found.box_xyxy
-    assert first["file_name"] == "a/cat.jpg"
-    assert first["bbox"] == pytest.approx([left, top, right - left, bottom - top], abs=1e-4)
-    assert first["score"] == pytest.approx(found.score, abs=1e-6)
-    assert first["segmentation"]["counts"].encode() == found.mask["counts"]
-    with Image.open(written[0]) as picture:
-        assert np.ptp(np.asarray(picture)) > 100  # something was drawn
+    assert together == [predict(head, [image], NAMES, min_score=0.2)[0] for image in images]
 
 
-def test_a_query_is_drawn_once_with_its_best_category(store: Store, dataset: CocoDataset) -> None:
-    everything = predict(Knows(dataset), store[0], NAMES, min_score=0)
-    of_one_query = [p for p in everything if p.query == everything[0].query]
-    assert len(of_one_query) > 1
-    grey = named(store, 0, "x").rgb
-
-    several, best = (draw_predictions(grey, found) for found in (of_one_query, of_one_query[:1]))
-
-    assert (np.asarray(several) == np.asarray(best)).all()
-
-
-def test_no_instance_leaves_the_picture_and_an_empty_list(store: Store, tmp_path: Path) -> None:
+def test_class_score_and_quality_are_the_detectors_and_the_heads(store: Store) -> None:
+    """The quality of a head without estimates: the mean probability above one half, by hand."""
+    torch.manual_seed(3)
     head = MaskHead(CONFIG, SPEC).eval()
+    (found,) = predict(head, [store[0]], NAMES, min_score=0)
 
-    picture, results = write_predictions(
-        head, [named(store, 0, "x.png")], tmp_path, NAMES, min_score=1
-    )
+    for prediction in found:
+        assert 0 <= prediction.quality <= 1
+        assert prediction.quality == 0 or prediction.quality > 0.5
+    assert np.mean([p.quality for p in found]) > 0
 
-    assert json.loads(results.read_text()) == []
-    with Image.open(picture) as drawn:
-        assert (np.asarray(drawn) == 128).all()
+
+def test_another_number_of_categories_is_refused(store: Store, dataset: CocoDataset) -> None:
+    with pytest.raises(ConfigError, match="must be 'best' or 'all', found 'two'"):
+        predict(Knows(dataset), [store[0]], NAMES, categories_per_query="two")  # type: ignore[arg-type]
+
+
+def test_features_that_are_not_finite_are_refused_by_image(
+    store: Store, dataset: CocoDataset
+) -> None:
+    broken = replace(store[1], logits=torch.full_like(store[1].logits, float("nan")))
+
+    with pytest.raises(DataError, match=f"image {store.image_ids[1]} has"):
+        predict(Knows(dataset), [store[0], broken], NAMES)

@@ -8,9 +8,14 @@ import pytest
 from pycocotools import mask as mask_utils
 
 from mfd.coco import Annotation, CocoDataset, ImageEntry
-from mfd.headtrain.evaluation.coco_ap import AveragePrecision, average_precision, ground_truth
+from mfd.headtrain.evaluation.metrics import coco
+from mfd.headtrain.evaluation.metrics.figures import Figures
 
 SIZE_HW = (120, 171)
+
+
+def average_precision(dataset: CocoDataset, entries: list[dict[str, Any]], kind: Any) -> Figures:
+    return coco.average_precision(coco.ground_truth(dataset, kind), entries, kind)
 
 
 def rle(x: int, y: int, width: int, height: int) -> dict[str, Any]:
@@ -53,32 +58,34 @@ SMALL, LARGE = (5, 6, 20, 21), (60, 10, 100, 99)
 
 @pytest.mark.parametrize("kind", ["bbox", "segm"])
 def test_perfect_detections_have_ap_1_and_undefined_sizes_none(kind: Any) -> None:
-    truth = ground_truth(dataset(annotation(0, SMALL), annotation(1, LARGE)))
+    truth = dataset(annotation(0, SMALL), annotation(1, LARGE))
 
     found = average_precision(truth, [detection(SMALL, 0.8), detection(LARGE, 0.9)], kind)
 
-    assert found == AveragePrecision(
-        ap=pytest.approx(1),
-        ap50=pytest.approx(1),
-        ap75=pytest.approx(1),
-        ap_small=pytest.approx(1),
-        ap_medium=None,
-        ap_large=pytest.approx(1),
-        per_category={3: pytest.approx(1), 8: None},
-    )
+    one = pytest.approx(1)
+    assert found.overall == {
+        "ap": one,
+        "ap50": one,
+        "ap75": one,
+        "ap_small": one,
+        "ap_medium": None,
+        "ap_large": one,
+    }
+    assert found.per_category == {3: one, 8: None}
+    assert found.ap == found.overall["ap"]
 
 
 def test_thresholds_are_the_named_ones() -> None:
-    truth = ground_truth(dataset(annotation(0, (0, 0, 100, 10))))
+    truth = dataset(annotation(0, (0, 0, 100, 10)))
 
     found = average_precision(truth, [detection((0, 0, 77, 10), 0.9)], "bbox")  # IoU 0.77
 
-    assert (found.ap50, found.ap75) == (pytest.approx(1), pytest.approx(1))
+    assert found.overall["ap50"] == found.overall["ap75"] == pytest.approx(1)
     assert found.ap == pytest.approx(6 / 10)  # .50, .55, .60, .65, .70 and .75
 
 
 def test_the_masks_and_not_the_boxes_are_compared_for_segm() -> None:
-    truth = ground_truth(dataset(annotation(0, LARGE)))
+    truth = dataset(annotation(0, LARGE))
     half = {**detection(LARGE, 0.9), "segmentation": rle(60, 10, 60, 99)}
 
     assert average_precision(truth, [half], "bbox").ap == pytest.approx(1)
@@ -87,7 +94,7 @@ def test_the_masks_and_not_the_boxes_are_compared_for_segm() -> None:
 
 def test_detections_on_crowds_and_of_unknown_categories_cost_nothing() -> None:
     crowd = annotation(1, LARGE, iscrowd=True)
-    truth = ground_truth(dataset(annotation(0, SMALL), crowd))
+    truth = dataset(annotation(0, SMALL), crowd)
     on_crowd = [detection((70, 20, 30, 30), 0.99), detection((100, 20, 30, 30), 0.98)]
     unknown = detection(SMALL, 0.97, category_id=55)
 
@@ -98,12 +105,22 @@ def test_detections_on_crowds_and_of_unknown_categories_cost_nothing() -> None:
 
 
 def test_no_detections_have_ap_0_and_no_objects_have_none() -> None:
-    assert average_precision(ground_truth(dataset(annotation(0, SMALL))), [], "segm").ap == 0
-    nothing = average_precision(ground_truth(dataset()), [detection(SMALL, 0.9)], "segm")
-    assert set(nothing.figures().values()) == {None}
+    assert average_precision(dataset(annotation(0, SMALL)), [], "segm").ap == 0
+    nothing = average_precision(dataset(), [detection(SMALL, 0.9)], "segm")
+    assert set(nothing.overall.values()) == {None}
+
+
+@pytest.mark.parametrize("segmentation", [None, []])
+def test_objects_without_a_segmentation_count_for_boxes_only(segmentation: Any) -> None:
+    truth = dataset(annotation(0, SMALL), annotation(1, LARGE, segmentation=segmentation))
+
+    assert average_precision(truth, [detection(SMALL, 0.9)], "bbox").ap == pytest.approx(
+        0.505, 0.01
+    )
+    assert average_precision(truth, [detection(SMALL, 0.9)], "segm").ap == pytest.approx(1)
 
 
 def test_nothing_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    average_precision(ground_truth(dataset(annotation(0, SMALL))), [], "bbox")
+    average_precision(dataset(annotation(0, SMALL)), [], "bbox")
 
     assert capsys.readouterr() == ("", "")

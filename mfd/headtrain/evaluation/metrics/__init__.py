@@ -1,0 +1,1 @@
+"""One file per metric: from ground truth and detections to figures."""

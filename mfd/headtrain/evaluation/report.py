@@ -1,0 +1,162 @@
+"""What an evaluation found: named rows of figures, as tables, as JSON and as files."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from mfd.headtrain.evaluation.metrics.figures import Figures
+from mfd.headtrain.evaluation.results import Entry, results_json, write_together
+from mfd.text import printable
+
+# JSON names of the rows; a row that was not asked for is null
+_PREFIXES = {"boxes": "box", "masks": "mask"}
+_BASELINES = {"filled boxes": "mask_ap_filled_boxes", "untrained head": "mask_ap_untrained"}
+_COCO = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
+
+
+@dataclass(frozen=True)
+class Row:
+    """The figures of one set of detections.
+
+    Attributes:
+        name: what the table calls it: "boxes", "masks", "filled boxes".
+        figures: what its metric found.
+        results: the detections, if they are worth a file.
+        kind: "bbox" or "segm", which of an entry's fields was compared.
+    """
+
+    name: str
+    kind: str
+    figures: Figures
+    results: Sequence[Entry] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How well a head, or a detector alone, does on one data set.
+
+    Attributes:
+        rows: boxes first, then masks, then baselines.
+        categories: name of each category id.
+        notes: what a reader of the figures must know, one line each.
+        images: how many.
+        detections: how many on all images.
+        seconds: wall time.
+        split: which split of the data it was, if that is known.
+        store: name of the store that was read.
+    """
+
+    rows: tuple[Row, ...]
+    categories: Mapping[int, str]
+    notes: tuple[str, ...]
+    images: int
+    detections: int
+    seconds: float
+    split: str | None
+    store: str
+
+    def __getitem__(self, name: str) -> Figures:
+        """The figures of the row of this name.
+
+        Raises:
+            KeyError: there is no such row.
+        """
+        return {row.name: row.figures for row in self.rows}[name]
+
+    def to_json(self) -> dict[str, Any]:
+        """One flat object: box_ap, box_ap50 ... box_ap_large, mask_ap ..., baselines, per_category.
+
+        What is undefined, or was not asked for, is null.
+        """
+        found = {row.name: row.figures for row in self.rows}
+        fields: dict[str, Any] = {
+            f"{prefix}_{name}": None for prefix in _PREFIXES.values() for name in _COCO
+        }
+        fields |= dict.fromkeys(_BASELINES.values())
+        for name, figures in found.items():
+            if name in _BASELINES:
+                fields[_BASELINES[name]] = figures.ap
+            else:
+                prefix = _prefix(name)
+                fields |= {f"{prefix}_{key}": value for key, value in figures.overall.items()}
+        compared = {prefix: found.get(name) for name, prefix in _PREFIXES.items()}
+        compared |= {_prefix(row.name): row.figures for row in self._main_rows()}
+        return {
+            **fields,
+            "images": self.images,
+            "detections": self.detections,
+            "seconds": round(self.seconds, 2),
+            "notes": list(self.notes),
+            "per_category": [
+                {
+                    "category_id": category_id,
+                    "name": name,
+                    **{
+                        f"{prefix}_ap": figures and figures.per_category[category_id]
+                        for prefix, figures in compared.items()
+                    },
+                }
+                for category_id, name in sorted(self.categories.items())
+            ],
+        }
+
+    def table(self) -> Table:
+        """The figures as a table for the terminal, one row for each set of detections."""
+        summary = f"{self.images} images, {self.detections} detections, {self.seconds:.0f} s"
+        caption = "\n".join((summary, *map(printable, self.notes)))
+        table = Table(caption=Text(caption), caption_justify="left")
+        table.add_column("")
+        names = list(dict.fromkeys(name for row in self.rows for name in row.figures.overall))
+        for name in names:
+            table.add_column(name.replace("ap", "AP", 1).replace("_", " "), justify="right")
+        for row in self.rows:
+            table.add_row(row.name, *(_digits(row.figures.overall.get(name)) for name in names))
+        return table
+
+    def category_table(self) -> Table:
+        """AP of every category, the best by the last row that is no baseline first."""
+        rows = self._main_rows()
+        table = Table("category", title="AP by category")
+        for row in rows:
+            table.add_column(row.name, justify="right")
+        ap = {key: -1.0 if v is None else v for key, v in rows[-1].figures.per_category.items()}
+        for key in sorted(self.categories, key=lambda key: -ap[key]):
+            cells = (_digits(row.figures.per_category[key]) for row in rows)
+            table.add_row(Text(printable(self.categories[key])), *cells)
+        return table
+
+    def write(self, folder: Path) -> None:
+        """Write evaluation.json and, for COCO's server, results_bbox.json and results_segm.json.
+
+        All of them are replaced or none is. `evaluation.json` has `split` and `store` besides the
+        fields of `to_json`; its figures are those of the results.
+
+        Raises:
+            OSError: as the file system does; the folder then has what it had before.
+        """
+        content = {**self.to_json(), "split": self.split, "store": self.store}
+        files = {
+            f"results_{row.kind}.json": results_json(row.results)
+            for row in self.rows
+            if row.results is not None
+        }
+        files["evaluation.json"] = (json.dumps(content, indent=1) + "\n").encode()
+        write_together(folder, files)
+
+    def _main_rows(self) -> list[Row]:
+        return [row for row in self.rows if row.name not in _BASELINES]
+
+
+def _prefix(name: str) -> str:
+    """What the JSON fields of a row begin with."""
+    return _PREFIXES.get(name, name.replace(" ", "_"))
+
+
+def _digits(value: float | None) -> str:
+    """Three decimals, as pycocotools prints; a dash where there was nothing to find."""
+    return "-" if value is None else f"{value:.3f}"

@@ -1,0 +1,77 @@
+"""Which (query, category) pairs of an image get a mask: the detector's own choice."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from mfd.detectors import DetectorSpec, ImageFeatures, top_detections
+from mfd.errors import DataError
+from mfd.nn import cxcywh_to_xyxy
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """One image's best (query, category) pairs as the detector scores them, best first.
+
+    Attributes:
+        image_id: COCO image id.
+        size_hw: of the image file, pixels.
+        boxes_xyxy: left, top, right, bottom in pixels of the image file, not clipped to it.
+        scores: the detector's class scores.
+        columns: the pairs' logit columns.
+        category_ids: COCO's, of the same.
+        queries: the queries among the pairs, each once, ascending.
+        query_row: every pair's row in `queries`.
+    """
+
+    image_id: int
+    size_hw: tuple[int, int]
+    boxes_xyxy: Float[Tensor, "N 4"]
+    scores: Float[Tensor, " N"]
+    columns: Int[Tensor, " N"]
+    category_ids: Int[Tensor, " N"]
+    queries: Int[Tensor, " U"]
+    query_row: Int[Tensor, " N"]
+
+    def best_of_query(self) -> Int[Tensor, " U"]:
+        """The pair with the best class score of each query, in the order of `queries`."""
+        count = len(self.query_row)
+        first = torch.full((len(self.queries),), count)
+        return first.scatter_reduce_(0, self.query_row, torch.arange(count), "amin")
+
+
+def select_detections(image: ImageFeatures, spec: DetectorSpec, max_detections: int) -> Candidates:
+    """The image's `max_detections` best (query, category) pairs, selected as the detector does.
+
+    Raises:
+        DataError: names the image if a score or box is not finite.
+    """
+    scores, queries, columns = top_detections(image.logits, spec, max_detections)
+    boxes_xyxy = boxes_in_pixels(image.boxes[queries], image.original_hw)
+    if not (torch.isfinite(scores).all() and torch.isfinite(boxes_xyxy).all()):
+        raise DataError(
+            f"image {image.image_id} has scores or boxes that are not finite; "
+            "check its store, or extract it again in float32"
+        )
+    unique, row = torch.unique(queries, return_inverse=True)
+    return Candidates(
+        image_id=image.image_id,
+        size_hw=image.original_hw,
+        boxes_xyxy=boxes_xyxy,
+        scores=scores,
+        columns=columns,
+        category_ids=torch.tensor(spec.category_ids)[columns],
+        queries=unique,
+        query_row=row,
+    )
+
+
+def boxes_in_pixels(
+    boxes_cxcywh: Float[Tensor, "N 4"], size_hw: tuple[int, int]
+) -> Float[Tensor, "N 4"]:
+    """Corners (left, top, right, bottom) in pixels, float64, of boxes in parts of the image."""
+    height, width = size_hw
+    scale = boxes_cxcywh.new_tensor([width, height, width, height], dtype=torch.float64)
+    return cxcywh_to_xyxy(boxes_cxcywh.double()) * scale

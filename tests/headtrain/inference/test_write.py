@@ -1,0 +1,155 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mfd.errors import ConfigError, DataError
+from mfd.headtrain.head.model import MaskHead
+from mfd.headtrain.inference.predict import Predictor
+from mfd.headtrain.inference.prediction import draw_predictions
+from mfd.headtrain.inference.write import predict_files
+from tests.headtrain.scenes import CONFIG, NAMES, SPEC
+from tests.test_api import Tiny
+
+
+@pytest.fixture
+def predictor() -> Predictor:
+    return Predictor(Tiny(), MaskHead(CONFIG, SPEC).eval(), NAMES)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    """Photographs of odd sizes, two of one name."""
+    made = []
+    for number, name in enumerate(("a/cat.png", "dog.png", "b/cat.png")):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 256, (83, 61 + number, 3), np.uint8)
+        Image.fromarray(pixels).save(path)
+        made.append(path)
+    return made
+
+
+def test_pictures_and_coco_json_are_what_the_predictor_gives(
+    predictor: Predictor, files: list[Path], tmp_path: Path
+) -> None:
+    written = predict_files(predictor, files, tmp_path / "out", image_ids=[7, 3, 2**62])
+
+    names = ["cat.png.masks.png", "dog.png.masks.png", "cat.png-2.masks.png"]
+    assert [path.name for path in written.pictures] == names
+    entries = json.loads(written.results.read_text())
+    expected = []
+    for file, image_id, picture in zip(files, [7, 3, 2**62], written.pictures, strict=True):
+        rgb = Image.open(file)
+        (found,) = predictor([rgb])
+        expected += [{"image_id": image_id, "file_name": str(file), **p.to_dict()} for p in found]
+        drawn = draw_predictions(rgb, found)
+        assert drawn.size == rgb.size
+        assert (np.asarray(Image.open(picture)) == np.asarray(drawn)).all()
+    assert entries == expected
+    assert written.masks == len(expected) > 0
+    assert written.without == 0
+
+
+def test_photographs_in_the_output_folder_stay_as_they_are(
+    predictor: Predictor, files: list[Path]
+) -> None:
+    folder = files[1].parent
+    before = {path: path.read_bytes() for path in folder.rglob("*.png")}
+
+    for _ in range(2):  # the second time over the pictures of the first
+        predict_files(predictor, [files[1]], folder)
+
+    assert {path: path.read_bytes() for path in before} == before
+    names = {path.name for path in folder.iterdir()} - {"a", "b", "dog.png"}
+    assert names == {"dog.png.masks.png", "predictions.json"}
+
+
+def test_a_foreign_file_is_refused_before_any_work(
+    predictor: Predictor, files: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/cat.png-2.masks.png").write_bytes(b"mine")
+
+    with pytest.raises(ConfigError, match="was not made by"):
+        predict_files(predictor, files, tmp_path / "out")
+
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["cat.png-2.masks.png"]
+    assert (tmp_path / "out/cat.png-2.masks.png").read_bytes() == b"mine"
+
+
+def test_results_are_kept_when_the_work_is_interrupted(
+    predictor: Predictor, files: list[Path], tmp_path: Path
+) -> None:
+    class Interrupted(Predictor):
+        def __call__(self, images: object, **options: object) -> object:  # type: ignore[override]
+            if options["image_ids"] == [1]:
+                raise KeyboardInterrupt
+            return super().__call__(images, **options)  # type: ignore[arg-type]
+
+    stopped = Interrupted(predictor.detector, predictor.head, NAMES)
+    with pytest.raises(KeyboardInterrupt):
+        predict_files(stopped, files, tmp_path / "out", image_ids=[0, 1, 2])
+
+    entries = json.loads((tmp_path / "out/predictions.json").read_text())
+    (found,) = predictor([Image.open(files[0])])
+    assert [entry["query"] for entry in entries] == [p.query for p in found]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "predictions.json",
+        "cat.png.masks.png",
+    }
+
+
+def test_files_that_are_no_images_are_said_and_left_out(
+    predictor: Predictor, files: list[Path], tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no image")
+    said: list[str] = []
+
+    written = predict_files(predictor, [broken, files[0]], tmp_path / "out", say=said.append)
+
+    assert len(written.pictures) == len(written.faults) == 1
+    assert len(said) == 1
+    assert "left out: " in said[0]
+    assert "broken.jpg" in said[0]
+    with pytest.raises(DataError, match="none of 1 files could be used"):
+        predict_files(predictor, [broken], tmp_path / "out")
+
+
+def test_images_without_masks_are_counted_and_the_cure_is_named(
+    predictor: Predictor, files: list[Path], tmp_path: Path
+) -> None:
+    written = predict_files(predictor, files, tmp_path / "out", min_score=1.0)
+
+    assert json.loads(written.results.read_text()) == []
+    assert (written.masks, written.without) == (0, 3)
+    assert "none on 3 of them" in written.summary(1.0)
+    assert "--min-score" in written.summary(1.0)
+    for file, picture in zip(files, written.pictures, strict=True):
+        assert (np.asarray(Image.open(picture)) == np.asarray(Image.open(file))).all()
+
+
+def test_thresholds_categories_and_scale_are_passed_on(
+    predictor: Predictor, files: list[Path], tmp_path: Path
+) -> None:
+    written = predict_files(
+        predictor,
+        files[:1],
+        tmp_path / "out",
+        min_score=0.1,
+        min_quality=0.55,
+        categories_per_query="all",
+        scale=3,
+    )
+
+    (found,) = predictor(
+        [Image.open(files[0])], min_score=0.1, min_quality=0.55, categories_per_query="all"
+    )
+    entries = json.loads(written.results.read_text())
+    assert [(e["query"], e["category_id"]) for e in entries] == [
+        (p.query, p.category_id) for p in found
+    ]
+    assert np.asarray(Image.open(written.pictures[0])).shape == (3 * 83, 3 * 61, 3)
