@@ -8,40 +8,39 @@ from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.inference.masks import Candidates, choose
 from mfd.headtrain.inference.predict import NamedImage, Prediction, predict, write_predictions
 from mfd.headtrain.presets.paper import find_preset, preset_table
-from mfd.headtrain.runs.find import begun_run_dir, find_run, new_run_dir
-from mfd.headtrain.runs.pretrained import (
-    category_names,
-    check_detector,
-    load_head,
-    read_config,
-    save_head,
-)
+from mfd.headtrain.runs.binding import check_binding
+from mfd.headtrain.runs.config import RunConfig
+from mfd.headtrain.runs.run import Run
+from mfd.headtrain.sources.lite import FeatureStore, LiteStore
+from mfd.headtrain.sources.protocol import BatchSource
+from mfd.headtrain.sources.stored import StoredSource
 from mfd.headtrain.targets.build import build_targets
+from mfd.headtrain.training.metrics import read_metrics
 from mfd.headtrain.training.train import TrainSummary, train
 
 __all__ = [
+    "BatchSource",
     "Candidates",
     "Evaluation",
+    "FeatureStore",
     "HeadConfig",
+    "LiteStore",
     "MaskHead",
     "NamedImage",
     "Prediction",
+    "Run",
+    "RunConfig",
+    "StoredSource",
     "TrainConfig",
     "TrainSummary",
-    "begun_run_dir",
     "build_targets",
-    "category_names",
-    "check_detector",
+    "check_binding",
     "choose",
     "evaluate",
     "find_preset",
-    "find_run",
-    "load_head",
-    "new_run_dir",
     "predict",
     "preset_table",
-    "read_config",
-    "save_head",
+    "read_metrics",
     "train",
     "write_predictions",
 ]

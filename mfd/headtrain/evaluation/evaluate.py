@@ -24,7 +24,7 @@ from mfd.headtrain.evaluation.results import (
 from mfd.headtrain.head.batch import FeatureBatch
 from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.inference.masks import Candidates, choose, collate_candidates, detect_masks
-from mfd.headtrain.runs.pretrained import check_detector
+from mfd.headtrain.runs.binding import check_binding
 from mfd.prefetch import prefetch
 from mfd.progress import progress
 
@@ -63,7 +63,7 @@ def evaluate(
     started = time.monotonic()
     heads = [head] if untrained is None else [head, untrained]
     for each in heads:
-        check_detector(each.spec, store.spec)
+        check_binding(each.spec, store.spec)
         each.eval()
     count = store.spec.max_detections if max_detections is None else max_detections
     if count < 1:
