@@ -15,7 +15,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from mfd.detectors import detect, load_detector
-from mfd.headtrain import MaskHead, Prediction, category_names, check_detector, load_head, predict
+from mfd.headtrain import MaskHead, Prediction, Run, check_binding, predict
 from mfd.images import prepare_image, read_rgb
 
 
@@ -32,7 +32,7 @@ class MaskFrozenDETR:
     """
 
     def __init__(self, detector: Any, head: MaskHead, categories: Mapping[int, str]) -> None:
-        check_detector(head.spec, detector.spec)
+        check_binding(head.spec, detector.spec)
         self.detector, self.head, self.categories = detector, head, categories
         self.device = next(head.parameters(), torch.empty(0)).device
 
@@ -47,19 +47,22 @@ class MaskFrozenDETR:
         """The head of a run or head folder, with its detector.
 
         Args:
-            detector: a module on `device`, or as in `mfd.toml`; None is the name the head was
-                trained with, which is enough for those of `mfd` and of Transformers.
-            weights: the checkpoint of a detector that is given by its name.
+            detector: a module on `device`, or as in `mfd.toml`; None: the one the head was trained
+                with, found where it was then.
+            weights: the detector's checkpoint; None: where it was when the head was trained.
 
         Raises:
             ConfigError: the folder holds no finished head.
             DetectorError: there is no such detector, or the head was trained for another one.
         """
-        folder = Path(folder)
-        head = load_head(folder, device)
-        if detector is None or isinstance(detector, str):
-            detector = load_detector(detector or head.spec.name, weights, device=device)
-        return cls(detector, head, category_names(folder))
+        run = Run.open(folder)
+        head, made_by = run.load_head(device), run.config.detector
+        if detector is None:
+            weights = made_by.weights if weights is None else weights
+            detector = load_detector(made_by.name, weights, made_by.encoder_layer, device)
+        elif isinstance(detector, str):
+            detector = load_detector(detector, weights, made_by.encoder_layer, device)
+        return cls(detector, head, run.config.categories)
 
     def __call__(
         self, image: Path | str | Image.Image | UInt8[np.ndarray, "H W 3"], min_score: float = 0.4

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mfd.headtrain.runs.pretrained import save_head
 from PIL import Image
 from torch import Tensor, nn
 
@@ -12,7 +13,6 @@ from mfd.api import MaskFrozenDETR
 from mfd.detectors.contract import DetectorOutput
 from mfd.errors import ConfigError, DataError, DetectorError
 from mfd.headtrain.head.model import MaskHead
-from mfd.headtrain.runs.pretrained import save_head
 from tests.headtrain.scenes import CONFIG, SPEC
 
 

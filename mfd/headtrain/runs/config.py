@@ -21,7 +21,7 @@ from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.config.train import FREE_ON_RESUME, TrainConfig
 
 SCHEMA = 2
-_SCHEMA_1 = frozenset("mfd head detector categories train features targets versions".split())
+_SCHEMA_1 = {"mfd", "head", "detector", "categories", "train", "features", "targets", "versions"}
 
 
 def _versions() -> dict[str, str]:
@@ -105,7 +105,8 @@ def read_config(path: Path) -> RunConfig:
     if schema == 1:
         values = _from_schema_1(path, values)
     try:
-        return pydantic.TypeAdapter(RunConfig).validate_python(values)
+        # as JSON, in which a table is a dataclass and a list is a tuple to strict settings too
+        return pydantic.TypeAdapter(RunConfig).validate_json(json.dumps(values))
     except pydantic.ValidationError as error:
         raise ConfigError(f"{path}: {_first_fault(error)}; restore the file") from error
 

@@ -1,11 +1,11 @@
 """A training run, or a head without one, as a folder.
 
-    config.json         what was trained, on what, by which recipe; written first
-    metrics.jsonl       one line per logged step
-    checkpoints/        the last two
-    cost.json           seconds and bytes of every stage
-    head.safetensors    the trained head; a folder that has it is finished
-    evaluations/        SPLIT-STORE/evaluation.json and the results behind it
+config.json         what was trained, on what, by which recipe; written first
+metrics.jsonl       one line per logged step
+checkpoints/        the last two
+cost.json           seconds and bytes of every stage
+head.safetensors    the trained head; a folder that has it is finished
+evaluations/        SPLIT-STORE/evaluation.json and the results behind it
 """
 
 from collections.abc import Callable

@@ -25,9 +25,7 @@ class TrainingLoop:
         progress: how far the head has come.
     """
 
-    def __init__(
-        self, run: Run, head: MaskHead, source: BatchSource, config: TrainConfig
-    ) -> None:
+    def __init__(self, run: Run, head: MaskHead, source: BatchSource, config: TrainConfig) -> None:
         self._run, self._head, self._source, self._config = run, head, source, config
         self._device = next(head.parameters()).device
         self._total = config.epochs * source.steps_per_epoch
