@@ -12,7 +12,6 @@ from typing import cast, overload
 import torch
 from PIL import Image
 
-from mfd.config import DetectorChoice
 from mfd.detectors import Detector, load_detector
 from mfd.headtrain import (
     MIN_SCORE,
@@ -21,8 +20,7 @@ from mfd.headtrain import (
     MaskHead,
     Prediction,
     Predictor,
-    category_names,
-    load_head,
+    Run,
     upright_rgb,
 )
 
@@ -62,14 +60,15 @@ class MaskFrozenDETR:
             ConfigError: the folder holds no finished head.
             DetectorError: there is no such detector, or the head was trained for another one.
         """
-        folder = Path(folder)
-        head = load_head(folder, device)
-        names = category_names(folder)
+        run = Run.open(folder)
+        head, own = run.load_head(device), run.config.detector
+        names = run.config.categories
         if not (detector is None or isinstance(detector, str)):
             return cls(detector, head, names)
-        own = _own_detector(head)
         layer = own.encoder_layer if encoder_layer is None else encoder_layer
-        loaded = load_detector(detector or own.name, weights or own.weights, layer, device)
+        if detector is None:
+            weights = own.weights if weights is None else weights
+        loaded = load_detector(detector or own.name, weights, layer, device)
         return cls(loaded, head, names)
 
     @overload
@@ -135,11 +134,6 @@ class MaskFrozenDETR:
             )
         ]
         return found[0] if one else found
-
-
-def _own_detector(head: MaskHead) -> DetectorChoice:
-    """The detector that a head was trained for."""
-    return DetectorChoice(head.spec.name, None, head.spec.encoder_layer or None)
 
 
 def _batches(images: Sequence[ImageInput], size: int) -> Iterator[list[Image.Image]]:

@@ -1,13 +1,15 @@
-"""Files that are either whole or absent, also after a power cut."""
+"""Files and folders that are either whole or absent, also after a power cut."""
 
-import fcntl
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from mfd.errors import MfdError
 
@@ -33,6 +35,30 @@ def write_atomically(path: Path, content: bytes) -> None:
     sync(path.parent)
 
 
+def write_json(path: Path, value: Any) -> None:
+    """Put a value of plain JSON types at `path`, one field a line, atomically."""
+    write_atomically(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """An empty folder beside `path` that becomes `path` once the block has filled it.
+
+    What a killed process left of an earlier attempt is deleted.
+
+    Raises:
+        OSError: as the file system does, and if `path` exists and is not empty.
+    """
+    unfinished = path.with_name(f".{path.name}.tmp")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    yield unfinished
+    for file in unfinished.rglob("*"):
+        sync(file)
+    unfinished.rename(path)
+    sync(path.parent)
+
+
 def sync(path: Path) -> None:
     """Wait until a file, or the list of names in a folder, is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -44,16 +70,16 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def exclusive_lock(lock: Path, refusal: MfdError) -> Iterator[None]:
-    """A lock on the file `lock`, made if it is absent, that ends with the process.
+    """A lock on the file `lock`, created if absent, that ends with the process; tried once.
 
     Raises:
         MfdError: `refusal`, if another process has it.
     """
-    with lock.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise refusal from error
+    try:
+        held = FileLock(lock).acquire(blocking=False)
+    except Timeout as error:
+        raise refusal from error
+    with held:
         yield
 
 

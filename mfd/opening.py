@@ -1,5 +1,6 @@
 """What the names in a project stand for: its data set, detector, stores, and the device."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from mfd.coco import CocoDataset, read_dataset, split_paths
 from mfd.config import DetectorChoice, Project
 from mfd.detectors import Detector, load_detector
 from mfd.errors import ConfigError, StoreError
-from mfd.headtrain import LiteStore, RunConfig
+from mfd.headtrain import FeatureStore, LiteStore, RunConfig
 from mfd.text import first_line
 
 
@@ -116,8 +117,16 @@ def open_store_of(project: Project, run: RunConfig, split: str, path: Path | Non
 
 def complete(
     store: Store, dataset: CocoDataset, choice: DetectorChoice, device: torch.device
-) -> Store | LiteStore:
+) -> FeatureStore:
     """The store, its C1 recomputed by the detector where it leaves C1 out."""
     if store.has_c1:
         return store
     return LiteStore(store, open_detector(choice, device), dataset)
+
+
+def choice_of(project: Project, store: Store) -> DetectorChoice | None:
+    """How the store's detector is loaded again, if it is the project's; None if it is another."""
+    made_by = store.info().provenance.get("detector")
+    if project.detector not in (store.spec.name, made_by):
+        return None
+    return replace(project.choice, encoder_layer=store.spec.encoder_layer or None)

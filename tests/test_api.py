@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from mfd.headtrain.runs.pretrained import save_head
 from PIL import Image
 from torch import Tensor, nn
 

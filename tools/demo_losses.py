@@ -17,7 +17,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from mfd.detectors.contract import DetectorSpec
 from mfd.detectors.deformable.model import Predictions
-from mfd.headtrain.targets.matching import matching_cost
+from mfd.headtrain.targets.match import matching_cost
 from mfd.nn.boxes import cxcywh_to_xyxy
 
 TOKENS_PER_OBJECT, EXTRA_QUERIES_PER_OBJECT = 4, 5

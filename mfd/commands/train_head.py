@@ -8,8 +8,8 @@ from mfd.commands.options import device_setting
 from mfd.config import Project
 from mfd.console import say
 from mfd.errors import ConfigError
-from mfd.headtrain import HeadConfig, Preset, Run, TrainConfig
-from mfd.settings import setting, settings
+from mfd.headtrain import HeadConfig, TrainConfig
+from mfd.settings import replace_from_texts, setting, settings
 from mfd.text import suggest
 
 HELP = "Stage two: train the mask head on a store; the detector does not run."
@@ -43,7 +43,7 @@ class Options:
 def run(project: Project, options: Options) -> None:
     """Begin a run, or resume one."""
     if options.resume:
-        run = Run.resume(project.runs, options.run)
+        run = headtrain.Run.resume(project.runs, options.run)
         config = run.config
         name = options.preset or config.preset
         layer = config.spec.encoder_layer
@@ -52,7 +52,7 @@ def run(project: Project, options: Options) -> None:
             head = headtrain.find_preset(options.preset).config
     else:
         preset = headtrain.find_preset(options.preset or "paper")
-        run = Run.new(project.runs, options.run, preset.name)
+        run = headtrain.Run.new(project.runs, options.run, preset.name)
         name, layer = preset.name, encoder_layer(project, preset)
         head, recipe = preset.config, TrainConfig()
     head, recipe = changed(head, recipe, options.set)
@@ -60,20 +60,23 @@ def run(project: Project, options: Options) -> None:
     dataset = opening.open_dataset(project, options.split, options.images, options.annotations)
     say(f"store: {store.path}\nrun: {run.path}")
     device = opening.pick_device(options.device)
-    headtrain.check_head(head, store.spec)  # before targets are built
+    head.check(store.spec)  # before targets are built
     targets = headtrain.build_targets(store, dataset, 4 * head.roi_size, project.stores)
     say(str(targets.total))
     cache.add_reference(store.path, run.path)
-    features = opening.complete(store, dataset, project.choice, device) if head.use_c1 else store
-    source = headtrain.StoredSource(features, targets, recipe, needs_c1=head.use_c1, device=device)
+    choice = opening.choice_of(project, store)
+    features = opening.complete(store, dataset, choice, device) if head.use_c1 else store
+    source = headtrain.StoredSource(
+        features, targets, head, recipe, pin_memory=device.type == "cuda"
+    )
     headtrain.train(
         head, recipe, source, run,
-        detector=project.choice, preset=name, device=device, resume=options.resume,
+        detector=choice, preset=name, device=device, resume=options.resume,
     )  # fmt: skip
     say(f"trained: {run.path}/head.safetensors")
 
 
-def encoder_layer(project: Project, preset: Preset) -> int | None:
+def encoder_layer(project: Project, preset: "headtrain.Preset") -> int | None:
     """The layer whose maps the head is to be trained on; None: whichever the store has.
 
     Raises:
@@ -107,5 +110,5 @@ def changed(
         values[name] = value
     return (
         head.changed({k: v for k, v in values.items() if k in of_head}),
-        recipe.changed({k: v for k, v in values.items() if k in of_recipe}),
+        replace_from_texts(recipe, {k: v for k, v in values.items() if k in of_recipe}),
     )

@@ -12,48 +12,14 @@ from mfd.headtrain.inference.prediction import Prediction, draw_predictions, to_
 from mfd.headtrain.inference.select import Candidates, select_detections
 from mfd.headtrain.inference.write import PredictedFiles, predict_files
 from mfd.headtrain.presets.paper import find_preset, preset_table
-from mfd.headtrain.runs.find import begun_run_dir, find_run, new_run_dir
-from mfd.headtrain.runs.pretrained import (
-    category_names,
-    check_detector,
-    load_head,
-    read_config,
-    save_head,
-)
+from mfd.headtrain.runs.binding import check_binding
+from mfd.headtrain.runs.config import RunConfig
+from mfd.headtrain.runs.run import Run
+from mfd.headtrain.sources.lite import FeatureStore, LiteStore
+from mfd.headtrain.sources.protocol import BatchSource
+from mfd.headtrain.sources.stored import StoredSource
 from mfd.headtrain.targets.build import build_targets
+from mfd.headtrain.training.metrics import read_metrics
 from mfd.headtrain.training.train import TrainSummary, train
 
-__all__ = [
-    "MIN_SCORE",
-    "Candidates",
-    "Categories",
-    "Evaluation",
-    "HeadConfig",
-    "ImageInput",
-    "MaskHead",
-    "PredictedFiles",
-    "Prediction",
-    "Predictor",
-    "TrainConfig",
-    "TrainSummary",
-    "begun_run_dir",
-    "build_targets",
-    "category_names",
-    "check_detector",
-    "draw_predictions",
-    "evaluate",
-    "file_ids",
-    "find_preset",
-    "find_run",
-    "image_files",
-    "load_head",
-    "new_run_dir",
-    "predict_files",
-    "preset_table",
-    "read_config",
-    "save_head",
-    "select_detections",
-    "to_supervision",
-    "train",
-    "upright_rgb",
-]
+__all__ = ["BatchSource", "Candidates", "Categories", "Evaluation", "FeatureStore", "HeadConfig", "ImageInput", "LiteStore", "MIN_SCORE", "MaskHead", "PredictedFiles", "Prediction", "Predictor", "Run", "RunConfig", "StoredSource", "TrainConfig", "TrainSummary", "build_targets", "check_binding", "draw_predictions", "evaluate", "file_ids", "find_preset", "image_files", "predict_files", "preset_table", "read_metrics", "select_detections", "to_supervision", "train", "upright_rgb"]

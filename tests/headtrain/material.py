@@ -25,9 +25,17 @@ TRAIN = TrainConfig(
 )
 
 
-def make_store(root: Path, count: int = 11, spec: DetectorSpec = SPEC, **fields: object) -> Store:
+def make_store(
+    root: Path,
+    count: int = 11,
+    spec: DetectorSpec = SPEC,
+    *,
+    provenance: dict[str, str] | None = None,
+    **fields: object,
+) -> Store:
     """A finished store of `count` images of odd sizes with random features."""
-    with StoreWriter.open(root, make_identity(count, spec, **fields)) as writer:
+    identity = make_identity(count, spec, **fields)
+    with StoreWriter.open(root, identity, provenance=provenance or {}) as writer:
         for unit in writer.todo:
             writer.write(unit, features_of(writer.images(unit), spec))
         return Store.open(writer.finish())

@@ -1,7 +1,5 @@
 """Reading a finished store, one image at a time and from any number of threads."""
 
-import copy
-from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
@@ -23,8 +21,6 @@ from mfd.cache.store.manifest import Manifest, require_identity
 from mfd.detectors import ImageFeatures
 from mfd.errors import StoreError
 
-C1Source = Callable[[int], Tensor]
-
 
 class Store:
     """The features of a list of images: `store[i]` for i in `range(len(store))`.
@@ -40,7 +36,6 @@ class Store:
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path = path
         self.spec = manifest.spec
-        self._c1_source: C1Source | None = None
         self._manifest = manifest
         self._journal = Journal(path)
         self._units: dict[int, UnitRecord] = {}
@@ -94,25 +89,12 @@ class Store:
         }
         height, width = self._original_hw[row].tolist()
         image_id = self.image_ids[position]
-        features = from_rows(rows, sizes, image_id, (height, width), self.spec)
-        if features.c1 is None and self._c1_source is not None:
-            features.c1 = self._c1_source(image_id)
-        return features
-
-    def with_c1(self, source: C1Source) -> "Store":
-        """The same store, its images completed by the stage-1 map that `source` computes.
-
-        Args:
-            source: from an image id to the map, channels last, as the detector's stage 1 gives it.
-        """
-        completed = copy.copy(self)
-        completed._c1_source = source
-        return completed
+        return from_rows(rows, sizes, image_id, (height, width), self.spec)
 
     @property
     def has_c1(self) -> bool:
-        """Whether images come with the stage-1 map: stored, or computed by `with_c1`."""
-        return self._manifest.fields["profile"] == "full" or self._c1_source is not None
+        """Whether images come with the stage-1 map."""
+        return self._manifest.fields["profile"] == "full"
 
     def detections(self, position: int) -> tuple[Float[Tensor, "Q K"], Float[Tensor, "Q 4"]]:
         """Logits and boxes alone, as `store[position]` has them, at a fraction of the reading.

@@ -6,9 +6,20 @@ from typing import Any, Literal
 
 from mfd.detectors import DetectorSpec
 from mfd.errors import ConfigError
-from mfd.settings import from_json, setting, settings
+from mfd.settings import from_json, replace_from_texts, setting, settings
 
 Block = Literal["deformable", "swin", "convnext"]
+
+_ABSENT = {
+    "image_encoder": {"image_layers": "0"},
+    "box_encoder": {
+        "box_layers": "0",
+        "query_ffn": "false",
+        "query_o2o": "false",
+        "query_b2o": "false",
+    },
+}
+"""What `none` means for an encoder."""
 
 
 @settings
@@ -124,6 +135,22 @@ class HeadConfig:
             raise ConfigError(
                 f"sine position encodings need a width that 4 divides, {spec.name} has {spec.dim}"
             )
+
+    def changed(self, texts: Mapping[str, str]) -> "HeadConfig":
+        """The head with fields set from text, as `--set` gives them.
+
+        `image_encoder=none` and `box_encoder=none` take out the encoder, and with the box encoder
+        the query encoder that runs after each of its layers.
+
+        Raises:
+            ConfigError: unknown fields and impossible values.
+        """
+        values = dict(texts)
+        for name, absent in _ABSENT.items():
+            if values.get(name, "").lower() == "none":
+                del values[name]
+                values = {**absent, **values}
+        return replace_from_texts(self, values)
 
     def to_json(self) -> dict[str, Any]:
         """The fields as plain JSON values."""

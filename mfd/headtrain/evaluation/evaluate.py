@@ -4,12 +4,11 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
 from mfd.coco import CocoDataset
-from mfd.detectors import DetectorSpec, ImageFeatures
+from mfd.detectors import DetectorSpec
 from mfd.errors import ConfigError, DataError, StoreError
 from mfd.headtrain.evaluation.baselines import filled_box_entries, untrained_head
 from mfd.headtrain.evaluation.metrics.coco import Kind, average_precision, ground_truth
@@ -19,45 +18,15 @@ from mfd.headtrain.head.batch import FeatureBatch
 from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.inference.masks import collate_candidates, predict_masks
 from mfd.headtrain.inference.select import Candidates, select_detections
-from mfd.headtrain.runs.pretrained import check_detector
+from mfd.headtrain.runs.binding import check_binding
+from mfd.headtrain.sources.lite import FeatureStore
 from mfd.prefetch import prefetch
 from mfd.progress import progress
 
 
-class HasId(Protocol):
-    """Anything that says which image it is of."""
-
-    @property
-    def image_id(self) -> int: ...
-
-
-class Features(Protocol):
-    """Features of a list of images, as a `Store` gives them.
-
-    Attributes:
-        path: where they come from.
-        spec: of the detector.
-        image_ids: of `features[0]`, `features[1]`, ..., ascending.
-        invalid: the images that could not be read.
-    """
-
-    path: Path
-    spec: DetectorSpec
-
-    @property
-    def image_ids(self) -> tuple[int, ...]: ...
-
-    @property
-    def invalid(self) -> Sequence[HasId]: ...
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, position: int, /) -> ImageFeatures: ...
-
-
 def evaluate(
     head: MaskHead | None,
-    features: Features,
+    features: FeatureStore,
     dataset: CocoDataset,
     *,
     baselines: bool = False,
@@ -138,7 +107,7 @@ def _heads(
     """The heads to evaluate by the names of their rows."""
     heads = {}
     if head is not None:
-        check_detector(head.spec, spec)
+        check_binding(head.spec, spec)
         heads["masks"] = head.eval()
     if baselines:
         roi_size = None if head is None else head.config.roi_size
@@ -162,7 +131,7 @@ def _score(entries: dict[str, list[Entry]], dataset: CocoDataset) -> tuple[Row, 
 
 
 def _batches(
-    features: Features, rows: Sequence[int], batch_size: int, max_detections: int, with_c1: bool
+    features: FeatureStore, rows: Sequence[int], batch_size: int, max_detections: int, with_c1: bool
 ) -> Iterator[tuple[list[Candidates], FeatureBatch]]:
     """What the head reads of the `rows`, prepared in a thread while the head works."""
 
@@ -176,7 +145,7 @@ def _batches(
     return prefetch(load, range(0, len(rows), batch_size))
 
 
-def _rows(features: Features, dataset: CocoDataset) -> list[int]:
+def _rows(features: FeatureStore, dataset: CocoDataset) -> list[int]:
     """Where the data set's images are in the features, ascending, so that they are in order."""
     listed = {image.image_id for image in dataset.images}
     known = {*features.image_ids, *(image.image_id for image in features.invalid)}
@@ -199,7 +168,7 @@ def _check_size(chosen: Candidates, annotated_hw: tuple[int, int]) -> None:
         )
 
 
-def _notes(features: Features, dataset: CocoDataset) -> tuple[str, ...]:
+def _notes(features: FeatureStore, dataset: CocoDataset) -> tuple[str, ...]:
     """What makes the figures differ from what a reader may expect.
 
     Raises:

@@ -12,7 +12,7 @@ from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.inference.masks import MaskPredictions, collate_candidates, predict_masks
 from mfd.headtrain.inference.prediction import Prediction
 from mfd.headtrain.inference.select import select_detections
-from mfd.headtrain.runs.pretrained import check_detector
+from mfd.headtrain.runs.binding import check_binding
 from mfd.images import prepare_image
 
 MIN_SCORE = 0.4
@@ -44,7 +44,7 @@ class Predictor:
     """
 
     def __init__(self, detector: Detector, head: MaskHead, names: Mapping[int, str]) -> None:
-        check_detector(head.spec, detector.spec)
+        check_binding(head.spec, detector.spec)
         self.detector, self.head, self.names = detector, head, names
         self.device = next(head.parameters(), torch.empty(0)).device
 

@@ -44,7 +44,7 @@ class Preset:
         paper_macs_g: multiply-accumulates, 1e9, which the paper calls FLOPs; None likewise.
         spec: widths of the detector it was measured with.
         num_boxes: per image, when its multiply-accumulates were counted.
-        encoder_layer: of the detector's encoder, whose maps it reads.
+        encoder_layer: the encoder layer whose maps it must read; None: whichever the store holds.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Preset:
     paper_macs_g: float | None = None
     spec: DetectorSpec = HDETR_R50
     num_boxes: int = 100
-    encoder_layer: int = 4
+    encoder_layer: int | None = None
 
 
 def presets() -> dict[str, Preset]:

@@ -1,1 +1,1 @@
-"""Training runs as folders: configuration, cost, weights, figures."""
+"""Training runs and heads as folders."""

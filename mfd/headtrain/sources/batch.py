@@ -1,8 +1,6 @@
 """What one optimisation step consumes, wherever it comes from."""
 
-from collections.abc import Generator
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, UInt8
@@ -13,7 +11,7 @@ from mfd.headtrain.head.batch import FeatureBatch
 
 @dataclass
 class TrainingBatch:
-    """Features of B images and N matched boxes on them, and what the boxes shall become.
+    """Features of B images and N matched boxes on them, and their target masks.
 
     Attributes:
         crops: the matched objects' masks over the boxes, see `ImageTargets`.
@@ -45,28 +43,3 @@ class TrainingBatch:
             crops=self.crops.pin_memory(),
             area_ratio=self.area_ratio.pin_memory(),
         )
-
-
-@runtime_checkable
-class BatchSource(Protocol):
-    """Training batches in an order that depends on nothing but the source's own seed.
-
-    A store is one source; a detector in the loop can be another.
-    """
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Batches of an epoch."""
-        ...
-
-    @property
-    def images_per_epoch(self) -> int:
-        """Images of an epoch."""
-        ...
-
-    def batches(self, start: int, stop: int) -> Generator[TrainingBatch, None, None]:
-        """The batches of steps `start` to `stop`, counted from 0 over all epochs.
-
-        Closing it ends all work on later batches.
-        """
-        ...

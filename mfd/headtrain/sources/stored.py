@@ -2,40 +2,51 @@
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 
-from mfd.cache import Store
+from mfd.config import DetectorChoice
 from mfd.detectors import ImageFeatures
-from mfd.errors import TrainingError
+from mfd.errors import ConfigError, TrainingError
+from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.config.train import TrainConfig
 from mfd.headtrain.head.batch import collate
 from mfd.headtrain.sources.batch import TrainingBatch
+from mfd.headtrain.sources.lite import FeatureStore
 from mfd.headtrain.sources.sampler import epoch_batches
 from mfd.headtrain.targets.read import Targets
 from mfd.prefetch import prefetch
 
 
-class StoredBatches:
-    """A `BatchSource` of all images that have matched boxes.
+class StoredSource:
+    """A `BatchSource` of all images of a store that have matched boxes.
+
+    Attributes:
+        spec: of the store's detector.
+        categories: name of each category id of the annotations.
 
     Args:
-        needs_c1: whether the head reads the stage-1 map at all.
+        store: a `LiteStore` where the head reads the stage-1 map and the store leaves it out.
+        targets: of this store, with crops that are a multiple of the head's masks.
+        head: decides what is read.
+        config: batch size, seed, and how many batches are read ahead.
         pin_memory: make batches in the stored element type and in pages that a GPU can copy from;
             otherwise they are float32.
 
     Raises:
+        ConfigError: the crops are of another size.
         TrainingError: no image has a matched box, the targets are of another store, or the
             stage-1 map is needed and the store has none.
     """
 
     def __init__(
         self,
-        store: Store,
+        store: FeatureStore,
         targets: Targets,
+        head: HeadConfig,
         config: TrainConfig,
         *,
-        needs_c1: bool = True,
         pin_memory: bool = False,
     ) -> None:
         if (of := targets.identity["features"]) != store.identity.sha256:
@@ -43,10 +54,15 @@ class StoredBatches:
                 f"{targets.path} are targets of the features {of[:8]}, but {store.path} is "
                 f"{store.identity.sha256[:8]}; build the targets of this store"
             )
-        if needs_c1 and not store.has_c1:
+        if targets.crop_size % head.roi_size:
+            raise ConfigError(
+                f"masks of {head.roi_size} cells need crops of a multiple, found "
+                f"{targets.crop_size}; build targets of crop size {4 * head.roi_size}"
+            )
+        if head.use_c1 and not store.has_c1:
             raise TrainingError(
                 f"{store.path} leaves out the stage-1 map that the head reads; complete it by "
-                "`Store.with_c1`, or train a head with use_c1=false"
+                "`LiteStore`, or train a head with use_c1=false"
             )
         self._positions = [i for i, count in enumerate(targets.counts) if count]
         if not self._positions:
@@ -54,9 +70,19 @@ class StoredBatches:
                 f"{targets.path} has no matched object in {len(targets)} images, so there is "
                 "nothing to learn; look at the annotations"
             )
+        self.spec, self.categories = store.spec, targets.categories
         self._sizes_hw = store.input_hw[self._positions]
         self._store, self._targets, self._config = store, targets, config
-        self._needs_c1, self._pin = needs_c1, pin_memory
+        self._needs_c1, self._pin = head.use_c1, pin_memory
+
+    @property
+    def detector(self) -> DetectorChoice:
+        """The one the store was extracted with."""
+        made_by = self._store.info().provenance
+        name = made_by.get("detector", self.spec.name)
+        # a function may take no such argument; its default is all that is known
+        layer = None if ".py:" in name else self.spec.encoder_layer or None
+        return DetectorChoice(name, made_by.get("weights") or None, layer)
 
     @property
     def images_per_epoch(self) -> int:
@@ -73,6 +99,31 @@ class StoredBatches:
         steps = self._members(start, stop)
         config = self._config
         yield from prefetch(self._load, steps, workers=config.readers, ahead=config.prefetch)
+
+    def describe(self) -> dict[str, Any]:
+        """Identity and place of the store and of its targets."""
+        fields = dict(self._store.identity.fields)
+        del fields["detector"]  # `spec` says it
+        return {
+            "kind": "stored",
+            "path": str(self._store.path.resolve()),
+            "identity": self._store.identity.sha256,
+            **fields,
+            "targets": {"path": str(self._targets.path.resolve()), **self._targets.identity},
+        }
+
+    def cost(self) -> dict[str, Any]:
+        """What extraction and matching took."""
+        info = self._store.info()
+        return {
+            "extraction": {
+                "seconds": info.seconds,
+                "bytes": info.num_bytes,
+                "images": info.num_images,
+                **info.provenance,
+            },
+            "targets": {"seconds": self._targets.seconds, "bytes": self._targets.num_bytes},
+        }
 
     def _members(self, start: int, stop: int) -> Iterator[Sequence[int]]:
         """Positions in the store of every step's images."""

@@ -1,1 +1,1 @@
-"""What the head shall predict: queries matched to objects, whose masks are kept as a store."""
+"""Training targets: queries matched to objects, whose masks are kept as a store."""

@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,17 +14,23 @@ from jaxtyping import UInt8
 from mfd.cache import TARGETS, Store
 from mfd.coco import CocoDataset
 from mfd.errors import DataError, StoreError
-from mfd.files import exclusive_lock, file_sha256, json_sha256, sync
-from mfd.headtrain.targets.matching import CLASS_COST, GIOU_COST, L1_COST
+from mfd.files import exclusive_lock, file_sha256, json_sha256, new_folder
+from mfd.headtrain.targets.match import CLASS_COST, GIOU_COST, L1_COST
 from mfd.headtrain.targets.objects import MatchedObject, TargetCounts, matched_objects
-from mfd.headtrain.targets.read import TARGETS_SCHEMA, Targets
+from mfd.headtrain.targets.read import TARGETS_SCHEMA, Targets, array_sha256
 from mfd.progress import progress
 
 CROPS_PER_CHUNK = 8  # about the objects of one COCO image
 CROPS_PER_SHARD = 512
 
 
-def build_targets(store: Store, dataset: CocoDataset, crop_size: int, root: Path) -> Targets:
+def build_targets(
+    store: Store,
+    dataset: CocoDataset,
+    crop_size: int,
+    root: Path,
+    say: Callable[[str], object] = lambda line: None,
+) -> Targets:
     """The targets of a store's images, opened if they exist and built if not.
 
     They are kept in `root / "targets"` under a name that tells features, crop size and eight
@@ -32,6 +39,7 @@ def build_targets(store: Store, dataset: CocoDataset, crop_size: int, root: Path
     Args:
         crop_size: G, cells along each side of an object's crop; four per cell of the head's mask.
         root: where the stores are.
+        say: is told of damaged targets, which are built again.
 
     Raises:
         DataError: no annotations, annotations of other images, or a malformed segmentation.
@@ -42,12 +50,28 @@ def build_targets(store: Store, dataset: CocoDataset, crop_size: int, root: Path
     digest = json_sha256(identity)[:8]
     path = root / TARGETS / f"{store.path.name}-g{crop_size}-{digest}"
     path.parent.mkdir(parents=True, exist_ok=True)
+    if (targets := _open_sound(path, say)) is not None:
+        return targets
+    busy = StoreError(f"another process is building {path}; start again when it has finished")
+    with exclusive_lock(path.with_name(f".{path.name}.lock"), busy):
+        # another process may have finished them a moment ago
+        if (targets := _open_sound(path, lambda line: None)) is None:
+            shutil.rmtree(path, ignore_errors=True)
+            with new_folder(path) as folder:
+                _build(folder, store, dataset, crop_size, identity)
+            targets = Targets.open(path)
+    return targets
+
+
+def _open_sound(path: Path, say: Callable[[str], object]) -> Targets | None:
+    """The targets in `path`; None if there are none, or damaged ones."""
     if not path.exists():
-        busy = StoreError(f"another process is building {path}; start again when it has finished")
-        with exclusive_lock(path.with_name(f".{path.name}.lock"), busy):
-            if not path.exists():  # finished by another process a moment ago
-                _build(path, store, dataset, crop_size, identity)
-    return Targets.open(path)
+        return None
+    try:
+        return Targets.open(path)
+    except StoreError as error:
+        say(f"building the targets again: {error}")
+        return None
 
 
 def _identity(store: Store, dataset: CocoDataset, crop_size: int) -> dict[str, Any]:
@@ -75,13 +99,15 @@ def _identity(store: Store, dataset: CocoDataset, crop_size: int) -> dict[str, A
 
 
 def _build(
-    path: Path, store: Store, dataset: CocoDataset, crop_size: int, identity: dict[str, Any]
+    folder: Path,
+    store: Store,
+    dataset: CocoDataset,
+    crop_size: int,
+    identity: dict[str, Any],
 ) -> None:
-    """Write everything beside `path`, then rename it: the folder is whole or absent."""
+    """Write arrays and attributes into an empty folder."""
     started = time.monotonic()
-    unfinished = path.with_name(f".{path.name}.tmp")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    group = zarr.open_group(unfinished, mode="w")
+    group = zarr.open_group(folder, mode="w")
     images = {image.image_id: image for image in dataset.images}
     crops = _CropWriter(group, crop_size, sum(map(len, dataset.annotations.values())))
     rows: list[MatchedObject] = []
@@ -120,21 +146,18 @@ def _build(
             "total": asdict(total),
             "seconds": round(seconds, 3),
             "categories": {str(key): name for key, name in dataset.categories.items()},
+            "sha256": {name: array_sha256(folder / name) for name in (*columns, "crop")},
         }
     )
-    for file in unfinished.rglob("*"):
-        sync(file)
-    unfinished.rename(path)
-    sync(path.parent)
 
 
 class _CropWriter:
     """Appends crops to an array one whole shard at a time, so that each is written once."""
 
-    def __init__(self, group: zarr.Group, size: int, most: int) -> None:
+    def __init__(self, group: zarr.Group, size: int, capacity: int) -> None:
         self._array = group.create_array(
             "crop",
-            shape=(most, size, size),
+            shape=(capacity, size, size),
             dtype="uint8",
             chunks=(CROPS_PER_CHUNK, size, size),
             shards=(CROPS_PER_SHARD, size, size),

@@ -1,4 +1,4 @@
-"""One image's targets: which query speaks for which object, and the object in that query's box."""
+"""One image's targets: the matched queries, and each object as its query's box sees it."""
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
@@ -12,7 +12,7 @@ from mfd.coco import Annotation, ImageEntry, decode_segmentation
 from mfd.detectors import DetectorSpec
 from mfd.errors import StoreError
 from mfd.headtrain.targets.crop import box_crop
-from mfd.headtrain.targets.matching import match
+from mfd.headtrain.targets.match import match
 from mfd.nn import cxcywh_to_xyxy, xyxy_to_cxcywh
 
 _SMALLEST_SIDE = 1e-3  # pixels; a predicted box without area still has a frame
@@ -34,7 +34,7 @@ class TargetCounts:
     """What became of the annotations.
 
     Attributes:
-        matched: objects with a query, a box and a mask of their own.
+        matched: objects with their own query, a box and a mask.
         crowd: crowd regions, which are never matched.
         unknown_category: objects of categories that the detector has no logit for.
         no_box: objects whose box has no area inside the image.

@@ -1,10 +1,9 @@
-"""What the head shall predict: for every image the matched queries and their objects' masks.
+"""Training targets: for every image the matched queries and their objects' masks.
 
 Targets depend on features and annotations but on no head, so they are built once and kept as a
-small zarr store of their own beside the features (see `build_targets`).
+small zarr group beside the features (see `build_targets`).
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,9 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from mfd.errors import StoreError
+from mfd.files import file_sha256, json_sha256
 from mfd.headtrain.targets.objects import TargetCounts
+from mfd.text import first_line
 
 TARGETS_SCHEMA = 1
 
@@ -56,10 +57,10 @@ class Targets:
     def __init__(self, path: Path, group: zarr.Group) -> None:
         attributes: dict[str, Any] = dict(group.attrs)
         self.path = path
-        self.identity: dict[str, Any] = attributes["identity"]
+        self.identity: dict[str, Any] = dict(attributes["identity"])
         self.total = TargetCounts(**attributes["total"])
-        self.seconds: float = attributes["seconds"]
-        self.categories = {int(key): name for key, name in attributes["categories"].items()}
+        self.seconds = float(attributes["seconds"])
+        self.categories = {int(key): str(name) for key, name in attributes["categories"].items()}
         self.image_ids: list[int] = _read_array(group, "image_id").tolist()
         self._pointer = _read_array(group, "pointer")  # (images, 2) of start, count
         self._query_index = _read_array(group, "query_index")
@@ -70,21 +71,32 @@ class Targets:
 
     @classmethod
     def open(cls, path: Path) -> "Targets":
-        """The targets in `path`.
+        """The targets in `path`, every byte of them checked against its digest.
 
         Raises:
-            StoreError: no finished targets of this schema are there.
+            StoreError: no finished and sound targets of this schema are there.
         """
         try:
             group = zarr.open_group(path, mode="r")
-        except (FileNotFoundError, ValueError, json.JSONDecodeError) as error:
-            raise StoreError(f"{path} holds no targets: {error}") from error
-        if (found := group.attrs.get("schema")) != TARGETS_SCHEMA:
+            attributes: dict[str, Any] = dict(group.attrs)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StoreError(f"{path} holds no targets: {first_line(error)}") from error
+        if (found := attributes.get("schema")) != TARGETS_SCHEMA:
             raise StoreError(
                 f"{path} has targets of schema {found}, this mfd reads schema {TARGETS_SCHEMA}; "
-                "remove the folder, and they are built again"
+                "delete the folder, and they are built again"
             )
-        return cls(path, group)
+        try:
+            digests = attributes.get("sha256", {})  # those of mfd 0.1 have none
+            damaged = [n for n, digest in digests.items() if array_sha256(path / n) != digest]
+            if not damaged:
+                return cls(path, group)
+            fault = f"the array {damaged[0]} is not what was written"
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            fault = first_line(error)
+        raise StoreError(
+            f"{path} is damaged ({fault}); delete the folder, and the targets are built again"
+        )
 
     def __len__(self) -> int:
         return len(self.image_ids)
@@ -117,10 +129,16 @@ class Targets:
         return int(self._crops.shape[-1])
 
 
+def array_sha256(folder: Path) -> str:
+    """The digest of an array as it is stored: names and bytes of all its files, hex."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    return json_sha256([[file.relative_to(folder).as_posix(), file_sha256(file)] for file in files])
+
+
 def _open_array(group: zarr.Group, name: str) -> Any:
     array = group.get(name)
     if not isinstance(array, zarr.Array):
-        raise StoreError(f"{group.store_path} has no array {name}; remove the folder to rebuild it")
+        raise KeyError(f"the array {name} is missing")
     return array
 
 

@@ -1,14 +1,14 @@
-"""Weights, optimizer and position of a run, in one file that is whole or absent."""
+"""Weights, optimizer and progress of a run, in one file that is whole or absent."""
 
-import json
-from dataclasses import dataclass
+import io
+import pickle
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor, nn
+from torch import nn
 
 from mfd.errors import TrainingError
 from mfd.files import write_atomically
@@ -18,14 +18,14 @@ KEPT = 2
 
 
 @dataclass(frozen=True)
-class Position:
+class Progress:
     """How far a run has come.
 
     Args:
         step: optimisation steps done.
         images: seen, counted once per epoch.
         seconds: of training, pauses left out.
-        bytes_read: from the store.
+        bytes_read: by the batch source.
     """
 
     step: int = 0
@@ -33,31 +33,45 @@ class Position:
     seconds: float = 0.0
     bytes_read: int = 0
 
-    def after(self, images: int, seconds: float, bytes_read: int) -> "Position":
+    def after(self, images: int, seconds: float, bytes_read: int) -> "Progress":
         """One step further."""
-        return Position(
+        return Progress(
             self.step + 1,
             self.images + images,
             self.seconds + seconds,
             self.bytes_read + bytes_read,
         )
 
+    def to_cost(self) -> dict[str, Any]:
+        """The entry of training in a run's ledger."""
+        return {
+            "seconds": round(self.seconds, 3),
+            "bytes": self.bytes_read,
+            "images": self.images,
+            "steps": self.step,
+        }
+
+    @classmethod
+    def from_cost(cls, cost: Mapping[str, Any]) -> "Progress":
+        """The progress that a run's ledger tells of; none if it tells of no training."""
+        entry = cost.get("training", {})
+        names = {"step": "steps", "images": "images", "seconds": "seconds", "bytes_read": "bytes"}
+        return cls(**{field: entry[name] for field, name in names.items() if name in entry})
+
 
 def save_checkpoint(
-    folder: Path, position: Position, head: nn.Module, optimizer: torch.optim.Optimizer
+    folder: Path, progress: Progress, head: nn.Module, optimizer: torch.optim.Optimizer
 ) -> Path:
-    """Where the checkpoint is now, the latest `KEPT` of the run being left.
+    """Where the checkpoint is now; of the run's others only the latest stay, `KEPT` in all.
 
     Nothing random is saved: order and points of a step follow from the seed and the step.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    names = [name for name, _ in head.named_parameters()]
-    tensors = {f"head.{name}": value for name, value in head.state_dict().items()}
-    for index, moments in optimizer.state_dict()["state"].items():
-        for moment, value in moments.items():
-            tensors[f"optimizer.{moment}.{names[index]}"] = value
-    path = folder / f"step-{position.step:08d}.safetensors"
-    write_weights(path, tensors, {"position": json.dumps(vars(position))})
+    content = io.BytesIO()
+    state = {"head": head.state_dict(), "optimizer": optimizer.state_dict()}
+    torch.save({"progress": asdict(progress), **state}, content)
+    path = folder / f"step-{progress.step:08d}.pt"
+    write_atomically(path, content.getvalue())
     for old in _checkpoints(folder)[:-KEPT]:
         old.unlink()
     return path
@@ -65,51 +79,43 @@ def save_checkpoint(
 
 def load_checkpoint(
     folder: Path, head: nn.Module, optimizer: torch.optim.Optimizer
-) -> Position | None:
-    """The position of the run's latest checkpoint, now in `head` and `optimizer`; None without.
+) -> Progress | None:
+    """The progress of the run's latest checkpoint, now in `head` and `optimizer`; None without.
 
-    `optimizer` must have been made from `head.parameters()` in their order.
+    `optimizer` must have been made as the saved one was. No code in the file is run.
 
     Raises:
-        TrainingError: the file is damaged or belongs to another head.
+        TrainingError: the file is damaged, of another head or optimizer, or of mfd 0.1.
     """
     if not (paths := _checkpoints(folder)):
+        if old := sorted(folder.glob("step-*.safetensors")):
+            raise TrainingError(
+                f"{old[-1]} is a checkpoint of an earlier mfd, which this one cannot resume; "
+                "start the run again under another --run"
+            )
         return None
     path = paths[-1]
     try:
-        with safe_open(path, "pt") as file:
-            position = Position(**json.loads(file.metadata()["position"]))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        head.load_state_dict(_below("head.", tensors))
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        progress = Progress(**saved["progress"])
+        head.load_state_dict(saved["head"])
+        optimizer.load_state_dict(saved["optimizer"])
+    except (
+        pickle.UnpicklingError,
+        AttributeError,
+        EOFError,
+        KeyError,
+        OSError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise TrainingError(
-            f"{path} cannot be loaded ({first_line(error)}); remove it to go on from the one before"
+            f"{path} cannot be loaded ({first_line(error)}); delete it to resume from the one "
+            "before"
         ) from error
-    states: dict[int, dict[str, Tensor]] = {}
-    for index, (name, _) in enumerate(head.named_parameters()):
-        moments = {
-            moment: tensors[key]
-            for moment in ("step", "exp_avg", "exp_avg_sq")
-            if (key := f"optimizer.{moment}.{name}") in tensors
-        }
-        if moments:
-            states[index] = moments
-    groups: list[dict[str, Any]] = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": states, "param_groups": groups})
-    return position
-
-
-def write_weights(
-    path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
-) -> None:
-    """Put tensors into a safetensors file, atomically."""
-    on_cpu = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    write_atomically(path, save(on_cpu, metadata))
+    return progress
 
 
 def _checkpoints(folder: Path) -> list[Path]:
-    return sorted(folder.glob("step-*.safetensors"))
-
-
-def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    return sorted(folder.glob("step-*.pt"))

@@ -2,20 +2,18 @@
 
 import time
 from contextlib import closing
-from pathlib import Path
 
 import torch
 
 from mfd.headtrain.config.train import TrainConfig
 from mfd.headtrain.head.model import MaskHead
-from mfd.headtrain.sources.batch import BatchSource
-from mfd.headtrain.training.checkpoint import Position, load_checkpoint, save_checkpoint
+from mfd.headtrain.runs.run import Run
+from mfd.headtrain.sources.protocol import BatchSource
+from mfd.headtrain.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from mfd.headtrain.training.interrupt import deferred_interrupt
 from mfd.headtrain.training.metrics import MetricsLog, Record
 from mfd.headtrain.training.step import StepWindow, train_step
 from mfd.progress import progress
-
-CHECKPOINTS = "checkpoints"
 
 
 class TrainingLoop:
@@ -24,24 +22,16 @@ class TrainingLoop:
     It knows nothing of where batches come from: a store or a detector at work.
 
     Attributes:
-        position: how far the head has come.
+        progress: how far the head has come.
     """
 
-    def __init__(
-        self, run_dir: Path, head: MaskHead, source: BatchSource, config: TrainConfig
-    ) -> None:
-        self._run_dir, self._head, self._source, self._config = run_dir, head, source, config
+    def __init__(self, run: Run, head: MaskHead, source: BatchSource, config: TrainConfig) -> None:
+        self._run, self._head, self._source, self._config = run, head, source, config
         self._device = next(head.parameters()).device
         self._total = config.epochs * source.steps_per_epoch
-        self._optimizer = torch.optim.AdamW(
-            head.parameters(),
-            lr=config.lr,
-            betas=(config.beta1, config.beta2),
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
-        found = load_checkpoint(run_dir / CHECKPOINTS, head, self._optimizer)
-        self.position = found or Position()
+        self._optimizer = make_optimizer(head, config)
+        saved = load_checkpoint(run.checkpoints, head, self._optimizer)
+        self.progress = saved or Progress()
 
     def run(self) -> Record:
         """Take all steps that are left; returns the last metrics.
@@ -57,29 +47,29 @@ class TrainingLoop:
         record: Record = {}
         self._head.train()
         with (
-            MetricsLog(self._run_dir, self.position.step, tensorboard=config.tensorboard) as log,
-            progress("train", total=images, done=self.position.images) as advance,
-            closing(self._source.batches(self.position.step, total)) as batches,
+            MetricsLog(self._run.path, self.progress.step, tensorboard=config.tensorboard) as log,
+            progress("train", total=images, done=self.progress.images) as advance,
+            closing(self._source.batches(self.progress.step, total)) as batches,
             deferred_interrupt() as interrupted,
         ):
-            logged, clock = self.position, time.monotonic()
+            logged, clock = self.progress, time.monotonic()
             for batch in batches:
                 moved = batch.to(self._device)
                 result = train_step(
-                    self._head, self._optimizer, moved, config, self.position.step, total, autocast
+                    self._head, self._optimizer, moved, config, self.progress.step, total, autocast
                 )
                 seconds, clock = time.monotonic() - clock, time.monotonic()
-                self.position = self.position.after(
+                self.progress = self.progress.after(
                     len(batch.image_names), seconds, batch.bytes_read
                 )
-                step = self.position.step
+                step = self.progress.step
                 window.add(step, moved, result)
                 stop = interrupted()
                 save = stop or step % config.checkpoint_every == 0 or step == total
                 note = ""
                 if save or step % config.log_every == 0:
                     record = self._record(window.close(), logged)
-                    logged = self.position
+                    logged = self.progress
                     log.write(record)
                     note = f"loss {record['loss']:.3f}"
                 if save:
@@ -88,13 +78,13 @@ class TrainingLoop:
                 if stop:
                     raise KeyboardInterrupt(
                         f"stopped after step {step} of {total}; the same command with --resume "
-                        "goes on from there"
+                        "resumes from there"
                     )
         return record
 
-    def _record(self, means: dict[str, float], since: Position) -> Record:
+    def _record(self, means: dict[str, float], since: Progress) -> Record:
         """One line of metrics about the steps since the last one."""
-        now = self.position
+        now = self.progress
         rate = (now.images - since.images) / max(now.seconds - since.seconds, 1e-9)
         return {
             "step": now.step,
@@ -106,8 +96,18 @@ class TrainingLoop:
         }
 
     def _save(self) -> None:
-        folder = self._run_dir / CHECKPOINTS
-        save_checkpoint(folder, self.position, self._head, self._optimizer)
+        save_checkpoint(self._run.checkpoints, self.progress, self._head, self._optimizer)
+
+
+def make_optimizer(head: MaskHead, config: TrainConfig) -> torch.optim.Optimizer:
+    """AdamW over all parameters, each of them decayed."""
+    return torch.optim.AdamW(
+        head.parameters(),
+        lr=config.lr,
+        betas=(config.beta1, config.beta2),
+        weight_decay=config.weight_decay,
+        fused=True,
+    )
 
 
 def autocast_dtype(config: TrainConfig, device: torch.device) -> torch.dtype | None:

@@ -6,6 +6,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from pydantic_core import from_json
+
 from mfd.errors import ConfigError
 from mfd.files import write_atomically
 
@@ -18,8 +20,8 @@ class MetricsLog:
 
     Args:
         run_dir: of the run; TensorBoard's files go to its folder `tensorboard`.
-        start_step: where the run goes on; later lines of an interrupted run are taken out, and
-            so is a line that was cut off.
+        start_step: where the run is resumed; later lines of an interrupted run are removed, and
+            so are damaged ones.
         tensorboard: write there too.
 
     Raises:
@@ -60,12 +62,23 @@ class MetricsLog:
 def read_metrics(path: Path) -> list[Record]:
     """The records of a metrics file, oldest first; none if there is no file.
 
-    A last line without its end was being written when the run was killed; it is left out.
+    Lines that are no records are left out: a power cut or a kill can damage a line, and the run
+    can be resumed without it.
     """
     if not path.exists():
         return []
-    whole = path.read_text(encoding="utf-8").rpartition("\n")[0]
-    return [json.loads(line) for line in whole.splitlines()]
+    lines = path.read_bytes().split(b"\n")
+    return [record for line in lines if (record := _parse(line)) is not None]
+
+
+def _parse(line: bytes) -> Record | None:
+    try:
+        record = from_json(line)
+    except ValueError:
+        return None
+    if not isinstance(record, dict) or type(record.get("step")) is not int:
+        return None
+    return record if all(type(value) in (int, float) for value in record.values()) else None
 
 
 def _line(record: Record) -> str:

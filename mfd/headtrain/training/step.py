@@ -111,7 +111,7 @@ class StepWindow:
         self._bad_boxes = torch.where(new, bad_boxes, self._bad_boxes)
 
     def close(self) -> dict[str, float]:
-        """The mean of every value, by name; the window starts anew.
+        """The mean of every value, by name; the window is empty again.
 
         Raises:
             TrainingError: a loss or gradient was not finite; names the first such step and the

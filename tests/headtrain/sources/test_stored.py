@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -5,12 +6,15 @@ import pytest
 import torch
 
 from mfd.cache import Store
-from mfd.errors import TrainingError
+from mfd.config import DetectorChoice
+from mfd.errors import ConfigError, TrainingError
 from mfd.headtrain.sources.batch import TrainingBatch
-from mfd.headtrain.sources.stored import StoredBatches
+from mfd.headtrain.sources.stored import StoredSource
 from mfd.headtrain.targets.build import build_targets
 from mfd.headtrain.targets.read import Targets
-from tests.headtrain.material import TRAIN, make_dataset, make_run, make_store
+from tests.headtrain.material import HEAD, SPEC, TRAIN, make_dataset, make_run, make_store
+
+NO_C1 = replace(HEAD, use_c1=False, neck=False)
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +24,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Targets]:
 
 def test_an_epoch_has_every_image_with_objects_once(material: tuple[Store, Targets]) -> None:
     store, targets = material
-    source = StoredBatches(store, targets, TRAIN)
+    source = StoredSource(store, targets, HEAD, TRAIN)
     assert (source.images_per_epoch, source.steps_per_epoch) == (10, 4)
     names = [name for batch in source.batches(4, 8) for name in batch.image_names]
     assert sorted(names) == sorted(
@@ -30,7 +34,7 @@ def test_an_epoch_has_every_image_with_objects_once(material: tuple[Store, Targe
 
 def test_a_batch_holds_its_images_features_and_targets(material: tuple[Store, Targets]) -> None:
     store, targets = material
-    (batch,) = StoredBatches(store, targets, TRAIN).batches(1, 2)
+    (batch,) = StoredSource(store, targets, HEAD, TRAIN).batches(1, 2)
     box = 0
     for index, name in enumerate(batch.image_names):
         position = store.position(int(name.split()[0]))
@@ -59,7 +63,8 @@ def test_int8_features_reach_the_head_as_floats(
     monkeypatch.setattr(TrainingBatch, "pin_memory", lambda batch: batch)  # it needs a GPU
     store = make_store(tmp_path, 3, dtype="int8")
     targets = build_targets(store, make_dataset(tmp_path, store), 32, tmp_path)
-    (batch,) = StoredBatches(store, targets, TRAIN, needs_c1=needs_c1, pin_memory=pin).batches(0, 1)
+    head = HEAD if needs_c1 else NO_C1
+    (batch,) = StoredSource(store, targets, head, TRAIN, pin_memory=pin).batches(0, 1)
     assert (batch.features.memory[1].dtype == torch.int8) == pin
     features = batch.to("cpu").features
     for index, name in enumerate(batch.image_names):
@@ -80,7 +85,7 @@ def test_order_depends_neither_on_threads_nor_on_where_one_begins(
 ) -> None:
     store, targets = material
     alone, many = (
-        StoredBatches(store, targets, replace(TRAIN, readers=readers, prefetch=ahead))
+        StoredSource(store, targets, HEAD, replace(TRAIN, readers=readers, prefetch=ahead))
         for readers, ahead in ((1, 1), (4, 7))
     )
     names = [batch.image_names for batch in alone.batches(0, 12)]
@@ -92,23 +97,65 @@ def test_a_store_without_c1_serves_only_heads_that_do_without(tmp_path: Path) ->
     store = make_store(tmp_path, profile="lite")
     targets = build_targets(store, make_dataset(tmp_path, store), 32, tmp_path)
     with pytest.raises(TrainingError, match="leaves out the stage-1 map"):
-        StoredBatches(store, targets, TRAIN)
-    (batch,) = StoredBatches(store, targets, TRAIN, needs_c1=False).batches(0, 1)
+        StoredSource(store, targets, HEAD, TRAIN)
+    (batch,) = StoredSource(store, targets, NO_C1, TRAIN).batches(0, 1)
     assert batch.features.c1 is None
-    completed = store.with_c1(lambda image_id: torch.full((3, 4, 5), float(image_id)))
-    (batch,) = StoredBatches(completed, targets, TRAIN).batches(0, 1)
-    assert batch.features.c1[0, 0, 0, 0] == int(batch.image_names[0].split()[0])
 
 
 def test_targets_of_another_store_are_refused(
     material: tuple[Store, Targets], tmp_path: Path
 ) -> None:
     with pytest.raises(TrainingError, match="build the targets of this store"):
-        StoredBatches(make_store(tmp_path, 3), material[1], TRAIN)
+        StoredSource(make_store(tmp_path, 3), material[1], HEAD, TRAIN)
 
 
 def test_targets_without_any_object_are_refused(tmp_path: Path) -> None:
     store = make_store(tmp_path, 2)
     targets = build_targets(store, make_dataset(tmp_path, store, iscrowd=1), 32, tmp_path)
     with pytest.raises(TrainingError, match="nothing to learn"):
-        StoredBatches(store, targets, TRAIN)
+        StoredSource(store, targets, HEAD, TRAIN)
+
+
+def test_crops_of_another_size_are_refused(material: tuple[Store, Targets]) -> None:
+    with pytest.raises(ConfigError, match="build targets of crop size 96"):
+        StoredSource(*material, replace(HEAD, roi_size=24), TRAIN)
+
+
+def test_a_source_describes_its_store_and_targets(material: tuple[Store, Targets]) -> None:
+    store, targets = material
+    source = StoredSource(store, targets, HEAD, TRAIN)
+    found = json.loads(json.dumps(source.describe()))
+    assert found == source.describe()
+    assert found["kind"] == "stored"
+    assert found["identity"] == store.identity.sha256
+    assert (found["split"], found["dtype"]) == ("train", "float16")
+    assert Path(found["path"]) == store.path
+    assert found["targets"] == {"path": str(targets.path), **targets.identity}
+    assert source.categories[90] == "kind 90"
+
+
+def test_a_source_knows_what_its_data_cost(material: tuple[Store, Targets]) -> None:
+    store, targets = material
+    cost = StoredSource(store, targets, HEAD, TRAIN).cost()
+    assert cost["targets"] == {"seconds": targets.seconds, "bytes": targets.num_bytes}
+    assert cost["extraction"]["bytes"] == store.info().num_bytes
+    assert cost["extraction"]["seconds"] == store.info().seconds
+    assert cost["extraction"]["images"] == 11
+
+
+@pytest.mark.parametrize(
+    ("provenance", "expected"),
+    [
+        ({}, DetectorChoice("tiny", None, 3)),
+        ({"detector": "hf:a/b"}, DetectorChoice("hf:a/b", None, 3)),
+        ({"detector": "tiny", "weights": "t.pth"}, DetectorChoice("tiny", "t.pth", 3)),
+        ({"detector": "own.py:make"}, DetectorChoice("own.py:make", None, None)),
+    ],
+)
+def test_a_source_tells_how_its_detector_is_loaded(
+    tmp_path: Path, provenance: dict[str, str], expected: DetectorChoice
+) -> None:
+    spec = replace(SPEC, encoder_layer=3)
+    store = make_store(tmp_path, 3, spec, provenance=provenance)
+    targets = build_targets(store, make_dataset(tmp_path, store), 32, tmp_path)
+    assert StoredSource(store, targets, HEAD, TRAIN).detector == expected

@@ -1,9 +1,9 @@
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 import torch
 
-from mfd.headtrain.config.train import Precision
 from mfd.headtrain.training.loop import autocast_dtype
 from tests.headtrain.material import TRAIN
 
@@ -21,7 +21,7 @@ CPU, GPU = torch.device("cpu"), torch.device("cuda")
     ],
 )
 def test_auto_is_bfloat16_on_gpus_that_compute_with_it(
-    precision: Precision,
+    precision: Literal["auto", "float32", "bfloat16"],
     device: torch.device,
     emulated: bool,
     expected: torch.dtype | None,

@@ -28,6 +28,33 @@ def test_no_file_holds_no_records(tmp_path: Path) -> None:
     assert read_metrics(tmp_path / "metrics.jsonl") == []
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"9",
+        b"[9]",
+        b"\xff\xfe",
+        b"\0" * 300,
+        b"[" * 100_000,
+        b'{"step": 9, "lo',
+        b'{"loss": 1.0}',
+        b'{"step": "9"}',
+        b'{"step": true}',
+        b'{"step": 9, "loss": null}',
+    ],
+)
+@pytest.mark.parametrize("end", [b"\n", b""])
+def test_damaged_lines_are_dropped(tmp_path: Path, line: bytes, end: bytes) -> None:
+    good = b'{"step": 2, "loss": 0.5}\n'
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(good + line + b"\n" + good.replace(b"2", b"3") + line + end)
+    assert [record["step"] for record in read_metrics(path)] == [2, 3]
+    with MetricsLog(tmp_path, start_step=2) as log:
+        log.write({"step": 4, "loss": 0.0})
+    assert path.read_bytes() == good + b'{"step": 4, "loss": 0.0}\n'
+
+
 def test_lines_can_be_read_while_the_run_goes_on(tmp_path: Path) -> None:
     with MetricsLog(tmp_path) as log:
         log.write({"step": 1, "loss": 0.5})

@@ -12,20 +12,32 @@ import torch
 from safetensors.torch import load_file
 
 from mfd.cache import Store
+from mfd.config import DetectorChoice
 from mfd.errors import ConfigError, TrainingError
-from mfd.files import exclusive_lock
+from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.config.train import TrainConfig
-from mfd.headtrain.runs.pretrained import load_head
+from mfd.headtrain.runs.run import Run
 from mfd.headtrain.sources.batch import TrainingBatch
-from mfd.headtrain.sources.stored import StoredBatches
+from mfd.headtrain.sources.stored import StoredSource
 from mfd.headtrain.targets.read import Targets
 from mfd.headtrain.training.metrics import read_metrics
-from mfd.headtrain.training.train import LOCK_FILE, train
+from mfd.headtrain.training.train import TrainSummary, train
 from tests.headtrain.material import HEAD, TRAIN, make_run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 Material = tuple[Store, Targets]
+
+
+def fit(
+    material: Material,
+    folder: Path,
+    config: TrainConfig = TRAIN,
+    head: HeadConfig = HEAD,
+    *,
+    resume: bool = False,
+) -> TrainSummary:
+    return train(head, config, StoredSource(*material, head, config), Run(folder), resume=resume)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +49,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
 def whole(one_thread: None, material: Material, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that was never interrupted."""
     run_dir = tmp_path_factory.mktemp("runs") / "whole"
-    train(HEAD, TRAIN, *material, run_dir)
+    fit(material, run_dir)
     return run_dir
 
 
@@ -49,9 +61,9 @@ def assert_same_head(run_dir: Path, other: Path) -> None:
 
 def interfere(monkeypatch: pytest.MonkeyPatch, step: int, what: str) -> None:
     """Press Ctrl-C, or spoil one image's features, when a step's batch is fetched."""
-    batches = StoredBatches.batches
+    batches = StoredSource.batches
 
-    def wrapped(self: StoredBatches, start: int, stop: int) -> Generator[TrainingBatch, None, None]:
+    def wrapped(self: StoredSource, start: int, stop: int) -> Generator[TrainingBatch, None, None]:
         for index, batch in enumerate(batches(self, start, stop), start):
             if index == step and what == "interrupt":
                 signal.raise_signal(signal.SIGINT)
@@ -59,11 +71,11 @@ def interfere(monkeypatch: pytest.MonkeyPatch, step: int, what: str) -> None:
                 batch.features.memory[0][0] = float("nan")
             yield batch
 
-    monkeypatch.setattr(StoredBatches, "batches", wrapped)
+    monkeypatch.setattr(StoredSource, "batches", wrapped)
 
 
-def test_a_run_leaves_a_head_and_its_records(whole: Path) -> None:
-    assert load_head(whole).config == HEAD
+def test_a_run_leaves_a_head_and_its_records(whole: Path, material: Material) -> None:
+    assert Run.open(whole).load_head().config == HEAD
     lines = read_metrics(whole / "metrics.jsonl")
     assert [line["step"] for line in lines] == [2, 4, 6, 8, 10, 12]
     assert lines[-1]["epoch"] == 3
@@ -73,14 +85,17 @@ def test_a_run_leaves_a_head_and_its_records(whole: Path) -> None:
     assert cost["training"]["images"] == 30
     assert cost["training"]["bytes"] > 0
     assert cost["extraction"]["bytes"] > 0
-    config = json.loads((whole / "config.json").read_text())
-    assert TrainConfig.from_json(config["train"]) == TRAIN
+    assert cost["targets"]["bytes"] == material[1].num_bytes > 0
+    config = Run.open(whole).config
+    assert (config.train, config.preset) == (TRAIN, None)
+    assert config.categories[90] == "kind 90"
+    assert config.source == StoredSource(*material, HEAD, TRAIN).describe()
 
 
 def test_the_same_seed_gives_the_same_head_whatever_the_threads(
     material: Material, whole: Path, tmp_path: Path
 ) -> None:
-    train(HEAD, replace(TRAIN, readers=4, prefetch=1, log_every=5), *material, tmp_path)
+    fit(material, tmp_path, replace(TRAIN, readers=4, prefetch=1, log_every=5))
     assert_same_head(tmp_path, whole)
 
 
@@ -90,10 +105,10 @@ def test_ctrl_c_saves_the_step_and_resuming_gives_the_same_head(
     with monkeypatch.context() as patch:
         interfere(patch, 6, "interrupt")
         with pytest.raises(KeyboardInterrupt, match=r"after step 7 of 12; .*--resume"):
-            train(HEAD, TRAIN, *material, tmp_path)
+            fit(material, tmp_path)
     assert not (tmp_path / "head.safetensors").exists()
-    summary = train(HEAD, TRAIN, *material, tmp_path, resume=True)
-    assert summary.position.images == 30
+    summary = fit(material, tmp_path, resume=True)
+    assert summary.progress.images == 30
     assert_same_head(tmp_path, whole)
     steps = [line["step"] for line in read_metrics(tmp_path / "metrics.jsonl")]
     assert steps == [2, 4, 6, 7, 8, 10, 12]
@@ -103,7 +118,7 @@ def run_in_child(root: str, run_dir: str) -> None:
     torch.set_num_threads(1)
     store = Store.open(next(Path(root).glob("tiny-*")))
     targets = Targets.open(next(Path(root, "targets").glob("tiny-*")))
-    train(HEAD, TRAIN, store, targets, Path(run_dir), resume=True)
+    fit((store, targets), Path(run_dir), resume=True)
 
 
 def test_killed_at_random_moments_it_resumes_to_the_same_head(
@@ -118,9 +133,9 @@ def test_killed_at_random_moments_it_resumes_to_the_same_head(
         child = context.Process(target=run_in_child, args=arguments)
         child.start()
         if kills < 4:
-            before = {f.name for f in tmp_path.glob("checkpoints/step-*.safetensors")}
+            before = {f.name for f in tmp_path.glob("checkpoints/step-*.pt")}
             while child.is_alive() and before >= {
-                f.name for f in tmp_path.glob("checkpoints/step-*.safetensors")
+                f.name for f in tmp_path.glob("checkpoints/step-*.pt")
             }:
                 time.sleep(0.002)
             time.sleep(delays.uniform(0, 0.3))
@@ -138,37 +153,59 @@ def test_killed_at_random_moments_it_resumes_to_the_same_head(
 def test_a_loss_that_is_not_finite_names_step_and_image_and_is_never_saved(
     material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (batch,) = StoredBatches(*material, TRAIN).batches(6, 7)
+    (batch,) = StoredSource(*material, HEAD, TRAIN).batches(6, 7)
     culprit = batch.image_names[0]
     with monkeypatch.context() as patch:
         interfere(patch, 6, "spoil")
         with pytest.raises(TrainingError) as caught:
-            train(HEAD, replace(TRAIN, log_every=100), *material, tmp_path)
+            fit(material, tmp_path, replace(TRAIN, log_every=100))
     assert f"step 7, image {culprit};" in str(caught.value)
-    assert [f.name for f in (tmp_path / "checkpoints").iterdir()] == ["step-00000004.safetensors"]
+    assert [f.name for f in (tmp_path / "checkpoints").iterdir()] == ["step-00000004.pt"]
 
 
 def test_a_finished_run_is_left_as_it_is(material: Material, whole: Path) -> None:
     written = (whole / "head.safetensors").stat().st_mtime_ns
-    assert train(HEAD, TRAIN, *material, whole, resume=True).position.step == 12
+    assert fit(material, whole, resume=True).progress.step == 12
     assert (whole / "head.safetensors").stat().st_mtime_ns == written
 
 
 def test_a_folder_with_a_run_is_not_overwritten(material: Material, whole: Path) -> None:
     with pytest.raises(TrainingError, match="already holds a run"):
-        train(HEAD, TRAIN, *material, whole)
+        fit(material, whole)
 
 
 def test_resuming_with_another_recipe_names_the_field(material: Material, whole: Path) -> None:
     with pytest.raises(TrainingError, match=r"train\.lr is 0\.001, expected 0\.5"):
-        train(HEAD, replace(TRAIN, lr=0.5), *material, whole, resume=True)
+        fit(material, whole, replace(TRAIN, lr=0.5), resume=True)
     with pytest.raises(TrainingError, match=r"head\.box_layers is 1, expected 2"):
-        train(replace(HEAD, box_layers=2), TRAIN, *material, whole, resume=True)
+        fit(material, whole, head=replace(HEAD, box_layers=2), resume=True)
 
 
-def test_targets_of_another_size_are_refused(material: Material, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="build targets of crop size 96"):
-        train(replace(HEAD, roi_size=24), TRAIN, *material, tmp_path)
+def test_a_run_keeps_detector_and_preset_it_is_told(material: Material, tmp_path: Path) -> None:
+    config = replace(TRAIN, epochs=1)
+    source = StoredSource(*material, HEAD, config)
+    choice = DetectorChoice("own.py:make", "own.pth", 5)
+    train(HEAD, config, source, Run(tmp_path), detector=choice, preset="paper")
+    described = Run.open(tmp_path).config
+    assert described.preset == "paper"
+    assert described.detector == DetectorChoice(
+        str(Path("own.py:make").absolute()), str(Path("own.pth").absolute()), 5
+    )
+
+
+def test_a_run_is_resumed_despite_damaged_metrics(
+    material: Material, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        interfere(patch, 6, "interrupt")
+        with pytest.raises(KeyboardInterrupt):
+            fit(material, tmp_path)
+    with (tmp_path / "metrics.jsonl").open("ab") as file:
+        file.write(b"\0" * 512 + b"\nnonsense\n\xff\n[1]\n")
+    fit(material, tmp_path, resume=True)
+    assert_same_head(tmp_path, whole)
+    steps = [line["step"] for line in read_metrics(tmp_path / "metrics.jsonl")]
+    assert steps == [2, 4, 6, 7, 8, 10, 12]
 
 
 def test_a_head_without_training_is_refused(material: Material, tmp_path: Path) -> None:
@@ -180,16 +217,16 @@ def test_a_head_without_training_is_refused(material: Material, tmp_path: Path) 
         query_ffn=False,
         query_b2o=False,
     )
-    with pytest.raises(ConfigError, match="free of training"):
-        train(free, TRAIN, *material, tmp_path)
+    with pytest.raises(ConfigError, match="has no trainable parameters; run `mfd evaluate`"):
+        fit(material, tmp_path, head=free)
 
 
 def test_a_run_that_another_process_trains_is_left_alone(
     material: Material, tmp_path: Path
 ) -> None:
     with (
-        exclusive_lock(tmp_path / LOCK_FILE, TrainingError("nobody has it")),
+        Run(tmp_path).lock(),
         pytest.raises(TrainingError, match="is being trained by another process"),
     ):
-        train(HEAD, TRAIN, *material, tmp_path, resume=True)
-    assert [file.name for file in tmp_path.iterdir()] == [LOCK_FILE]
+        fit(material, tmp_path, resume=True)
+    assert [file.name for file in tmp_path.iterdir()] == [".lock"]

@@ -1,4 +1,4 @@
-"""Which query speaks for which object: one-to-one, by the detector's own costs."""
+"""Hungarian matching of queries to objects, by the detector's own costs."""
 
 import torch
 from jaxtyping import Float, Int
@@ -24,8 +24,8 @@ def match(
 ) -> tuple[Int[Tensor, " m"], Int[Tensor, " m"]]:
     """Indices of the matched queries, ascending, and of the object each of them has.
 
-    Hungarian matching with the costs of Deformable DETR. Every object gets a query of its own,
-    m = n; where there are more objects than queries, m = Q and the dearest objects go without.
+    Hungarian matching with the costs of Deformable DETR. Every object gets its own query, m = n;
+    where there are more objects than queries, m = Q and the highest-cost objects stay unmatched.
 
     Args:
         logits: of one image, as stored.

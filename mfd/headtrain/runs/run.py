@@ -1,0 +1,265 @@
+"""A training run, or a head without one, as a folder.
+
+config.json         what was trained, on what, by which recipe; written first
+metrics.jsonl       one line per logged step
+checkpoints/        the last two
+cost.json           seconds and bytes of every stage
+head.safetensors    the trained head; a folder that has it is finished
+evaluations/        SPLIT-STORE/evaluation.json and the results behind it
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic_core import from_json
+
+from mfd.errors import ConfigError, TrainingError
+from mfd.files import exclusive_lock, write_json
+from mfd.headtrain.head.model import MaskHead
+from mfd.headtrain.runs.config import RunConfig, read_config
+from mfd.headtrain.runs.names import (
+    CONFIG_FILE,
+    LOCK_FILE,
+    WEIGHTS_FILE,
+    is_folder_name,
+    new_run_dir,
+    run_dir,
+    run_dirs,
+)
+from mfd.headtrain.runs.weights import read_weights, write_weights
+from mfd.text import first_line
+
+EVALUATION_FILE = "evaluation.json"
+
+
+class Run:
+    """A run's folder; nothing in it is read before it is asked for.
+
+    Attributes:
+        path: the folder; it may not be there yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    @classmethod
+    def new(cls, runs: Path, name: str | None, stem: str) -> "Run":
+        """A run that is yet to begin: of this name, or of the first free number after `stem`.
+
+        A folder that holds only what a run leaves when it is killed before its first step is free.
+
+        Raises:
+            ConfigError: the name is not one, or its folder holds a run or something else.
+        """
+        return cls(new_run_dir(runs, name, stem))
+
+    @classmethod
+    def open(cls, folder: Path | str) -> "Run":
+        """The run or head in a folder.
+
+        Raises:
+            ConfigError: there is none, or its `config.json` cannot be used.
+        """
+        run = cls(Path(folder))
+        _ = run.config
+        return run
+
+    @classmethod
+    def find(cls, runs: Path, name: str | Path | None) -> "Run":
+        """A run by its name under `runs` or the path of its folder; None: the latest finished one.
+
+        Raises:
+            ConfigError: there is none, or its `config.json` cannot be used.
+        """
+        if name is None:
+            return cls._latest(runs, finished=True)
+        for folder in (runs / name, Path(name)):
+            if (folder / CONFIG_FILE).exists():
+                return cls.open(folder)
+        raise ConfigError(f"there is no run {str(name)!r} here or under {runs}")
+
+    @classmethod
+    def resume(cls, runs: Path, name: str | None) -> "Run":
+        """The run of this name, which has begun; None: the latest unfinished one.
+
+        Raises:
+            ConfigError: there is none, or its `config.json` cannot be used.
+        """
+        if name is None:
+            return cls._latest(runs, finished=False)
+        folder = run_dir(runs, name)
+        if not (folder / CONFIG_FILE).exists():
+            raise ConfigError(f"there is no run {folder} to resume; start it without --resume")
+        return cls.open(folder)
+
+    @classmethod
+    def _latest(cls, runs: Path, *, finished: bool) -> "Run":
+        unfinished, faults = None, []
+        for run in map(cls, reversed(run_dirs(runs))):
+            try:
+                _ = run.config
+            except ConfigError as error:  # one damaged run does not hide the others
+                faults.append(str(error))
+                continue
+            if run.finished == finished:
+                return run
+            unfinished = unfinished or run
+        if not finished:
+            cure = "start one without --resume"
+        elif unfinished:
+            cure = f"resume {unfinished.path} by `mfd train-head --resume`"
+        else:
+            cure = "run `mfd train-head`"
+        kind = "finished" if finished else "unfinished"
+        raise ConfigError("; ".join([f"there is no {kind} run under {runs}", *faults, cure]))
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    @property
+    def finished(self) -> bool:
+        """Whether the head is there, which is written last."""
+        return (self.path / WEIGHTS_FILE).exists()
+
+    @cached_property
+    def config(self) -> RunConfig:
+        """What was trained, on what, by which recipe.
+
+        Raises:
+            ConfigError: `config.json` is missing, damaged, or of a newer mfd.
+        """
+        return read_config(self.path / CONFIG_FILE)
+
+    @property
+    def metrics_file(self) -> Path:
+        """One line of JSON per logged step, see `read_metrics`."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    def lock(self) -> AbstractContextManager[None]:
+        """A context in which no other process trains this run.
+
+        Raises:
+            TrainingError: another process trains it now.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        busy = TrainingError(
+            f"{self.path} is being trained by another process; wait for it, stop it, or choose "
+            "another --run"
+        )
+        return exclusive_lock(self.path / LOCK_FILE, busy)
+
+    def begin(self, config: RunConfig, *, resume: bool) -> None:
+        """Write `config.json`, or make sure that the run already there is this one.
+
+        Raises:
+            TrainingError: the folder holds another run, or a run and `resume` is not set.
+            ConfigError: the run already there cannot be read.
+        """
+        path = self.path / CONFIG_FILE
+        if not path.exists():
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_json(path, config.to_json())
+        elif not resume:
+            raise TrainingError(
+                f"{self.path} already holds a run; resume it by --resume, or choose another --run"
+            )
+        elif found := self.config.difference(config):
+            raise TrainingError(
+                f"{self.path} cannot be resumed: {found}; use the settings it was started with, "
+                "or choose another --run"
+            )
+
+    def save_head(self, head: MaskHead) -> None:
+        """Write the head's weights, which finishes the run."""
+        write_weights(self.path / WEIGHTS_FILE, head.state_dict())
+
+    def load_head(self, device: torch.device | str = "cpu") -> MaskHead:
+        """The trained head, in evaluation mode.
+
+        Raises:
+            ConfigError: the run is unfinished, or its two files do not belong together.
+        """
+        weights = read_weights(self.path / WEIGHTS_FILE)
+        try:
+            head = MaskHead(self.config.head, self.config.spec)
+            head.load_state_dict(weights)
+        except ConfigError:
+            raise
+        except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            fault = first_line(error).removesuffix(":")
+            if isinstance(error, RuntimeError) and len(lines := str(error).splitlines()) > 1:
+                fault = lines[1].strip()
+            raise ConfigError(
+                f"{self.path / WEIGHTS_FILE} does not fit the head of {CONFIG_FILE}: {fault}; "
+                "the two files must be of one training"
+            ) from error
+        return head.to(device).eval()
+
+    def cost(self) -> dict[str, Any]:
+        """Seconds and bytes of every stage; empty before the first step.
+
+        Raises:
+            ConfigError: `cost.json` is damaged.
+        """
+        path = self.path / "cost.json"
+        return _read_object(path) if path.exists() else {}
+
+    def write_cost(self, cost: dict[str, Any]) -> None:
+        """Put the ledger of all stages into `cost.json`."""
+        write_json(self.path / "cost.json", cost)
+
+    def evaluation_dir(self, split: str, store_name: str) -> Path:
+        """Where the evaluation on one split and store goes; the folder may not be there yet.
+
+        Raises:
+            ConfigError: the split is not a name.
+        """
+        if not is_folder_name(split):
+            raise ConfigError(f"the split {split!r} is no name; use letters, digits and '-'")
+        return self.path / "evaluations" / f"{split}-{store_name}"
+
+    def evaluations(
+        self, say: Callable[[str], object] = lambda line: None
+    ) -> list[tuple[str, dict[str, Any]]]:
+        """The figures of each evaluation, by split and store as `SPLIT-STORE`.
+
+        Before schema 2 there was one, of a split it did not name: it is called "unnamed".
+
+        Args:
+            say: is told, line by line, which damaged ones are left out.
+        """
+        files = sorted(self.path.glob(f"evaluations/*/{EVALUATION_FILE}"))
+        named = [(file.parent.name, file) for file in files]
+        if (old := self.path / EVALUATION_FILE).exists():
+            named.append(("unnamed", old))
+        found = []
+        for name, file in named:
+            try:
+                found.append((name, _read_object(file)))
+            except ConfigError as error:
+                say(str(error))
+        return found
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        values = from_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} is damaged ({error}); delete it") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} is damaged (it holds no JSON object); delete it")
+    return values
