@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mfd.pipeline import pick_device
 
 from benchmarks.record import environment, write
 from mfd.cache import Store, find_store
@@ -28,7 +29,6 @@ from mfd.detectors.contract import DetectorSpec
 from mfd.headtrain import HeadConfig, TrainConfig, build_targets, evaluate, load_head, train
 from mfd.headtrain.presets.paper import Preset, presets
 from mfd.headtrain.presets.sizes import head_size
-from mfd.pipeline import pick_device
 from mfd.settings import replace_from_texts
 
 ROWS = {

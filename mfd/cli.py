@@ -8,8 +8,17 @@ from typing import Annotated
 import typer
 
 import mfd
-from mfd.commands import cache, demo, doctor, estimate, evaluate, extract, predict, presets
-from mfd.commands import train_head
+from mfd.commands import (
+    cache,
+    demo,
+    doctor,
+    estimate,
+    evaluate,
+    extract,
+    predict,
+    presets,
+    train_head,
+)
 from mfd.commands.options import Command, as_callback
 from mfd.console import say
 from mfd.errors import MfdError

@@ -16,7 +16,6 @@ from mfd.detectors.contract import DetectorOutput
 from mfd.errors import ConfigError, DataError, DetectorError
 from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.inference.predict import predict
-from mfd.headtrain.runs.pretrained import save_head
 from mfd.images import prepare_image
 from tests.headtrain.scenes import CONFIG, SPEC
 

@@ -128,7 +128,9 @@ COMMANDS = {
     "info": _command("Show everything that is known of a store.", InfoOptions, info),
     "verify": _command("Check every byte of a store against its checksums.", VerifyOptions, verify),
     "rm": _command("Delete a store, and the targets made from it.", RemoveOptions, remove),
-    "gc": _command("Delete what killed processes left behind; stores stay.", CollectOptions, collect),
+    "gc": _command(
+        "Delete what killed processes left behind; stores stay.", CollectOptions, collect
+    ),
 }
 
 

@@ -41,9 +41,7 @@ class Options:
         default=False,
     )
     scale: int = setting("Magnify pictures by this factor.", default=1, ge=1, le=8)
-    split: str | None = setting(
-        "Take image ids from the annotations of this split.", default=None
-    )
+    split: str | None = setting("Take image ids from the annotations of this split.", default=None)
     annotations: Path | None = setting("Take image ids from this COCO file.", default=None)
     detector: str | None = setting("Another name of the run's own detector.", default=None)
     weights: str | None = setting("Where its checkpoint is now.", default=None)

@@ -20,7 +20,9 @@ PROJECT = ("data", "stores", "runs", "detector", "weights", "encoder_layer")
 class Options:
     """Which head is trained, on what, and where it goes."""
 
-    preset: str | None = setting("A head of the paper; see `mfd presets`. [default: paper]", default=None)
+    preset: str | None = setting(
+        "A head of the paper; see `mfd presets`. [default: paper]", default=None
+    )
     set: tuple[str, ...] = setting(
         "field=value of head or recipe; repeatable. `mfd presets --settings` lists the fields.",
         default=(),

@@ -22,4 +22,37 @@ from mfd.headtrain.targets.build import build_targets
 from mfd.headtrain.training.metrics import read_metrics
 from mfd.headtrain.training.train import TrainSummary, train
 
-__all__ = ["BatchSource", "Candidates", "Categories", "Evaluation", "FeatureStore", "HeadConfig", "ImageInput", "LiteStore", "MIN_SCORE", "MaskHead", "PredictedFiles", "Prediction", "Predictor", "Run", "RunConfig", "StoredSource", "TrainConfig", "TrainSummary", "build_targets", "check_binding", "draw_predictions", "evaluate", "file_ids", "find_preset", "image_files", "predict_files", "preset_table", "read_metrics", "select_detections", "to_supervision", "train", "upright_rgb"]
+__all__ = [
+    "MIN_SCORE",
+    "BatchSource",
+    "Candidates",
+    "Categories",
+    "Evaluation",
+    "FeatureStore",
+    "HeadConfig",
+    "ImageInput",
+    "LiteStore",
+    "MaskHead",
+    "PredictedFiles",
+    "Prediction",
+    "Predictor",
+    "Run",
+    "RunConfig",
+    "StoredSource",
+    "TrainConfig",
+    "TrainSummary",
+    "build_targets",
+    "check_binding",
+    "draw_predictions",
+    "evaluate",
+    "file_ids",
+    "find_preset",
+    "image_files",
+    "predict_files",
+    "preset_table",
+    "read_metrics",
+    "select_detections",
+    "to_supervision",
+    "train",
+    "upright_rgb",
+]
