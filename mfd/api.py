@@ -79,5 +79,5 @@ class MaskFrozenDETR:
         loaded = prepare_image(image.convert("RGB"), self.detector.spec.preprocessing)
         (features,) = detect(self.detector, [loaded], [0])
         return predict(
-            self.head, features, self.categories, min_score=min_score, device=self.device
+            self.head, features.cpu(), self.categories, min_score=min_score, device=self.device
         )

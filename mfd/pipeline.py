@@ -143,7 +143,7 @@ def estimate_split(
 
     dataset = dataset.present()
     detector = open_detector(project, device)
-    rate = measure_rate(detector, dataset) if measure else None
+    rate = measure_rate(detector, dataset, dtype=dtype) if measure else None
     return estimate(dataset, detector.spec, profile, dtype, rate)
 
 
@@ -314,7 +314,7 @@ def predict_images(
                 continue
             loaded = prepare_image(rgb, detector.spec.preprocessing)
             (features,) = detect(detector, [loaded], [number])
-            yield NamedImage(path, features, rgb)
+            yield NamedImage(path, features.cpu(), rgb)
 
     names = category_names(run_dir)
     written = write_predictions(head, seen(), folder, names, min_score=threshold, device=place)

@@ -46,7 +46,7 @@ def try_detector(detector: Any, dataset: CocoDataset, num_images: int = NUM_IMAG
     for entry in chosen:
         image = load_image(dataset.path(entry), detector.spec.preprocessing, entry.size_hw)
         (features,) = detect(detector, [image], [entry.image_id])
-        found = choose(features, detector.spec, detector.spec.max_detections)
+        found = choose(features.cpu(), detector.spec, detector.spec.max_detections)
         objects = [a for a in dataset.annotations[entry.image_id] if not a.iscrowd]
         counts += _count(found, objects)
     return Trial(len(chosen), *counts.tolist())

@@ -10,7 +10,7 @@ import numpy as np
 import zarr
 from jaxtyping import UInt8
 
-from mfd.cache import TARGETS, Store
+from mfd.cache import Store, derived_dir
 from mfd.coco import CocoDataset
 from mfd.errors import DataError, StoreError
 from mfd.files import exclusive_lock, file_sha256, json_sha256, sync
@@ -39,8 +39,7 @@ def build_targets(store: Store, dataset: CocoDataset, crop_size: int, root: Path
             another process is building the same targets.
     """
     identity = _identity(store, dataset, crop_size)
-    digest = json_sha256(identity)[:8]
-    path = root / TARGETS / f"{store.path.name}-g{crop_size}-{digest}"
+    path = derived_dir(root / store.path.name, f"g{crop_size}", json_sha256(identity))
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         busy = StoreError(f"another process is building {path}; start again when it has finished")
