@@ -4,9 +4,9 @@ import threading
 import time
 
 import pytest
+from mfd.extract.batches import decode_ahead
 
 from mfd.errors import DataError
-from mfd.extract.batches import decode_ahead
 from mfd.images.batch import similar_sizes
 
 

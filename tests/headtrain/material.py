@@ -29,7 +29,7 @@ def make_store(root: Path, count: int = 11, spec: DetectorSpec = SPEC, **fields:
     """A finished store of `count` images of odd sizes with random features."""
     with StoreWriter.open(root, make_identity(count, spec, **fields)) as writer:
         for unit in writer.todo:
-            writer.write(unit, features_of(writer.images(unit), spec))
+            writer.write(unit, features_of(writer.images(unit), spec, writer.identity.dtype))
         return Store.open(writer.finish())
 
 

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import torch
-
 from mfd.cache.format.quantise import quantise
+
 from mfd.detectors.image_features import ImageFeatures
 from mfd.headtrain.head.batch import collate
 
