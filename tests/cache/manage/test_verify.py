@@ -154,7 +154,7 @@ def test_a_store_whose_metadata_and_their_copy_are_damaged_is_to_be_removed(
 
 def test_a_damaged_note_of_the_seconds_costs_nothing_else(tmp_path: Path) -> None:
     with StoreWriter.open(tmp_path, make_identity(3)) as writer:
-        writer.spend(2.5)
+        writer.add_elapsed(2.5)
     flip(writer.path / "_units/cost.json", random.Random(7))
     assert StoreInfo.read(writer.path).seconds is None
     with pytest.raises(StoreError, match=r"cost.json is damaged .*verify --repair"):
