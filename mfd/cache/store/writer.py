@@ -114,17 +114,13 @@ class StoreWriter:
             StoreError: if features are not those of the unit's images, not encoded as the store
                 is, or do not fit; or if the disk is full. The unit stays unfinished.
         """
-        images = self.images(unit)
-        found = [f.image_id if f else i.image_id for f, i in zip(features, images, strict=False)]
-        if len(features) != len(images) or found != [image.image_id for image in images]:
-            raise StoreError(
-                f"unit {unit} got features of images {found}, "
-                f"expected {[image.image_id for image in images]}"
-            )
-        spec, profile, arrays = self.identity.spec, self.identity.profile, self._arrays
-        laid_out = [to_rows(f, spec, profile, arrays) if f else None for f in features]
-        rows = [image[0] if image else None for image in laid_out]
-        sizes = tuple(image[1] if image else None for image in laid_out)
+        self._check_images(unit, features)
+        rows: list[Mapping[str, Row]] = []
+        sizes: list[ImageRecord | None] = []
+        for image in features:
+            row, size = ({}, None) if image is None else self._rows(image)
+            rows.append(row)
+            sizes.append(size)
         with disk_errors(self.path):
             if self._complete:
                 set_status(self.path, "unfinished")
@@ -133,9 +129,9 @@ class StoreWriter:
                 self._journal.revoke(unit)
                 self._committed.discard(unit)
             files: dict[str, FileRecord] = {}
-            for array in arrays:
+            for array in self._arrays:
                 files |= self._write_array(array, unit, rows)
-            self._journal.commit(unit, UnitRecord(sizes, files))
+            self._journal.commit(unit, UnitRecord(tuple(sizes), files))
         self._committed.add(unit)
 
     def add_elapsed(self, seconds: float) -> None:
@@ -184,8 +180,20 @@ class StoreWriter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _check_images(self, unit: int, features: Sequence[ImageFeatures | None]) -> None:
+        """Refuse other images than the unit's."""
+        expected = [image.image_id for image in self.images(unit)]
+        found = [None if image is None else image.image_id for image in features]
+        if len(found) != len(expected) or any(
+            there not in (None, here) for there, here in zip(found, expected, strict=True)
+        ):
+            raise StoreError(f"unit {unit} got features of images {found}, expected {expected}")
+
+    def _rows(self, image: ImageFeatures) -> tuple[Mapping[str, Row], ImageRecord]:
+        return to_rows(image, self.identity.spec, self.identity.profile, self._arrays)
+
     def _write_array(
-        self, array: ArrayLayout, unit: int, rows: Sequence[Mapping[str, Row] | None]
+        self, array: ArrayLayout, unit: int, rows: Sequence[Mapping[str, Row]]
     ) -> dict[str, FileRecord]:
         """Write the unit's files of one array, whole and synced."""
         step = array.rows_per_file
@@ -193,8 +201,8 @@ class StoreWriter:
         for start in range(0, UNIT, step):
             block = np.zeros((step, *array.shape[1:]), array.dtype)
             for place, image in zip(block, rows[start : start + step], strict=False):
-                if image is not None:
-                    np.concatenate(image[array.name], out=place[: sum(map(len, image[array.name]))])
+                if pieces := image.get(array.name):
+                    np.concatenate(pieces, out=place[: sum(map(len, pieces))])
             name = array.file(unit * UNIT + start)
             content = encode(array, self._manifest.codec, block)
             if content is None:

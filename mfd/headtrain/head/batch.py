@@ -91,7 +91,7 @@ def collate(
     """
     c1 = [image.c1 for image in images if image.c1 is not None]
     chosen_queries, boxes = _chosen(images, queries)
-    sizes = torch.tensor([_sizes(image) for image in images])
+    sizes = _sizes(images)
     memory_constants, c1_constants = _constants(images)
     return FeatureBatch(
         memory=[_pad(level) for level in zip(*(image.memory for image in images), strict=True)],
@@ -106,7 +106,7 @@ def collate(
             torch.tensor(list(map(len, queries)))
         ),
         memory_constants=memory_constants,
-        c1_constants=c1_constants if c1 else {},
+        c1_constants=c1_constants,
     )
 
 
@@ -118,19 +118,20 @@ def _chosen(
     return torch.cat([i.queries[q] for i, q in pairs]), torch.cat([i.boxes[q] for i, q in pairs])
 
 
-def _sizes(image: ImageFeatures) -> list[tuple[int, int]]:
-    """(height, width) of the encoder maps and, last, of C1."""
-    sizes = [(int(level.shape[0]), int(level.shape[1])) for level in image.memory]
-    c1_hw = (0, 0) if image.c1 is None else (int(image.c1.shape[0]), int(image.c1.shape[1]))
-    return [*sizes, c1_hw]
+def _sizes(images: Sequence[ImageFeatures]) -> Int[Tensor, "B L1 2"]:
+    """(height, width) of each image's encoder maps and, last, of its C1."""
+    no_map = torch.empty(0, 0)
+    maps = [[*image.memory, no_map if image.c1 is None else image.c1] for image in images]
+    return torch.tensor([[level.shape[:2] for level in levels] for levels in maps])
 
 
 def _constants(images: Sequence[ImageFeatures]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """What the images' encoder maps and C1 are decoded with, stacked."""
-    first = images[0]
+    memory = images[0].memory_constants
+    c1 = {} if images[0].c1 is None else images[0].c1_constants
     return (
-        {k: torch.stack([i.memory_constants[k] for i in images]) for k in first.memory_constants},
-        {k: torch.stack([i.c1_constants[k] for i in images]) for k in first.c1_constants},
+        {name: torch.stack([image.memory_constants[name] for image in images]) for name in memory},
+        {name: torch.stack([image.c1_constants[name] for image in images]) for name in c1},
     )
 
 

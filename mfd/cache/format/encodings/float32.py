@@ -1,5 +1,5 @@
 """Maps in single precision: what most detectors compute, for values beyond float16."""
 
-from mfd.cache.format.encodings.encoding import Encoding, FloatEncoding
+from mfd.cache.format.encodings.encoding import Encoding
 
-ENCODING: Encoding = FloatEncoding("float32")
+ENCODING = Encoding("float32")

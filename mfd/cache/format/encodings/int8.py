@@ -14,7 +14,6 @@ from jaxtyping import Bool, Float, Float32, Int8, Num
 from torch import Tensor
 
 from mfd.cache.format.encodings.encoding import Encoding
-from mfd.config import StoredDtype
 
 _STEPS = 127
 _TINY = torch.finfo(torch.float32).tiny  # the scale of a channel of zeros, which no step divides
@@ -23,8 +22,6 @@ _TINY = torch.finfo(torch.float32).tiny  # the scale of a channel of zeros, whic
 class Int8Encoding(Encoding):
     """Values as multiples, from -127 to 127, of their channel's scale."""
 
-    dtype = "int8"
-    query_dtype: StoredDtype = "float16"
     constants = ("scale",)
     formula = "value = stored * {scale}"
 
@@ -57,4 +54,4 @@ class Int8Encoding(Encoding):
         return constants["scale"].isfinite().all()
 
 
-ENCODING: Encoding = Int8Encoding()
+ENCODING = Int8Encoding("int8", query_dtype="float16")
