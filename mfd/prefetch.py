@@ -1,7 +1,7 @@
-"""Loading ahead: the next items are read while the current one is worked on."""
+"""Working ahead in threads: the next items are made while the current one is used."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -11,11 +11,14 @@ Item = TypeVar("Item")
 
 def prefetch(
     load: Callable[[Key], Item], keys: Iterable[Key], workers: int = 1, ahead: int = 2
-) -> Iterator[Item]:
+) -> Generator[Item, None, None]:
     """`load(key)` of every key in order, computed in threads and at most `ahead` items early.
 
-    What `load` raises is raised where its item was due. Whoever leaves the loop waits for the
-    items that are being loaded; those not begun are dropped.
+    The keys are taken in the caller's thread, so `load` may also be what comes after slow keys:
+    with `ahead=1`, one item is stored while the next key is computed.
+
+    What `load` raises is raised where its item was due. Closing the generator waits for the items
+    that are being loaded; those not started are dropped.
     """
     pool = ThreadPoolExecutor(workers, thread_name_prefix="prefetch")
     waiting: deque[Future[Item]] = deque()

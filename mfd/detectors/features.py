@@ -1,6 +1,6 @@
-"""A batch through the frozen detector, taken apart into one `ImageFeatures` per image."""
+"""Run the frozen detector on a batch and split the output per image."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, get_args
@@ -25,7 +25,9 @@ def detect(
     autocast: Autocast = "none",
     with_c1: bool = True,
 ) -> list[ImageFeatures]:
-    """The detector's output for every image, float32, without padding, in the CPU's memory.
+    """The detector's output for every image, float32, without padding, on the detector's device.
+
+    Maps are views of those of the batch where the detector gave float32.
 
     Args:
         detector: obeys `mfd.detectors.contract.Detector`; runs on the device its weights are on.
@@ -50,9 +52,9 @@ def detect(
             image_id=image_id,
             original_hw=image.original_hw,
             input_hw=image.input_hw,
-            queries=output.queries[row].float().cpu(),
-            boxes=output.boxes[row].float().cpu(),
-            logits=output.logits[row].float().cpu(),
+            queries=output.queries[row].float(),
+            boxes=output.boxes[row].float(),
+            logits=output.logits[row].float(),
             memory=[
                 _crop(level[row], sizes[row])
                 for level, sizes in zip(output.memory, level_sizes, strict=True)
@@ -71,13 +73,19 @@ def detect_all(
     *,
     autocast: Autocast = "none",
     with_c1: bool = True,
+    finish: Callable[[ImageFeatures], ImageFeatures] = ImageFeatures.cpu,
 ) -> list[ImageFeatures]:
-    """As `detect`, in batches of similar sizes; the images keep their order."""
+    """As `detect`, in batches of similar sizes; the images keep their order.
+
+    Args:
+        finish: what becomes of an image's features before the next batch is computed. It copies
+            them to the CPU, so that the device has to hold those of one batch only.
+    """
     found: dict[int, ImageFeatures] = {}
     for batch in similar_sizes([image.input_hw for image in images], batch_size):
         chosen, ids = [images[i] for i in batch], [image_ids[i] for i in batch]
         features = detect(detector, chosen, ids, autocast=autocast, with_c1=with_c1)
-        found |= zip(batch, features, strict=True)
+        found |= zip(batch, map(finish, features), strict=True)
     return [found[i] for i in range(len(images))]
 
 
@@ -141,4 +149,4 @@ def autocast_context(device: torch.device, autocast: Autocast) -> AbstractContex
 
 
 def _crop(level: Float[Tensor, "H W D"], size_hw: tuple[int, int]) -> Float[Tensor, "_h _w D"]:
-    return level[: size_hw[0], : size_hw[1]].float().cpu().contiguous()
+    return level[: size_hw[0], : size_hw[1]].float()

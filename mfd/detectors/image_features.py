@@ -1,23 +1,31 @@
 """One image's detector output: what travels between detector, store and head."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
 
+import torch
 from jaxtyping import Float, Num
 from torch import Tensor
+
+_ALIGNMENT = 8  # bytes, of the largest element type
 
 
 @dataclass
 class ImageFeatures:
-    """One image's detector output without padding: what a store holds per image.
+    """One image's detector output without padding, as computed or in a store's element types.
+
+    A detector gives floats on its device. `mfd.cache` encodes them: the numbers that it stores
+    become values by `mfd.cache.decode_maps`, together with the constants.
 
     Attributes:
         image_id: COCO image id.
         original_hw: size of the image file, pixels.
         input_hw: size after the detector's resize, pixels.
-        memory: one (H_l, W_l, D) map per level; of int8 if `memory_scale` is set.
-        c1: (H4, W4, C), or None where the store leaves it out; of int8 if `c1_scale` is set.
-        memory_scale: what each level's and channel's stored numbers are multiplied by.
-        c1_scale: the same of `c1`.
+        memory: one (H_l, W_l, D) map per level, finest first.
+        c1: (H4, W4, C), or None where the store leaves it out.
+        memory_constants: by name, one number for every level and channel; empty if maps are floats.
+        c1_constants: the same of `c1`.
     """
 
     image_id: int
@@ -28,14 +36,48 @@ class ImageFeatures:
     logits: Float[Tensor, "Q K"]
     memory: list[Num[Tensor, "_H _W D"]]
     c1: Num[Tensor, "H4 W4 C"] | None
-    memory_scale: Float[Tensor, "L D"] | None = None
-    c1_scale: Float[Tensor, " C"] | None = None
+    memory_constants: dict[str, Float[Tensor, "L D"]] = field(default_factory=dict)
+    c1_constants: dict[str, Float[Tensor, " C"]] = field(default_factory=dict)
 
-    def dequantised(self) -> "ImageFeatures":
-        """The same features with all maps as floats."""
-        memory, c1 = self.memory, self.c1
-        if self.memory_scale is not None:
-            memory = [m * scale for m, scale in zip(memory, self.memory_scale, strict=True)]
-        if c1 is not None and self.c1_scale is not None:
-            c1 = c1 * self.c1_scale
-        return replace(self, memory=memory, c1=c1, memory_scale=None, c1_scale=None)
+    @property
+    def num_bytes(self) -> int:
+        """Of all tensors."""
+        return sum(tensor.nbytes for tensor in self._tensors())
+
+    def cpu(self) -> "ImageFeatures":
+        """The same features in the CPU's memory; from another device in one copy."""
+        tensors = self._tensors()
+        if all(tensor.is_cpu for tensor in tensors):
+            return self
+        copied = iter(copy_together(tensors))
+        return replace(
+            self,
+            queries=next(copied),
+            boxes=next(copied),
+            logits=next(copied),
+            memory=[next(copied) for _ in self.memory],
+            c1=None if self.c1 is None else next(copied),
+            memory_constants={name: next(copied) for name in self.memory_constants},
+            c1_constants={name: next(copied) for name in self.c1_constants},
+        )
+
+    def _tensors(self) -> Sequence[Tensor]:
+        c1 = () if self.c1 is None else (self.c1,)
+        constants = (*self.memory_constants.values(), *self.c1_constants.values())
+        return (self.queries, self.boxes, self.logits, *self.memory, *c1, *constants)
+
+
+def copy_together(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The tensors of one device, contiguous in the CPU's memory, copied in one piece."""
+    room = [-(-tensor.nbytes // _ALIGNMENT) * _ALIGNMENT for tensor in tensors]
+    starts = list(accumulate(room, initial=0))[:-1]
+    packed = torch.empty(sum(room), dtype=torch.uint8, device=tensors[0].device)
+    for tensor, start in zip(tensors, starts, strict=True):
+        _part(packed, start, tensor).copy_(tensor)
+    copied = packed.cpu()
+    return [_part(copied, start, like) for like, start in zip(tensors, starts, strict=True)]
+
+
+def _part(buffer: Tensor, start: int, like: Tensor) -> Tensor:
+    """The bytes from `start` as a tensor of the shape and type of another."""
+    return buffer[start : start + like.nbytes].view(like.dtype).view(like.shape)

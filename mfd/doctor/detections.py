@@ -47,7 +47,7 @@ def check_detections(
     for entry in chosen:
         image = load_image(dataset.path(entry), detector.spec.preprocessing, entry.size_hw)
         (features,) = detect(detector, [image], [entry.image_id], with_c1=False)
-        found = select_detections(features, detector.spec, detector.spec.max_detections)
+        found = select_detections(features.cpu(), detector.spec, detector.spec.max_detections)
         objects = [a for a in dataset.annotations[entry.image_id] if not a.iscrowd]
         counts += _count(found, objects)
     return DetectionCheck(len(chosen), *counts.tolist())

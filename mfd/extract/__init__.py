@@ -1,9 +1,10 @@
 """Stage one: images, a frozen detector, its features in a store."""
 
 from mfd.detectors import load_detector
+from mfd.extract.config import ExtractConfig
 from mfd.extract.digests import image_digests
 from mfd.extract.estimate import Estimate, estimate, measure_rate, store_identity
-from mfd.extract.run import ExtractConfig, Extraction, extract
+from mfd.extract.run import Extraction, extract
 
 __all__ = [
     "Estimate",

@@ -2,37 +2,33 @@
 
 import hashlib
 import json
-import os
-import tempfile
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from pathlib import Path
 
 from mfd.coco import CocoDataset
-from mfd.files import file_sha256
+from mfd.files import file_sha256, write_atomically
+from mfd.prefetch import prefetch
+from mfd.progress import progress
 
 ABSENT = "0" * 64  # what stands for a file that cannot be read
 
+Entry = tuple[list[int], str]  # size and time of change; sha256
 
-def image_digests(
-    dataset: CocoDataset,
-    remembered_in: Path,
-    workers: int = 4,
-    advance: Callable[[], object] = lambda: None,
-) -> list[str]:
+
+def image_digests(dataset: CocoDataset, remembered_in: Path, workers: int = 4) -> list[str]:
     """The sha256 in hex of each image of the data set, in its order; `ABSENT` without a file.
 
     A file is read again only if its size or its time of change is not what it was.
 
     Args:
         remembered_in: a folder, for one small file per image folder.
-        advance: called after each image.
+        workers: threads that read.
     """
-    name = hashlib.sha256(str(dataset.images_dir.resolve()).encode()).hexdigest()[:12]
-    memory = remembered_in / f".digests-{name}.json"
+    folder = hashlib.sha256(str(dataset.images_dir.resolve()).encode()).hexdigest()[:12]
+    memory = remembered_in / f".digests-{folder}.json"
     known = _read(memory)
 
-    def digest(file_name: str) -> tuple[list[int], str]:
+    def digest(file_name: str) -> Entry:
         path = dataset.images_dir / file_name
         try:
             status = path.stat()
@@ -41,34 +37,30 @@ def image_digests(
             return state, before[1] if before and before[0] == state else file_sha256(path)
         except OSError:
             return [], ABSENT
-        finally:
-            advance()
 
-    with ThreadPoolExecutor(workers) as executor:
-        found = list(executor.map(digest, (image.file_name for image in dataset.images)))
-    now = {
-        image.file_name: (state, sha256)
-        for image, (state, sha256) in zip(dataset.images, found, strict=True)
-        if sha256 != ABSENT
-    }
+    names = [image.file_name for image in dataset.images]
+    found: list[Entry] = []
+    with (
+        progress("hash images", len(names)) as advance,
+        closing(prefetch(digest, names, workers, ahead=4 * workers)) as entries,
+    ):
+        for entry in entries:
+            found.append(entry)
+            advance()
+    now = {name: entry for name, entry in zip(names, found, strict=True) if entry[1] != ABSENT}
     if any(known.get(name) != entry for name, entry in now.items()):
-        _write(memory, {**known, **now})
+        remembered_in.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # another process has just written the same
+            write_atomically(memory, json.dumps({**known, **now}).encode())
     return [sha256 for _, sha256 in found]
 
 
-def _read(path: Path) -> dict[str, tuple[list[int], str]]:
-    """What was remembered; nothing where the file is absent or was cut off by a power failure."""
+def _read(path: Path) -> dict[str, Entry]:
+    """What was remembered; nothing where the file is absent or damaged."""
     try:
         return {
-            name: (state, sha256) for name, (state, sha256) in json.loads(path.read_text()).items()
+            name: ([int(size), int(changed)], bytes.fromhex(sha256).hex())
+            for name, ((size, changed), sha256) in json.loads(path.read_text()).items()
         }
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError, TypeError, AttributeError):
         return {}
-
-
-def _write(path: Path, entries: dict[str, tuple[list[int], str]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(entries, file)
-    os.replace(temporary, path)

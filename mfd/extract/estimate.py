@@ -2,17 +2,20 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from mfd.cache import UNIT, StoreIdentity, StoreImage, planned_bytes
-from mfd.coco import CocoDataset, ImageEntry, sample_evenly
+from mfd.coco import CocoDataset, sample_evenly
 from mfd.config import Autocast, Profile, StoredDtype
-from mfd.detectors import DetectorSpec, detect_all
+from mfd.detectors import DetectorSpec
 from mfd.errors import DataError
-from mfd.extract.batches import decode_ahead
+from mfd.extract.config import ExtractConfig
 from mfd.extract.digests import ABSENT
-from mfd.images import LoadedImage, input_size, load_image
+from mfd.extract.features import encoded_features
+from mfd.images import input_size
 
 
 def store_identity(
@@ -76,46 +79,46 @@ def estimate(
     Args:
         images_per_second: from `measure_rate`.
     """
-    identity = store_identity(
-        spec, dataset, [ABSENT] * len(dataset.images), split="", profile=profile, dtype=dtype
-    )
     sizes = [input_size(image.size_hw, spec.preprocessing) for image in dataset.images]
-    return Estimate(len(dataset.images), planned_bytes(identity, sizes), images_per_second)
+    num_bytes = planned_bytes(spec, profile, dtype, sizes)
+    return Estimate(len(dataset.images), num_bytes, images_per_second)
 
 
 def measure_rate(
     detector: Any,
     dataset: CocoDataset,
+    config: ExtractConfig | None = None,
     *,
-    batch_size: int = 4,
-    workers: int = 4,
-    autocast: Autocast = "none",
+    dtype: StoredDtype = "float16",
     sample: int = 32,
 ) -> float:
-    """Images per second from file to features, without writing them.
+    """Images per second from file to encoded features, without writing them.
 
     The images lie evenly over the data set; a first batch of them, for warming up, is not timed.
+
+    Args:
+        config: of the extraction that is meant.
 
     Raises:
         DataError: an image of the sample cannot be used.
     """
-    entries = sample_evenly(dataset.images, sample)
+    config = config or ExtractConfig()
+    images = [
+        StoreImage(entry.image_id, entry.file_name, entry.size_hw, ABSENT)
+        for entry in sample_evenly(dataset.images, sample)
+    ]
 
-    def load(entry: ImageEntry) -> LoadedImage:
-        return load_image(dataset.path(entry), detector.spec.preprocessing, entry.size_hw)
+    def run(chosen: Sequence[StoreImage]) -> None:
+        units = [chosen[i : i + UNIT] for i in range(0, len(chosen), UNIT)]
+        features = encoded_features(
+            detector, dataset.images_dir, units, config, has_c1=True, dtype=dtype
+        )
+        with closing(features) as found:
+            for result in chain.from_iterable(found):
+                if isinstance(result, DataError):
+                    raise result
 
-    def run(chosen: Sequence[ImageEntry]) -> None:
-        groups = [chosen[i : i + UNIT] for i in range(0, len(chosen), UNIT)]
-        for group, loaded in zip(groups, decode_ahead(groups, load, workers), strict=True):
-            images = []
-            for image in loaded:
-                if isinstance(image, DataError):
-                    raise image
-                images.append(image)
-            ids = [entry.image_id for entry in group]
-            detect_all(detector, images, ids, batch_size, autocast=autocast)
-
-    run(entries[:batch_size])
+    run(images[: config.batch_size])
     started = time.perf_counter()
-    run(entries)
-    return len(entries) / (time.perf_counter() - started)
+    run(images)
+    return len(images) / (time.perf_counter() - started)

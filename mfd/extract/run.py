@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,34 +9,12 @@ from typing import Any
 
 from mfd.cache import Store, StoreImage, StoreWriter
 from mfd.coco import CocoDataset
-from mfd.config import Autocast
-from mfd.detectors import ImageFeatures, detect_all, stays_frozen
+from mfd.detectors import ImageFeatures, stays_frozen
 from mfd.errors import ConfigError, DataError
-from mfd.extract.batches import decode_ahead
-from mfd.images import LoadedImage, load_image
+from mfd.extract.config import ExtractConfig
+from mfd.extract.features import encoded_features
+from mfd.prefetch import prefetch
 from mfd.progress import progress
-
-
-@dataclass(frozen=True)
-class ExtractConfig:
-    """How an extraction runs.
-
-    Args:
-        batch_size: images per forward pass, at most the 16 of a unit.
-        workers: threads that decode and resize.
-        autocast: element type of the detector's matrix products, "none", "bf16" or "fp16".
-        strict: stop at the first image that cannot be used, instead of going on without it.
-    """
-
-    batch_size: int = 4
-    workers: int = 4
-    autocast: Autocast = "none"
-    strict: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("batch_size", "workers"):
-            if (value := getattr(self, name)) < 1:
-                raise ConfigError(f"{name} is {value}, expected at least 1")
 
 
 @dataclass(frozen=True)
@@ -60,7 +37,7 @@ def extract(
     """Fill the store's unfinished units and declare it complete.
 
     Decoding, the detector and the disk work at the same time on three successive units of 16
-    images. Interrupting it loses at most those; the same call goes on where it stopped.
+    images. Interrupting it loses at most those; the same call resumes where it stopped.
 
     Args:
         detector: frozen; its weights are compared before and after.
@@ -97,7 +74,7 @@ def extract(
     except KeyboardInterrupt:
         say(
             f"stopped: {writer.num_units - len(writer.todo)} of {writer.num_units} units are "
-            "safe; the same command goes on from there"
+            "safe; the same command resumes from there"
         )
         raise
     say(f"weights after:  sha256 {digest}, unchanged")
@@ -114,31 +91,25 @@ def _features(
     say: Callable[[str], object],
 ) -> Generator[tuple[int, list[ImageFeatures | None]], None, None]:
     """Each unfinished unit and its images' features, None for images that cannot be used."""
-
-    def load(image: StoreImage) -> LoadedImage:
-        path = dataset.images_dir / image.file_name
-        return load_image(path, detector.spec.preprocessing, image.original_hw)
-
-    with_c1 = writer.identity.profile == "full"
-    todo = writer.todo
-    units = (writer.images(unit) for unit in todo)
-    with closing(decode_ahead(units, load, config.workers)) as decoded:
-        for unit, loaded in zip(todo, decoded, strict=True):
-            images: list[LoadedImage] = []
-            ids: list[int] = []
-            for stored, image in zip(writer.images(unit), loaded, strict=True):
-                if isinstance(image, LoadedImage):
-                    images.append(image)
-                    ids.append(stored.image_id)
-                elif config.strict:
-                    raise image
-                else:
-                    say(f"image {stored.image_id} is left out: {image}")
-            found = detect_all(
-                detector, images, ids, config.batch_size, autocast=config.autocast, with_c1=with_c1
-            )
-            by_id = dict(zip(ids, found, strict=True))
-            features = [by_id.get(stored.image_id) for stored in writer.images(unit)]
+    todo, identity = writer.todo, writer.identity
+    units = [writer.images(unit) for unit in todo]
+    encoded = encoded_features(
+        detector,
+        dataset.images_dir,
+        units,
+        config,
+        has_c1=identity.has_c1,
+        dtype=identity.dtype,
+    )
+    with closing(encoded) as found:
+        for unit, images, results in zip(todo, units, found, strict=True):
+            features: list[ImageFeatures | None] = []
+            for image, result in zip(images, results, strict=True):
+                if isinstance(result, DataError):
+                    if config.strict:
+                        raise result
+                    say(f"image {image.image_id} is left out: {result}")
+                features.append(None if isinstance(result, DataError) else result)
             yield unit, features
 
 
@@ -148,23 +119,15 @@ def _write_behind(
     """The number of images of each unit once it is on the disk, while the next one is computed."""
     clock = time.monotonic()
 
-    def write(unit: int, features: list[ImageFeatures | None]) -> None:
+    def write(unit: tuple[int, list[ImageFeatures | None]]) -> int:
         nonlocal clock
-        writer.write(unit, features)
+        writer.write(*unit)
         now = time.monotonic()
-        writer.spend(now - clock)
+        writer.add_elapsed(now - clock)
         clock = now
+        return len(unit[1])
 
-    with ThreadPoolExecutor(1, thread_name_prefix="store") as disk:
-        pending: tuple[Future[None], int] | None = None
-        for unit, features in units:
-            if pending:
-                pending[0].result()
-                yield pending[1]
-            pending = disk.submit(write, unit, features), len(features)
-        if pending:
-            pending[0].result()
-            yield pending[1]
+    return prefetch(write, units, ahead=1)
 
 
 def _refuse_invalid(invalid: Sequence[StoreImage], total: int) -> None:
@@ -173,6 +136,7 @@ def _refuse_invalid(invalid: Sequence[StoreImage], total: int) -> None:
         more = f" and {len(invalid) - 5} more" if len(invalid) > 5 else ""
         raise DataError(
             f"{len(invalid)} of {total} images could not be used and are missing in the store: "
-            f"{names}{more}; go on without them, or mend the files and extract all images of the "
-            "split into a new store, as a store's name stands for these very files"
+            f"{names}{more}. Training can proceed without them. To include them, fix the files and "
+            "extract again (file hashes are part of the store's identity, so this makes a new "
+            "store)"
         )

@@ -3,10 +3,12 @@
 import hashlib
 from collections.abc import Sequence
 from math import ceil
+from pathlib import Path
 
 import torch
 
-from mfd.cache import StoreIdentity, StoreImage
+from mfd.cache import StoreIdentity, StoreImage, StoreWriter, encode_features
+from mfd.config import StoredDtype
 from mfd.detectors.contract import DetectorSpec
 from mfd.detectors.image_features import ImageFeatures
 from mfd.images.preprocessing import Preprocessing
@@ -62,6 +64,17 @@ def make_features(image: StoreImage, spec: DetectorSpec = SPEC) -> ImageFeatures
     )
 
 
-def features_of(images: Sequence[StoreImage], spec: DetectorSpec = SPEC) -> list[ImageFeatures]:
-    """The features of several images."""
-    return [make_features(image, spec) for image in images]
+def features_of(
+    images: Sequence[StoreImage], spec: DetectorSpec = SPEC, dtype: StoredDtype = "float16"
+) -> list[ImageFeatures]:
+    """The features of several images, encoded."""
+    return [encode_features(make_features(image, spec), dtype) for image in images]
+
+
+def make_store(root: Path, *, finished: bool = True, **fields: object) -> Path:
+    """The folder of a store of three images."""
+    with StoreWriter.open(root, make_identity(3, **fields)) as writer:
+        if finished:
+            writer.write(0, features_of(writer.images(0), dtype=writer.identity.dtype))
+            writer.finish()
+        return writer.path

@@ -1,13 +1,15 @@
 """A batch taken apart: no padding, every image as if it were alone, shapes as promised."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from mfd.detectors import detect, detect_all, stage1_features
+from mfd.detectors import ImageFeatures, detect, detect_all, stage1_features
 from mfd.detectors.features import valid_sizes
+from mfd.detectors.image_features import copy_together
 from mfd.detectors.load import load_detector
 from mfd.errors import ConfigError, DetectorError
 from mfd.images import LoadedImage, collate_images
@@ -65,6 +67,52 @@ def test_images_keep_their_order_through_batches_of_similar_sizes() -> None:
         (alone,) = detect(detector, [image], [features.image_id])
         torch.testing.assert_close(features.queries, alone.queries, rtol=0, atol=1e-5)
         torch.testing.assert_close(features.memory[1], alone.memory[1], rtol=0, atol=1e-5)
+
+
+def test_each_batch_is_finished_before_the_next_is_computed() -> None:
+    detector = load_detector(f"{TINY}:detector")
+    events: list[str] = []
+    hook = detector.register_forward_hook(lambda *_: events.append("batch"))
+
+    def finish(features: ImageFeatures) -> ImageFeatures:
+        events.append("image")
+        return replace(features, image_id=10 * features.image_id)
+
+    found = detect_all(detector, [loaded(40, 53)] * 3, [3, 1, 2], batch_size=2, finish=finish)
+    hook.remove()
+    assert events == ["batch", "image", "image", "batch", "image"]
+    assert [features.image_id for features in found] == [30, 10, 20]
+
+
+def test_tensors_of_odd_sizes_and_types_are_copied_in_one_piece() -> None:
+    tensors = [
+        torch.randn(3, 5)[:, 1:4],
+        torch.randn(7, 1, 3).half(),
+        torch.randint(-127, 127, (5, 3, 11), dtype=torch.int8)[1:, :2],
+        torch.zeros(0, 4),
+        torch.randn(1),
+    ]
+    copied = copy_together(tensors)
+    assert len({tensor.untyped_storage().data_ptr() for tensor in copied}) == 1
+    for ours, theirs in zip(copied, tensors, strict=True):
+        assert ours.is_contiguous()
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
+def test_features_in_the_cpus_memory_are_not_copied() -> None:
+    (features,) = detect(load_detector(f"{TINY}:detector"), [loaded(40, 53)], [1])
+    assert features.cpu() is features
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_features_stay_on_the_detectors_device_until_they_are_copied() -> None:
+    detector = load_detector(f"{TINY}:detector", device="cuda")
+    image = loaded(40, 53)
+    (there,) = detect(detector, [image], [1])
+    assert there.memory[0].is_cuda
+    (here,) = detect_all(detector, [image], [1], 1)
+    for name, value in vars(there.cpu()).items():
+        torch.testing.assert_close(getattr(here, name), value, rtol=0, atol=1e-5)
 
 
 def test_without_c1_the_map_is_left_out_and_nothing_carries_a_gradient() -> None:

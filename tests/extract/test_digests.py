@@ -42,9 +42,26 @@ def test_files_are_read_once_until_they_change(
     assert [a == b for a, b in zip(first, second, strict=True)] == [True, True, False, True, True]
 
 
-def test_a_memory_that_was_cut_off_is_made_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"[]", b"null", b"7", b'"x"', b'{"0.png": 1}', b'{"0.png": [[1, 2], 3]}', b"\xff\xfe",
+        b'{"0.png": [[1, null], "ab"]}', b'{"0.png": [[1, 2], "no hex"]}', b'{"0.png": ["", ""]}',
+    ],
+)  # fmt: skip
+def test_a_damaged_memory_is_made_again(tmp_path: Path, content: bytes) -> None:
     dataset = make_dataset(tmp_path / "images", 3)
     first = image_digests(dataset, tmp_path)
     (memory,) = tmp_path.glob(".digests-*.json")
-    memory.write_bytes(memory.read_bytes()[:40])
-    assert image_digests(dataset, tmp_path) == first
+    whole = memory.read_bytes()
+    for damaged in (content, whole[:40]):
+        memory.write_bytes(damaged)
+        assert image_digests(dataset, tmp_path) == first
+        assert memory.read_bytes() == whole
+
+
+def test_progress_is_shown_while_files_are_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image_digests(make_dataset(tmp_path / "images", 5), tmp_path)
+    assert "hash images: 5/5" in capsys.readouterr().err

@@ -2,15 +2,25 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
 from mfd.cache import Store, StoreWriter
 from mfd.coco import CocoDataset
 from mfd.config import StoredDtype
 from mfd.detectors import load_detector
 from mfd.errors import DataError
-from mfd.extract import estimate, extract, image_digests, measure_rate, store_identity
+from mfd.extract import (
+    ExtractConfig,
+    estimate,
+    extract,
+    image_digests,
+    measure_rate,
+    store_identity,
+)
 from tests.detectors.tiny import make_dataset
 
 TINY = Path(__file__).parents[1] / "detectors" / "tiny.py"
@@ -34,11 +44,7 @@ def test_the_estimated_bytes_are_those_of_the_data_in_the_store(
     )
     with StoreWriter.open(tmp_path / "stores", identity) as writer:
         path = extract(detector, dataset, writer).path
-    stored = 0
-    for features in Store.open(path):
-        tensors = [features.queries, features.boxes, features.logits, *features.memory]
-        tensors += [features.c1, features.memory_scale, features.c1_scale]
-        stored += sum(tensor.nbytes for tensor in tensors if tensor is not None)
+    stored = sum(features.num_bytes for features in Store.open(path))
     assert expected.images == 18
     assert abs(expected.num_bytes - stored) < 0.03 * stored
     assert expected.bytes_per_image == expected.num_bytes / 18
@@ -50,6 +56,27 @@ def test_hours_follow_from_a_measured_rate(dataset: CocoDataset) -> None:
     assert rate > 0
     assert estimate(dataset, detector.spec).hours is None
     assert estimate(dataset, detector.spec, images_per_second=9.0).hours == 18 / 9 / 3600
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int8"])
+def test_a_rate_is_that_of_the_extraction_that_is_meant(
+    dataset: CocoDataset, dtype: StoredDtype
+) -> None:
+    detector = load_detector(f"{TINY}:detector")
+    batches: list[tuple[int, bool]] = []
+
+    class Watched(nn.Module):
+        spec = detector.spec
+
+        def forward(self, images: torch.Tensor, padding_mask: torch.Tensor) -> Any:
+            batches.append((len(images), torch.is_autocast_enabled("cpu")))
+            return detector(images, padding_mask)
+
+    config = ExtractConfig(batch_size=3, workers=1, autocast="bf16")
+    assert measure_rate(Watched(), dataset, config, dtype=dtype, sample=9) > 0
+    assert max(size for size, _ in batches) == 3
+    assert sum(size for size, _ in batches) == 3 + 9  # a first batch is not timed
+    assert all(autocast for _, autocast in batches)
 
 
 def test_a_bad_image_in_the_sample_is_named(dataset: CocoDataset) -> None:

@@ -127,7 +127,7 @@ def test_bad_images_are_named_and_left_out_and_the_rest_is_extracted(
     ):
         extract(detector, dataset, writer, say=lines.append)
     assert all(name in str(caught.value) for name in names)
-    assert "mend the files and extract all images of the split" in str(caught.value)
+    assert "fix the files and extract again" in str(caught.value)
     named = [line for line in lines if "left out" in line]
     assert len(named) == 5
     assert all(name in line for name, line in zip(names, named, strict=True))
@@ -187,7 +187,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_goes_on(
     with open_writer(detector, dataset) as writer, pytest.raises(KeyboardInterrupt):
         extract(disturbed, dataset, writer, config, lines.append)
     assert 0 < len(writer.todo) < writer.num_units
-    assert "the same command goes on" in lines[-1]
+    assert "the same command resumes" in lines[-1]
     seconds_before = StoreInfo.read(writer.path).seconds
     with open_writer(detector, dataset) as writer:
         done = extract(detector, dataset, writer, config)

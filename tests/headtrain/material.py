@@ -37,7 +37,7 @@ def make_store(
     identity = make_identity(count, spec, **fields)
     with StoreWriter.open(root, identity, provenance=provenance or {}) as writer:
         for unit in writer.todo:
-            writer.write(unit, features_of(writer.images(unit), spec))
+            writer.write(unit, features_of(writer.images(unit), spec, writer.identity.dtype))
         return Store.open(writer.finish())
 
 

@@ -8,8 +8,7 @@ import zarr
 
 from mfd.cache.format.arrays import REPAIR, encode
 from mfd.cache.format.layout import ArrayLayout
-from mfd.cache.store.identity import StoreImage
-from mfd.cache.store.journal import ImageRecord
+from mfd.cache.format.records import ImageRecord, StoreImage
 from mfd.errors import StoreError
 from mfd.files import write_atomically
 

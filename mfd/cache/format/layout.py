@@ -3,20 +3,18 @@
 A unit is 16 consecutive images. It fills exactly one shard of most arrays and four of `c1/map`,
 and shares no file with another unit, so units are written, committed and repaired on their own.
 Every image has the same room on the token axis; the chunks a short image does not reach are
-absent from its shard and cost 16 bytes each. Where maps are of int8, `enc/scale` and `c1/scale`
-hold what their numbers are multiplied by, for every channel of every level of every image.
+absent from its shard and cost 16 bytes each.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
 
+from mfd.cache.format.encodings import CONSTANT_DTYPE, ENCODINGS, Encoding
 from mfd.cache.format.plan import Plan
-from mfd.cache.store.identity import small_dtype
+from mfd.cache.format.profiles import PROFILES, UNIT, MapKind
 from mfd.config import Profile, StoredDtype
 from mfd.detectors import DetectorSpec
-
-UNIT = 16
-C1_SHARD = 4  # images: 16 stride-4 maps would be half a gigabyte at 800 x 1333
 
 
 @dataclass(frozen=True)
@@ -48,45 +46,39 @@ class ArrayLayout:
 def data_arrays(
     spec: DetectorSpec, profile: Profile, dtype: StoredDtype, num_images: int, plan: Plan
 ) -> tuple[ArrayLayout, ...]:
-    """The arrays that units fill; beside maps of int8 lie their scales."""
+    """The arrays that units fill; beside maps lie the constants of their encoding."""
     rows = ceil(num_images / UNIT) * UNIT
-    small, int8 = small_dtype(dtype), dtype == "int8"
-    tokens = (plan.tokens, spec.dim)
-    pixels = (plan.pixels, spec.c1_channels)
+    encoding = ENCODINGS[dtype]
+    small = encoding.query_dtype
     queries = (spec.num_queries, spec.dim)
     logits = (spec.num_queries, spec.num_logits)
     boxes = (spec.num_queries, 4)
-    scales = (len(spec.strides), spec.dim)
-    arrays = [
+    return (
         ArrayLayout("dec/box", "float32", (rows, *boxes), (UNIT, *boxes)),
         ArrayLayout("dec/query", small, (rows, *queries), (1, *queries), (UNIT, *queries)),
         ArrayLayout("dec/logit", small, (rows, *logits), (1, *logits), (UNIT, *logits)),
-        ArrayLayout(
-            "enc/tokens",
-            dtype,
-            (rows, *tokens),
-            (1, plan.token_chunk, spec.dim),
-            (UNIT, *tokens),
-            "value = stored * enc/scale[image, level of the token]" if int8 else None,
-        ),
-    ]
-    if int8:
-        arrays.append(ArrayLayout("enc/scale", "float32", (rows, *scales), (UNIT, *scales)))
-    if profile == "full":
-        arrays.append(
-            ArrayLayout(
-                "c1/map",
-                dtype,
-                (rows, *pixels),
-                (1, plan.pixel_chunk, spec.c1_channels),
-                (C1_SHARD, *pixels),
-                "value = stored * c1/scale[image]" if int8 else None,
-            )
-        )
-        if int8:
-            shape = (spec.c1_channels,)
-            arrays.append(ArrayLayout("c1/scale", "float32", (rows, *shape), (UNIT, *shape)))
-    return tuple(arrays)
+        *(a for kind in PROFILES[profile] for a in _map_arrays(kind, spec, encoding, rows, plan)),
+    )
+
+
+def _map_arrays(
+    kind: MapKind, spec: DetectorSpec, encoding: Encoding, rows: int, plan: Plan
+) -> Iterator[ArrayLayout]:
+    """The array of one kind of maps, then those of its constants."""
+    channels = kind.channels(spec)
+    room, chunk = plan.room(kind)
+    places = {name: f"{kind.constant_array(name)}[{kind.where}]" for name in encoding.constants}
+    yield ArrayLayout(
+        kind.array,
+        encoding.dtype,
+        (rows, room, channels),
+        (1, chunk, channels),
+        (kind.images_per_shard, room, channels),
+        formula=encoding.formula and encoding.formula.format(**places),
+    )
+    shape = (len(kind.strides(spec)), channels) if kind.per_level else (channels,)
+    for name in encoding.constants:
+        yield ArrayLayout(kind.constant_array(name), CONSTANT_DTYPE, (rows, *shape), (UNIT, *shape))
 
 
 def index_arrays(spec: DetectorSpec, num_images: int, plan: Plan) -> tuple[ArrayLayout, ...]:

@@ -7,7 +7,11 @@ from math import ceil
 import numpy as np
 from jaxtyping import Int64
 
-from mfd.cache.store.identity import StoreIdentity, small_dtype
+from mfd.cache.format.encodings import ENCODINGS
+from mfd.cache.format.profiles import C1, ENCODER, PROFILES, MapKind
+from mfd.cache.format.records import StoreImage
+from mfd.config import Profile, StoredDtype
+from mfd.detectors import DetectorSpec
 from mfd.images import Preprocessing
 
 _MAX_CHUNK_BYTES = 2 << 20
@@ -22,7 +26,7 @@ class Plan:
 
     Args:
         tokens: per image of `enc/tokens`; a multiple of `token_chunk`.
-        pixels: per image of `c1/map`; a multiple of `pixel_chunk`.
+        pixels: per image of `c1/map`; a multiple of `pixel_chunk`. There in every profile.
         name_bytes: of the longest file name, in UTF-8.
     """
 
@@ -32,70 +36,75 @@ class Plan:
     pixel_chunk: int
     name_bytes: int
 
+    def room(self, kind: MapKind) -> tuple[int, int]:
+        """Length of the padded axis of the kind's array, and of its chunks."""
+        if kind is ENCODER:
+            return self.tokens, self.token_chunk
+        return self.pixels, self.pixel_chunk
+
     def to_json(self) -> dict[str, int]:
         """The plan as plain JSON values."""
         return asdict(self)
 
 
-def make_plan(identity: StoreIdentity, input_hw: Sequence[tuple[int, int]] | None = None) -> Plan:
+def make_plan(spec: DetectorSpec, dtype: StoredDtype, images: Sequence[StoreImage]) -> Plan:
     """Room and chunk lengths for a list of images.
 
     A map of stride s of an H x W input has ceil(H / s) x ceil(W / s) entries; one more row and
     column of every map are allowed for, as detectors round differently.
-
-    Args:
-        input_hw: upper bounds of each image's size after resizing and augmentation, pixels;
-            by default what the detector's preprocessing makes of the original sizes.
     """
-    spec = identity.spec
-    sizes = _input_sizes(identity, input_hw)
-    width = np.dtype(identity.dtype).itemsize
-    tokens, token_chunk = _room(sizes, spec.strides, spec.dim * width)
-    pixels, pixel_chunk = _room(sizes, (spec.c1_stride,), spec.c1_channels * width)
-    name_bytes = max(len(image.file_name.encode()) for image in identity.images)
+    sizes = np.array(resized_sizes(spec.preprocessing, images), np.int64)
+    itemsize = ENCODINGS[dtype].itemsize
+    tokens, token_chunk = _room(sizes, ENCODER.strides(spec), ENCODER.channels(spec) * itemsize)
+    pixels, pixel_chunk = _room(sizes, C1.strides(spec), C1.channels(spec) * itemsize)
+    name_bytes = max(len(image.file_name.encode()) for image in images)
     return Plan(tokens, token_chunk, pixels, pixel_chunk, name_bytes)
 
 
-def resized_hw(preprocessing: Preprocessing, original_hw: tuple[int, int]) -> tuple[int, int]:
-    """Height and width of the detector's input, rounded up."""
+def resized_sizes(
+    preprocessing: Preprocessing, images: Sequence[StoreImage]
+) -> list[tuple[int, int]]:
+    """Height and width of the detector's input for each image, rounded up."""
     if preprocessing.size_hw is not None:
-        return preprocessing.size_hw
-    short, long = sorted(original_hw)
-    scale = min(preprocessing.shorter_side / short, preprocessing.longer_side / long)
-    return ceil(original_hw[0] * scale), ceil(original_hw[1] * scale)
+        return [preprocessing.size_hw] * len(images)
+    sizes = []
+    for image in images:
+        short, long = sorted(image.original_hw)
+        scale = min(preprocessing.shorter_side / short, preprocessing.longer_side / long)
+        sizes.append((ceil(image.original_hw[0] * scale), ceil(image.original_hw[1] * scale)))
+    return sizes
 
 
-def planned_bytes(identity: StoreIdentity, input_hw: Sequence[tuple[int, int]] | None) -> int:
-    """About how large the store will be without a codec, before any image has been read."""
-    spec = identity.spec
-    sizes = _input_sizes(identity, input_hw)
-    values = _positions(sizes, spec.strides).sum() * spec.dim
-    channels = len(spec.strides) * spec.dim
-    if identity.profile == "full":
-        values += _positions(sizes, (spec.c1_stride,)).sum() * spec.c1_channels
-        channels += spec.c1_channels
-    small = np.dtype(small_dtype(identity.dtype)).itemsize
-    per_image = spec.num_queries * ((spec.dim + spec.num_logits) * small + 4 * 4)
-    per_image += channels * 4 if identity.dtype == "int8" else 0
-    return int(values) * np.dtype(identity.dtype).itemsize + len(sizes) * per_image
+def planned_bytes(
+    spec: DetectorSpec, profile: Profile, dtype: StoredDtype, input_hw: Sequence[tuple[int, int]]
+) -> int:
+    """About how large a store will be without a codec, before any image has been read.
+
+    Args:
+        input_hw: size of every image as the detector sees it, pixels.
+    """
+    encoding = ENCODINGS[dtype]
+    sizes = np.array(input_hw, np.int64)
+    query_bytes = (spec.dim + spec.num_logits) * ENCODINGS[encoding.query_dtype].itemsize
+    total = len(sizes) * spec.num_queries * (query_bytes + 4 * 4)  # boxes are float32
+    for kind in PROFILES[profile]:
+        channels, strides = kind.channels(spec), kind.strides(spec)
+        total += int(_positions(sizes, strides).sum()) * channels * encoding.itemsize
+        total += len(sizes) * len(strides) * channels * encoding.constant_bytes
+    return total
 
 
-def _input_sizes(
-    identity: StoreIdentity, input_hw: Sequence[tuple[int, int]] | None
-) -> Int64[np.ndarray, "N 2"]:
-    if input_hw is None:
-        rule = identity.spec.preprocessing
-        input_hw = [resized_hw(rule, image.original_hw) for image in identity.images]
-    return np.array(input_hw, np.int64)
-
-
-def _positions(sizes: np.ndarray, strides: Sequence[int], margin: int = 0) -> np.ndarray:
+def _positions(
+    sizes: Int64[np.ndarray, "N 2"], strides: Sequence[int], margin: int = 0
+) -> np.ndarray:
     """Number of map entries of every image, summed over the strides."""
     maps = [-(-sizes // stride) + margin for stride in strides]
     return np.sum([m[:, 0] * m[:, 1] for m in maps], axis=0)
 
 
-def _room(sizes: np.ndarray, strides: Sequence[int], entry_bytes: int) -> tuple[int, int]:
+def _room(
+    sizes: Int64[np.ndarray, "N 2"], strides: Sequence[int], entry_bytes: int
+) -> tuple[int, int]:
     """Length of the padded axis and of its chunks.
 
     The chunk is the longest that wastes at most 3 % of the bytes on half-filled last chunks and

@@ -1,4 +1,4 @@
-"""An image's features as rows of the store's arrays, and back."""
+"""An image's encoded features as rows of the store's arrays, and back."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,71 +6,49 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mfd.cache.format.plan import Plan
-from mfd.cache.format.quantise import quantise
-from mfd.cache.store.identity import StoreIdentity, small_dtype
-from mfd.cache.store.journal import ImageRecord
-from mfd.config import StoredDtype
+from mfd.cache.format.layout import ArrayLayout
+from mfd.cache.format.profiles import C1, ENCODER, PROFILES, MapKind
+from mfd.cache.format.records import ImageRecord
+from mfd.config import Profile
 from mfd.detectors import DetectorSpec, ImageFeatures
 from mfd.errors import StoreError
 
+Row = Sequence[np.ndarray]
+"""What an array has of one image: pieces to be laid one after the other from the beginning."""
+
 
 def to_rows(
-    features: ImageFeatures, identity: StoreIdentity, plan: Plan
-) -> tuple[dict[str, np.ndarray], ImageRecord]:
-    """What is written for one image, by array name, and its sizes.
+    features: ImageFeatures, spec: DetectorSpec, profile: Profile, arrays: Sequence[ArrayLayout]
+) -> tuple[dict[str, Row], ImageRecord]:
+    """What is written for one image, by array name, and its sizes. Nothing is copied.
+
+    Args:
+        features: of `encode_features`.
+        arrays: of the store's units.
 
     Raises:
-        StoreError: naming the image, if a shape is not what the detector's spec and the plan
-            say, or a value is not finite in the stored element type.
+        StoreError: naming the image, if an element type or a shape is not that of the array.
     """
-    spec, dtype = identity.spec, identity.dtype
-    small = small_dtype(dtype)
-    rows = {
-        "dec/query": _stored(features, "queries", features.queries, small),
-        "dec/logit": _stored(features, "logits", features.logits, small),
-        "dec/box": _stored(features, "boxes", features.boxes, "float32"),
+    rows: dict[str, Row] = {
+        "dec/query": [features.queries.numpy()],
+        "dec/logit": [features.logits.numpy()],
+        "dec/box": [features.boxes.numpy()],
     }
-    tokens = [level.flatten(0, 1) for level in features.memory]
-    if dtype == "int8":
-        rows["enc/tokens"], rows["enc/scale"] = _quantised(features, "memory", tokens)
-    else:
-        rows["enc/tokens"] = _stored(features, "memory", torch.cat(tokens), dtype)
-    expected = {
-        "dec/query": (spec.num_queries, spec.dim),
-        "dec/logit": (spec.num_queries, spec.num_logits),
-        "dec/box": (spec.num_queries, 4),
-        "enc/tokens": (min(len(rows["enc/tokens"]), plan.tokens), spec.dim),
-    }
-    c1_hw = (0, 0)
-    if identity.profile == "full":
-        if features.c1 is None:
+    for kind in PROFILES[profile]:
+        maps, expected = kind.maps(features), len(kind.strides(spec))
+        if len(maps) != expected:
             raise StoreError(
-                f"image {features.image_id} comes without c1, which a store of the full profile "
-                "holds; let the detector return it or choose the lite profile"
+                f"image {features.image_id} has {len(maps)} maps for {kind.array}, expected "
+                f"{expected}; correct the detector's spec or extract with another --profile"
             )
-        c1_hw = _size(features.c1)
-        pixels = features.c1.flatten(0, 1)
-        if dtype == "int8":
-            rows["c1/map"], scale = _quantised(features, "c1", [pixels])
-            rows["c1/scale"] = scale[0]
-        else:
-            rows["c1/map"] = _stored(features, "c1", pixels, dtype)
-        expected["c1/map"] = (min(len(pixels), plan.pixels), spec.c1_channels)
-    if len(features.memory) != len(spec.strides):
-        raise StoreError(
-            f"image {features.image_id} has {len(features.memory)} encoder maps, "
-            f"expected {len(spec.strides)}; correct the detector's spec"
-        )
-    for name, shape in expected.items():
-        if rows[name].shape != shape:
-            raise StoreError(
-                f"image {features.image_id}: {name} has shape {rows[name].shape}, expected at most "
-                f"{shape}; correct the detector's spec or the sizes the store was "
-                "planned with"
-            )
-    sizes = ImageRecord(features.input_hw, tuple(map(_size, features.memory)), c1_hw)
-    return rows, sizes
+        rows[kind.array] = [level.flatten(0, 1).numpy() for level in maps]
+        for name, values in kind.constants(features).items():
+            rows[kind.constant_array(name)] = [values.numpy()]
+    padded = {kind.array for kind in PROFILES[profile]}
+    for array in arrays:
+        _check(features.image_id, array, rows.get(array.name, ()), array.name in padded)
+    c1_hw = (0, 0) if C1.array not in rows or features.c1 is None else _size(features.c1)
+    return rows, ImageRecord(features.input_hw, tuple(map(_size, features.memory)), c1_hw)
 
 
 def from_rows(
@@ -80,10 +58,9 @@ def from_rows(
     original_hw: tuple[int, int],
     spec: DetectorSpec,
 ) -> ImageFeatures:
-    """One image's features in the stored element type; the maps share the rows' memory."""
+    """One image's features in the stored element types; the maps share the rows' memory."""
     stored = {name: torch.from_numpy(values) for name, values in rows.items()}
-    levels = stored["enc/tokens"].split([height * width for height, width in sizes.level_hw])
-    memory = [m.view(*hw, spec.dim) for m, hw in zip(levels, sizes.level_hw, strict=True)]
+    tokens = stored["enc/tokens"].split([height * width for height, width in sizes.level_hw])
     c1 = stored.get("c1/map")
     return ImageFeatures(
         image_id=image_id,
@@ -92,43 +69,37 @@ def from_rows(
         queries=stored["dec/query"],
         boxes=stored["dec/box"],
         logits=stored["dec/logit"],
-        memory=memory,
+        memory=[m.view(*hw, spec.dim) for m, hw in zip(tokens, sizes.level_hw, strict=True)],
         c1=None if c1 is None else c1.view(*sizes.c1_hw, spec.c1_channels),
-        memory_scale=stored.get("enc/scale"),
-        c1_scale=stored.get("c1/scale"),
+        memory_constants=_constants(stored, ENCODER),
+        c1_constants=_constants(stored, C1),
     )
 
 
-def _stored(features: ImageFeatures, what: str, values: Tensor, dtype: StoredDtype) -> np.ndarray:
-    """The values in the stored element type, checked to be finite in it."""
-    stored = values.detach().to("cpu", getattr(torch, dtype))
-    if not torch.stack(torch.aminmax(stored)).isfinite().all():  # a NaN is both least and largest
-        if torch.isfinite(values).all():
-            largest = values.abs().max().item()
-            raise StoreError(
-                f"image {features.image_id}: {what} reach {largest:.3g}, more than {dtype} holds; "
-                "extract with --dtype float32"
-            )
-        raise _not_finite(features, what)
-    return stored.numpy()
+def _constants(stored: Mapping[str, Tensor], kind: MapKind) -> dict[str, Tensor]:
+    beside = kind.constant_array("")
+    return {
+        name.removeprefix(beside): values
+        for name, values in stored.items()
+        if name.startswith(beside) and name != kind.array
+    }
 
 
-def _quantised(
-    features: ImageFeatures, what: str, levels: Sequence[Tensor]
-) -> tuple[np.ndarray, np.ndarray]:
-    """The levels' values in int8, joined, and their scales (L, D), checked to be finite."""
-    pairs = [quantise(level.detach().to("cpu", torch.float32)) for level in levels]
-    stored, scales = torch.cat([p[0] for p in pairs]), torch.stack([p[1] for p in pairs])
-    if not scales.isfinite().all():
-        raise _not_finite(features, what)
-    return stored.numpy(), scales.numpy()
-
-
-def _not_finite(features: ImageFeatures, what: str) -> StoreError:
-    return StoreError(
-        f"image {features.image_id}: {what} hold NaN or infinity; look at the image and the "
-        "detector's weights"
-    )
+def _check(image_id: int, array: ArrayLayout, row: Row, padded: bool) -> None:
+    """Refuse what does not fit into the array's row; a padded one may be filled in part."""
+    if not row or any(piece.dtype != array.dtype for piece in row):
+        found = row[0].dtype if row else "nothing"
+        raise StoreError(
+            f"image {image_id}: {array.name} is {found}, the store holds {array.dtype}; encode "
+            "the features first"
+        )
+    shape = (sum(map(len, row)), *row[0].shape[1:])
+    length = min(shape[0], array.shape[1]) if padded else array.shape[1]
+    if shape != (expected := (length, *array.shape[2:])):
+        raise StoreError(
+            f"image {image_id}: {array.name} has shape {shape}, expected at most {expected}; "
+            "correct the detector's spec or the sizes the store was planned with"
+        )
 
 
 def _size(level: Tensor) -> tuple[int, int]:

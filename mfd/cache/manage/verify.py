@@ -7,9 +7,11 @@ from pathlib import Path
 from mfd.cache.format.arrays import open_arrays
 from mfd.cache.format.chunks import read_row
 from mfd.cache.format.index import read_index
-from mfd.cache.format.layout import UNIT, ArrayLayout
+from mfd.cache.format.layout import ArrayLayout
+from mfd.cache.format.profiles import UNIT
 from mfd.cache.store.disk import disk_errors
-from mfd.cache.store.journal import FileRecord, Journal, WriterLock
+from mfd.cache.store.journal import FileRecord, Journal
+from mfd.cache.store.lock import WriterLock
 from mfd.cache.store.manifest import COPY, Manifest, restore_metadata
 from mfd.errors import StoreError
 from mfd.progress import progress
@@ -22,7 +24,7 @@ class Damage:
     Args:
         what: the file, and what is wrong with it.
         unit: that has to be extracted again; None for metadata and index arrays, which can be
-            written anew without the detector.
+            rewritten without the detector.
         image_ids: whose data is lost.
     """
 

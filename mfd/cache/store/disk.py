@@ -32,9 +32,9 @@ def disk_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        cure = "make room and run" if full else "mend that and run"
+        cure = "make room" if full else "fix the cause"
         where = f": {error.filename}" if error.filename else ""
         raise StoreError(
-            f"{path} cannot be written ({error.strerror or error}{where}); {cure} the same command "
-            "again, finished units are kept"
+            f"{path} cannot be written ({error.strerror or error}{where}); {cure} and "
+            "rerun the command, finished units are kept"
         ) from error

@@ -8,29 +8,14 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any, get_args
 
+from mfd.cache.format.profiles import C1, PROFILES
+from mfd.cache.format.records import StoreImage
 from mfd.config import Autocast, Profile, StoredDtype
 from mfd.detectors import DetectorSpec
 from mfd.errors import StoreError
 from mfd.files import canonical_json, json_sha256
 
 SCHEMA = 1
-
-
-@dataclass(frozen=True)
-class StoreImage:
-    """One image of a store's list.
-
-    Args:
-        image_id: COCO image id.
-        file_name: relative to the image folder.
-        original_hw: size of the image file, pixels.
-        sha256: of the file's bytes, hex.
-    """
-
-    image_id: int
-    file_name: str
-    original_hw: tuple[int, int]
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -43,9 +28,9 @@ class StoreIdentity:
         spec: of the detector; how many detections it keeps per image does not count.
         split: what the image list is called, such as "train".
         view: which view of every image, such as "base" or "flip".
-        profile: "full" (encoder maps and c1) or "lite" (encoder maps).
-        dtype: element type of the maps, see `cache.format.quantise` for int8; of queries and logits
-            too, but float16 where the maps are int8; boxes are float32 always.
+        profile: which maps are stored, see `cache.format.profiles`.
+        dtype: element type of the maps, see `cache.format.encodings`, which also says that of
+            queries and logits; boxes are float32 always.
         images: in ascending order of image id.
         autocast: element type of the detector's matrix products; "none" is float32.
     """
@@ -96,17 +81,17 @@ class StoreIdentity:
         return json_sha256(self.fields)
 
     @property
+    def has_c1(self) -> bool:
+        """Whether the stage-1 map is stored."""
+        return C1 in PROFILES[self.profile]
+
+    @property
     def folder_name(self) -> str:
         """Readable, and eight digits of the identity: `demo-train-base-full-float16-1a2b3c4d`."""
         words = [self.spec.name, self.split, self.view, self.profile, self.dtype]
         words += [] if self.autocast == "none" else [self.autocast]
         readable = "-".join(re.sub(r"[^A-Za-z0-9]+", "-", word).strip("-") for word in words)
         return f"{readable}-{self.sha256[:8]}"
-
-
-def small_dtype(dtype: StoredDtype) -> StoredDtype:
-    """Element type of queries and logits: they are few, and box AP shall stay the detector's."""
-    return "float16" if dtype == "int8" else dtype
 
 
 def difference(found: Mapping[str, Any], expected: Mapping[str, Any]) -> str | None:

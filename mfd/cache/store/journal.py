@@ -4,7 +4,6 @@ A unit without its journal does not exist, whatever lies in the arrays. Beside t
 lie a record of the files that belong to no unit, and the seconds that the units have cost.
 """
 
-import fcntl
 import json
 import os
 from collections.abc import Mapping
@@ -15,28 +14,14 @@ from typing import Any
 import google_crc32c
 
 from mfd.cache.format.arrays import REPAIR
-from mfd.cache.store.disk import crc32c, disk_errors
+from mfd.cache.format.records import ImageRecord
+from mfd.cache.store.disk import crc32c
 from mfd.errors import StoreError
 from mfd.files import canonical_json, json_sha256, sync, write_atomically
 
 FOLDER = "_units"
 INDEX = "index.json"
 COST = "cost.json"
-
-
-@dataclass(frozen=True)
-class ImageRecord:
-    """Sizes of one stored image; None in its place says that the image could not be read.
-
-    Args:
-        input_hw: size of the detector's input, pixels.
-        level_hw: size of every encoder map.
-        c1_hw: size of the stage-1 map, (0, 0) where the store leaves it out.
-    """
-
-    input_hw: tuple[int, int]
-    level_hw: tuple[tuple[int, int], ...]
-    c1_hw: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -150,41 +135,6 @@ class Journal:
         if json_sha256(record) != digest:
             raise StoreError(f"{path} is damaged (checksum differs); {REPAIR}")
         return record
-
-
-class WriterLock:
-    """Held by the one process that changes or removes a store; it ends with the process.
-
-    Raises:
-        StoreError: if another process holds it, or has just removed the store.
-    """
-
-    def __init__(self, store: Path) -> None:
-        path = store / FOLDER / ".lock"
-        with disk_errors(store):
-            path.parent.mkdir(exist_ok=True)
-            self._file = path.open("a")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self.release()
-            raise StoreError(
-                f"{store} is being written by another process; wait for it or stop it"
-            ) from error
-        here = os.fstat(self._file.fileno())
-        if not path.exists() or not os.path.samestat(path.stat(), here):
-            self.release()
-            raise StoreError(f"{store} was removed by another process; run the same command again")
-
-    def release(self) -> None:
-        """Let another process write."""
-        self._file.close()
-
-    def __enter__(self) -> "WriterLock":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
 
 
 def _values(files: Mapping[str, FileRecord]) -> dict[str, list[int]]:

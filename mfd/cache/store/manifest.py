@@ -12,17 +12,19 @@ import zarr
 
 from mfd.cache.format.arrays import REPAIR, create_arrays
 from mfd.cache.format.index import read_images
-from mfd.cache.format.layout import UNIT, ArrayLayout, data_arrays, index_arrays
+from mfd.cache.format.layout import ArrayLayout, data_arrays, index_arrays
 from mfd.cache.format.plan import Plan
-from mfd.cache.store.identity import SCHEMA, StoreIdentity, StoreImage, difference, image_difference
-from mfd.config import Codec
+from mfd.cache.format.profiles import UNIT
+from mfd.cache.format.records import StoreImage
+from mfd.cache.store.identity import SCHEMA, StoreIdentity, difference, image_difference
+from mfd.config import Codec, Profile
 from mfd.detectors import DetectorSpec
 from mfd.errors import StoreError
 from mfd.files import canonical_json, json_sha256, write_atomically
 
 Status = Literal["unfinished", "complete"]
 COPY = "_units/manifest.json"
-_START_ANEW = "remove the store by `mfd cache rm` and extract it again"
+_START_AGAIN = "remove the store by `mfd cache rm` and extract it again"
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Manifest:
         """
         metadata = path / "zarr.json"
         has_copy = (path / COPY).exists()
-        cure = REPAIR if has_copy else _START_ANEW
+        cure = REPAIR if has_copy else _START_AGAIN
         try:
             attributes: dict[str, Any] = dict(zarr.open_group(path, mode="r", zarr_format=3).attrs)
         except FileNotFoundError as error:
@@ -97,15 +99,15 @@ class Manifest:
             attributes: dict[str, Any] = json.loads(copy.read_text())
         except (ValueError, OSError) as error:
             raise StoreError(
-                f"{path}/zarr.json is damaged, and so is {copy} ({error}); {_START_ANEW}"
+                f"{path}/zarr.json is damaged, and so is {copy} ({error}); {_START_AGAIN}"
             ) from error
-        return cls._checked(attributes, copy, _START_ANEW)
+        return cls._checked(attributes, copy, _START_AGAIN)
 
     @classmethod
     def _checked(cls, attributes: dict[str, Any], file: Path, cure: str) -> "Manifest":
         if (schema := attributes.get("schema")) != SCHEMA:
             raise StoreError(
-                f"{file} has schema {schema}, this mfd reads schema {SCHEMA}; {_START_ANEW}"
+                f"{file} has schema {schema}, this mfd reads schema {SCHEMA}; {_START_AGAIN}"
             )
         status, checksum = attributes.pop("status", None), attributes.pop("checksum", None)
         if json_sha256(attributes) != checksum:
@@ -131,10 +133,16 @@ class Manifest:
         return -(-self.num_images // UNIT)
 
     @property
+    def profile(self) -> Profile:
+        """Which maps are stored."""
+        return self.fields["profile"]
+
+    @property
     def data_arrays(self) -> tuple[ArrayLayout, ...]:
         """The arrays that units fill."""
-        profile, dtype = self.fields["profile"], self.fields["dtype"]
-        return data_arrays(self.spec, profile, dtype, self.num_images, self.plan)
+        return data_arrays(
+            self.spec, self.profile, self.fields["dtype"], self.num_images, self.plan
+        )
 
     @property
     def index_arrays(self) -> tuple[ArrayLayout, ...]:
@@ -163,7 +171,7 @@ def write_metadata(path: Path, manifest: Manifest) -> None:
 
 
 def restore_metadata(path: Path, manifest: Manifest) -> None:
-    """Write all metadata of a store anew and declare it unfinished; data stays."""
+    """Rewrite all metadata of a store and declare it unfinished; data stays."""
     building = path.with_name(f".{path.name}.tmp-{uuid.uuid4().hex}")
     try:
         write_metadata(building, manifest)

@@ -11,13 +11,14 @@ from torch import Tensor
 from mfd.cache.format.arrays import REPAIR
 from mfd.cache.format.chunks import read_row
 from mfd.cache.format.index import read_images, read_index
-from mfd.cache.format.layout import UNIT, ArrayLayout
+from mfd.cache.format.layout import ArrayLayout
+from mfd.cache.format.profiles import C1, PROFILES, UNIT
+from mfd.cache.format.records import ImageRecord, StoreImage
 from mfd.cache.format.rows import from_rows
-from mfd.cache.manage.verify import Damage, verify_store
-from mfd.cache.store.identity import StoreIdentity, StoreImage
+from mfd.cache.store.identity import StoreIdentity
 from mfd.cache.store.info import StoreInfo
-from mfd.cache.store.journal import ImageRecord, Journal, UnitRecord
-from mfd.cache.store.manifest import Manifest, require_identity
+from mfd.cache.store.journal import Journal, UnitRecord
+from mfd.cache.store.manifest import Manifest
 from mfd.detectors import ImageFeatures
 from mfd.errors import StoreError
 
@@ -40,31 +41,26 @@ class Store:
         self._journal = Journal(path)
         self._units: dict[int, UnitRecord] = {}
         self._layout = manifest.data_arrays
+        self._kinds = PROFILES[manifest.profile]
         ids = read_index(path, "index/image_id")
         self._rows = np.flatnonzero(read_index(path, "index/valid"))
         self.image_ids: tuple[int, ...] = tuple(ids[self._rows].tolist())
         self._original_hw = read_index(path, "index/orig_hw")
 
     @classmethod
-    def open(cls, path: Path | str, *, expected: StoreIdentity | None = None) -> "Store":
+    def open(cls, path: Path | str) -> "Store":
         """Open a finished store.
 
-        Args:
-            expected: refuse any other identity than this.
-
         Raises:
-            StoreError: if there is none, it is unfinished or damaged, or its schema or identity
-                is another; the field that differs is named with both values.
+            StoreError: if there is none, it is unfinished or damaged, or of another schema.
         """
         path = Path(path)
         manifest = Manifest.read(path)
-        if expected is not None:
-            require_identity(path, manifest, expected)
         if manifest.status != "complete":
             done = len(Journal(path).committed())
             raise StoreError(
                 f"{path} is unfinished: {done} of {manifest.num_units} units of {UNIT} images are "
-                "there; run `mfd extract` again to go on"
+                "there; run `mfd extract` again to resume"
             )
         return cls(path, manifest)
 
@@ -72,7 +68,7 @@ class Store:
         return len(self._rows)
 
     def __getitem__(self, position: int) -> ImageFeatures:
-        """The features at a position, in the stored element type; int8 maps with their scales.
+        """The features at a position, in the stored element types, with the constants of maps.
 
         Raises:
             IndexError: beyond the last image.
@@ -80,8 +76,8 @@ class Store:
         """
         row, sizes = self._row(position)
         lengths = {
-            "enc/tokens": sum(height * width for height, width in sizes.level_hw),
-            "c1/map": sizes.c1_hw[0] * sizes.c1_hw[1],
+            kind.array: sum(height * width for height, width in kind.sizes(sizes))
+            for kind in self._kinds
         }
         rows = {
             array.name: self._read(array, position, lengths.get(array.name, array.shape[1]))
@@ -94,7 +90,7 @@ class Store:
     @property
     def has_c1(self) -> bool:
         """Whether images come with the stage-1 map."""
-        return self._manifest.fields["profile"] == "full"
+        return C1 in self._kinds
 
     def detections(self, position: int) -> tuple[Float[Tensor, "Q K"], Float[Tensor, "Q 4"]]:
         """Logits and boxes alone, as `store[position]` has them, at a fraction of the reading.
@@ -144,10 +140,6 @@ class Store:
     def identity(self) -> StoreIdentity:
         """Everything that determines the store's content."""
         return self._manifest.identity(read_images(self.path))
-
-    def verify(self) -> list[Damage]:
-        """What is damaged, by reading every byte; nothing in a sound store."""
-        return verify_store(self.path)
 
     def info(self) -> StoreInfo:
         """The store in a few words."""

@@ -10,12 +10,15 @@ import numpy as np
 
 from mfd.cache.format.arrays import REPAIR, encode, open_arrays
 from mfd.cache.format.index import write_image_list, write_sizes
-from mfd.cache.format.layout import UNIT, ArrayLayout
-from mfd.cache.format.plan import make_plan, planned_bytes
-from mfd.cache.format.rows import to_rows
+from mfd.cache.format.layout import ArrayLayout
+from mfd.cache.format.plan import make_plan, planned_bytes, resized_sizes
+from mfd.cache.format.profiles import UNIT
+from mfd.cache.format.records import ImageRecord, StoreImage
+from mfd.cache.format.rows import Row, to_rows
 from mfd.cache.store.disk import disk_errors
-from mfd.cache.store.identity import StoreIdentity, StoreImage
-from mfd.cache.store.journal import FileRecord, ImageRecord, Journal, UnitRecord, WriterLock
+from mfd.cache.store.identity import StoreIdentity
+from mfd.cache.store.journal import FileRecord, Journal, UnitRecord
+from mfd.cache.store.lock import WriterLock
 from mfd.cache.store.manifest import COPY, Manifest, require_identity, set_status, write_metadata
 from mfd.config import Codec
 from mfd.detectors import ImageFeatures
@@ -37,6 +40,7 @@ class StoreWriter:
         self.path = path
         self.identity = identity
         self._manifest = manifest
+        self._arrays = manifest.data_arrays
         self._complete = manifest.status == "complete"
         self._lock = lock
         self._journal = Journal(path)
@@ -50,15 +54,12 @@ class StoreWriter:
         identity: StoreIdentity,
         *,
         codec: Codec = "none",
-        input_hw: Sequence[tuple[int, int]] | None = None,
         provenance: Mapping[str, str] | None = None,
     ) -> "StoreWriter":
-        """Create the store of this identity under `root`, or go on with it where it stands.
+        """Create the store of this identity under `root`, or resume it.
 
         Args:
             codec: "none", "zstd" or "blosc"; lossless.
-            input_hw: upper bounds of each image's input size, pixels, for views that change it;
-                by default what the detector's preprocessing makes of the original sizes.
             provenance: texts to keep with a new store, such as library versions.
 
         Raises:
@@ -67,9 +68,10 @@ class StoreWriter:
         """
         path = root / identity.folder_name
         if codec == "none":
-            _check_room(path, planned_bytes(identity, input_hw), len(identity.images))
+            _check_room(path, identity)
         if not path.exists():
-            manifest = Manifest.of(identity, codec, make_plan(identity, input_hw), provenance or {})
+            plan = make_plan(identity.spec, identity.dtype, identity.images)
+            manifest = Manifest.of(identity, codec, plan, provenance or {})
             with disk_errors(path):
                 _create(path, identity, manifest)
         with ExitStack() as stack:
@@ -78,8 +80,8 @@ class StoreWriter:
             require_identity(path, manifest, identity)
             if manifest.codec != codec:
                 raise StoreError(
-                    f"{path} was begun with codec {manifest.codec}, asked for is {codec}; "
-                    f"go on with --codec {manifest.codec}, or remove the store first"
+                    f"{path} was started with codec {manifest.codec}, found --codec {codec}; "
+                    f"resume it with --codec {manifest.codec}, or remove the store first"
                 )
             open_arrays(path, (*manifest.data_arrays, *manifest.index_arrays), codec)
             _remove_leftovers(path)
@@ -105,24 +107,20 @@ class StoreWriter:
         """Store and commit one unit; when this returns, a power cut does not lose it.
 
         Args:
-            features: of every image of the unit; None for an image that cannot be read, which
-                the finished store then lists as invalid.
+            features: of every image of the unit, from `encode_features`; None for an image that
+                cannot be read, which the finished store then lists as invalid.
 
         Raises:
-            StoreError: if features are not those of the unit's images, do not fit or are not
-                finite, or if the disk is full. The unit stays unfinished.
+            StoreError: if features are not those of the unit's images, not encoded as the store
+                is, or do not fit; or if the disk is full. The unit stays unfinished.
         """
-        images = self.images(unit)
-        found = [f.image_id if f else i.image_id for f, i in zip(features, images, strict=False)]
-        if len(features) != len(images) or found != [image.image_id for image in images]:
-            raise StoreError(
-                f"unit {unit} got features of images {found}, "
-                f"expected {[image.image_id for image in images]}"
-            )
-        plan = self._manifest.plan
-        encoded = [to_rows(f, self.identity, plan) if f else None for f in features]
-        rows = [e[0] if e else None for e in encoded]
-        sizes = tuple(e[1] if e else None for e in encoded)
+        self._check_images(unit, features)
+        rows: list[Mapping[str, Row]] = []
+        sizes: list[ImageRecord | None] = []
+        for image in features:
+            row, size = ({}, None) if image is None else self._rows(image)
+            rows.append(row)
+            sizes.append(size)
         with disk_errors(self.path):
             if self._complete:
                 set_status(self.path, "unfinished")
@@ -131,13 +129,13 @@ class StoreWriter:
                 self._journal.revoke(unit)
                 self._committed.discard(unit)
             files: dict[str, FileRecord] = {}
-            for array in self._manifest.data_arrays:
+            for array in self._arrays:
                 files |= self._write_array(array, unit, rows)
-            self._journal.commit(unit, UnitRecord(sizes, files))
+            self._journal.commit(unit, UnitRecord(tuple(sizes), files))
         self._committed.add(unit)
 
-    def spend(self, seconds: float) -> None:
-        """Add to the seconds that the store's units have cost, over all runs."""
+    def add_elapsed(self, seconds: float) -> None:
+        """Add to the seconds that the store's units have taken, over all runs."""
         self._seconds += seconds
         with disk_errors(self.path):
             self._journal.write_seconds(self._seconds)
@@ -182,17 +180,29 @@ class StoreWriter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _check_images(self, unit: int, features: Sequence[ImageFeatures | None]) -> None:
+        """Refuse other images than the unit's."""
+        expected = [image.image_id for image in self.images(unit)]
+        found = [None if image is None else image.image_id for image in features]
+        if len(found) != len(expected) or any(
+            there not in (None, here) for there, here in zip(found, expected, strict=True)
+        ):
+            raise StoreError(f"unit {unit} got features of images {found}, expected {expected}")
+
+    def _rows(self, image: ImageFeatures) -> tuple[Mapping[str, Row], ImageRecord]:
+        return to_rows(image, self.identity.spec, self.identity.profile, self._arrays)
+
     def _write_array(
-        self, array: ArrayLayout, unit: int, rows: Sequence[dict[str, np.ndarray] | None]
+        self, array: ArrayLayout, unit: int, rows: Sequence[Mapping[str, Row]]
     ) -> dict[str, FileRecord]:
         """Write the unit's files of one array, whole and synced."""
         step = array.rows_per_file
         files = {}
         for start in range(0, UNIT, step):
             block = np.zeros((step, *array.shape[1:]), array.dtype)
-            for row, image in zip(block, rows[start : start + step], strict=False):
-                if image is not None:
-                    row[: len(image[array.name])] = image[array.name]
+            for place, image in zip(block, rows[start : start + step], strict=False):
+                if pieces := image.get(array.name):
+                    np.concatenate(pieces, out=place[: sum(map(len, pieces))])
             name = array.file(unit * UNIT + start)
             content = encode(array, self._manifest.codec, block)
             if content is None:
@@ -232,9 +242,12 @@ def _create(path: Path, identity: StoreIdentity, manifest: Manifest) -> None:
     sync(path.parent)
 
 
-def _check_room(path: Path, planned: int, num_images: int) -> None:
-    """Refuse to begin what the disk cannot hold, or to go on with it."""
-    done = len(Journal(path).committed()) * UNIT / num_images
+def _check_room(path: Path, identity: StoreIdentity) -> None:
+    """Refuse to start or resume a store that the disk cannot hold."""
+    spec, images = identity.spec, identity.images
+    sizes = resized_sizes(spec.preprocessing, images)
+    planned = planned_bytes(spec, identity.profile, identity.dtype, sizes)
+    done = len(Journal(path).committed()) * UNIT / len(images)
     needed = planned * max(0.0, 1 - done)
     existing = next(folder for folder in path.absolute().parents if folder.exists())
     free = shutil.disk_usage(existing).free

@@ -1,13 +1,13 @@
 """What the mask head reads: several images' features, padded to common sizes, and their boxes."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int, Num
 from torch import Tensor
 
+from mfd.cache import decode_maps
 from mfd.detectors import ImageFeatures
 
 
@@ -15,19 +15,21 @@ from mfd.detectors import ImageFeatures
 class FeatureBatch:
     """Feature maps of B images and N boxes on them.
 
+    `collate` leaves maps and queries in the element types they are stored in; `to` makes them the
+    floats that the head reads.
+
     Attributes:
-        memory: one map per level, finest first; beyond an image's own size it is zero. Of int8 if
-            `memory_scale` is set.
+        memory: one map per level, finest first; beyond an image's own size it is zero.
         memory_hw: each image's own (height, width) on each level, pixels of that level.
-        c1: the stage-1 map, or None for heads that do without. Of int8 if `c1_scale` is set.
+        c1: the stage-1 map, or None for heads that do without.
         c1_hw: each image's own (height, width) on `c1`; zeros without it.
         input_hw: size of the images as the detector saw them, pixels; strides count these.
         queries: of the N boxes, images one after the other.
         boxes: (centre x, centre y, width, height); 0 and 1 are the edges of the box's own image.
         labels: logit column of each box's category.
         image_index: which image a box is on, ascending.
-        memory_scale: what int8 maps of each level are to be multiplied by, channel by channel.
-        c1_scale: the same of `c1`.
+        memory_constants: what stored maps are decoded with, by name; empty for floats.
+        c1_constants: the same of `c1`.
     """
 
     memory: list[Num[Tensor, "B _H _W D"]]
@@ -39,95 +41,110 @@ class FeatureBatch:
     boxes: Float[Tensor, "N 4"]
     labels: Int[Tensor, " N"]
     image_index: Int[Tensor, " N"]
-    memory_scale: Float[Tensor, "B L D"] | None = None
-    c1_scale: Float[Tensor, "B C"] | None = None
+    memory_constants: dict[str, Float[Tensor, "B L D"]] = field(default_factory=dict)
+    c1_constants: dict[str, Float[Tensor, "B C"]] = field(default_factory=dict)
 
-    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> "FeatureBatch":
-        """The same batch on another device, copied asynchronously from pinned memory.
+    def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> "FeatureBatch":
+        """The same batch as floats on another device, copied asynchronously from pinned memory.
 
         Args:
-            dtype: of maps and queries, once they are there, dequantised if they were of int8; None
-                leaves them as they are.
+            dtype: of maps and queries, which are decoded once they are there.
         """
         moved = self._each(lambda tensor: tensor.to(device, non_blocking=True))
-        if dtype is None:
-            return moved
-        scales: Sequence[Tensor | None] = [None] * len(moved.memory)
-        if moved.memory_scale is not None:
-            scales = moved.memory_scale.unbind(1)
+        memory = [
+            decode_maps(maps, {name: c[:, level] for name, c in moved.memory_constants.items()})
+            for level, maps in enumerate(moved.memory)
+        ]
+        c1 = moved.c1 if moved.c1 is None else decode_maps(moved.c1, moved.c1_constants).to(dtype)
         return replace(
             moved,
-            memory=[_floats(m, s, dtype) for m, s in zip(moved.memory, scales, strict=True)],
-            c1=None if moved.c1 is None else _floats(moved.c1, moved.c1_scale, dtype),
+            memory=[maps.to(dtype) for maps in memory],
+            c1=c1,
             queries=moved.queries.to(dtype),
-            memory_scale=None,
-            c1_scale=None,
+            memory_constants={},
+            c1_constants={},
         )
 
     def pin_memory(self) -> "FeatureBatch":
-        """The same batch in pages that a GPU can copy from while other work goes on."""
+        """The same batch in pages that a GPU can copy from while other work runs."""
         return self._each(Tensor.pin_memory)
 
     def _each(self, function: Callable[[Tensor], Tensor]) -> "FeatureBatch":
         changed = {k: function(v) for k, v in vars(self).items() if isinstance(v, Tensor)}
-        return replace(self, memory=[function(level) for level in self.memory], **changed)
+        return replace(
+            self,
+            memory=[function(level) for level in self.memory],
+            memory_constants={k: function(v) for k, v in self.memory_constants.items()},
+            c1_constants={k: function(v) for k, v in self.c1_constants.items()},
+            **changed,
+        )
 
 
 def collate(
     images: Sequence[ImageFeatures],
     queries: Sequence[Int[Tensor, " _n"]],
     labels: Sequence[Int[Tensor, " _n"]],
-    dtype: torch.dtype | None = torch.float32,
 ) -> FeatureBatch:
     """The batch of `images` with the chosen `queries` of each (indices) and their `labels`.
 
-    Args:
-        dtype: of maps and queries; None leaves them as they are stored, for `FeatureBatch.to` to
-            convert them on the device.
+    Nothing is converted; a batch of one image shares its maps' memory.
     """
     c1 = [image.c1 for image in images if image.c1 is not None]
-    scales = [image.memory_scale for image in images if image.memory_scale is not None]
-    c1_scales = [i.c1_scale for i in images if i.c1 is not None and i.c1_scale is not None]
-    memory = [
-        _pad([image.memory[level] for image in images], [s[level] for s in scales], dtype)
-        for level in range(len(images[0].memory))
-    ]
-    counts = torch.tensor([len(chosen) for chosen in queries])
-    chosen_queries = torch.cat([i.queries[q] for i, q in zip(images, queries, strict=True)])
+    chosen_queries, boxes = _chosen(images, queries)
+    sizes = _sizes(images)
+    memory_constants, c1_constants = _constants(images)
     return FeatureBatch(
-        memory=memory,
-        memory_hw=torch.tensor([[m.shape[:2] for m in image.memory] for image in images]),
-        c1=_pad(c1, c1_scales, dtype) if c1 else None,
-        c1_hw=torch.tensor([(0, 0) if i.c1 is None else i.c1.shape[:2] for i in images]),
+        memory=[_pad(level) for level in zip(*(image.memory for image in images), strict=True)],
+        memory_hw=sizes[:, :-1],
+        c1=_pad(c1) if c1 else None,
+        c1_hw=sizes[:, -1],
         input_hw=torch.tensor([image.input_hw for image in images]),
-        queries=chosen_queries.to(dtype=dtype),
-        boxes=torch.cat([i.boxes[q] for i, q in zip(images, queries, strict=True)]).float(),
+        queries=chosen_queries,
+        boxes=boxes.float(),
         labels=torch.cat(list(labels)),
-        image_index=torch.repeat_interleave(torch.arange(len(images)), counts),
-        memory_scale=torch.stack(scales) if scales and dtype is None else None,
-        c1_scale=torch.stack(c1_scales) if c1_scales and dtype is None else None,
+        image_index=torch.arange(len(images)).repeat_interleave(
+            torch.tensor(list(map(len, queries)))
+        ),
+        memory_constants=memory_constants,
+        c1_constants=c1_constants,
     )
 
 
-def _pad(
-    maps: Sequence[Num[Tensor, "_h _w C"]],
-    scales: Sequence[Float[Tensor, " C"]],
-    dtype: torch.dtype | None,
-) -> Num[Tensor, "B H W C"]:
-    """The maps in one tensor, multiplied by their scales, if there are any, unless as stored."""
+def _chosen(
+    images: Sequence[ImageFeatures], queries: Sequence[Int[Tensor, " _n"]]
+) -> tuple[Float[Tensor, "N D"], Float[Tensor, "N 4"]]:
+    """The chosen queries and their boxes, images one after the other."""
+    pairs = list(zip(images, queries, strict=True))
+    return torch.cat([i.queries[q] for i, q in pairs]), torch.cat([i.boxes[q] for i, q in pairs])
+
+
+def _sizes(images: Sequence[ImageFeatures]) -> Int[Tensor, "B L1 2"]:
+    """(height, width) of each image's encoder maps and, last, of its C1."""
+    no_map = torch.empty(0, 0)
+    maps = [[*image.memory, no_map if image.c1 is None else image.c1] for image in images]
+    return torch.tensor([[level.shape[:2] for level in levels] for levels in maps])
+
+
+def _constants(images: Sequence[ImageFeatures]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """What the images' encoder maps and C1 are decoded with, stacked."""
+    memory = images[0].memory_constants
+    c1 = {} if images[0].c1 is None else images[0].c1_constants
+    return (
+        {name: torch.stack([image.memory_constants[name] for image in images]) for name in memory},
+        {name: torch.stack([image.c1_constants[name] for image in images]) for name in c1},
+    )
+
+
+def _pad(maps: Sequence[Num[Tensor, "_h _w C"]]) -> Num[Tensor, "B H W C"]:
+    """The maps in one tensor, zeros at the right and bottom."""
+    if len(maps) == 1:
+        return maps[0][None].contiguous()
     height, width = (max(m.shape[axis] for m in maps) for axis in (0, 1))
-    padded = torch.zeros(len(maps), height, width, maps[0].shape[2], dtype=dtype or maps[0].dtype)
-    copied = padded.numpy()  # torch would start a pool of threads in every reading thread
-    for i, single in enumerate(maps):
-        part = copied[i, : single.shape[0], : single.shape[1]]
-        if scales and dtype is not None:
-            np.multiply(single.numpy(), scales[i].numpy(), out=part)
+    padded = maps[0].new_zeros(len(maps), height, width, maps[0].shape[2])
+    for whole, single in zip(padded, maps, strict=True):
+        part = whole[: single.shape[0], : single.shape[1]]
+        if part.is_cpu:  # torch would start a pool of threads in every reading thread
+            part.numpy()[...] = single.numpy()
         else:
-            part[...] = single.numpy()
+            part.copy_(single)
     return padded
-
-
-def _floats(
-    maps: Num[Tensor, "B H W C"], scale: Float[Tensor, "B C"] | None, dtype: torch.dtype
-) -> Float[Tensor, "B H W C"]:
-    return maps.to(dtype) if scale is None else (maps * scale[:, None, None]).to(dtype)

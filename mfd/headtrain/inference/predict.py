@@ -69,7 +69,12 @@ class Predictor:
         ids = range(len(images)) if image_ids is None else image_ids
         return predict(
             self.head,
-            detect_all(self.detector, loaded, ids, len(images), with_c1=self.head.config.use_c1),
+            [
+                features.cpu()
+                for features in detect_all(
+                    self.detector, loaded, ids, len(images), with_c1=self.head.config.use_c1
+                )
+            ],
             self.names,
             min_score=min_score,
             min_quality=min_quality,

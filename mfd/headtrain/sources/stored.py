@@ -31,8 +31,7 @@ class StoredSource:
         targets: of this store, with crops that are a multiple of the head's masks.
         head: decides what is read.
         config: batch size, seed, and how many batches are read ahead.
-        pin_memory: make batches in the stored element type and in pages that a GPU can copy from;
-            otherwise they are float32.
+        pin_memory: make batches in pages that a GPU can copy from.
 
     Raises:
         ConfigError: the crops are of another size.
@@ -138,16 +137,12 @@ class StoredSource:
         images = [self._image(position) for position in members]
         targets = [self._targets[position] for position in members]
         batch = TrainingBatch(
-            features=collate(
-                images,
-                [t.query_index for t in targets],
-                [t.labels for t in targets],
-                None if self._pin else torch.float32,
-            ),
+            features=collate(images, [t.query_index for t in targets], [t.labels for t in targets]),
             crops=torch.cat([t.crops for t in targets]),
             area_ratio=torch.cat([t.area_ratio for t in targets]),
             image_names=tuple(self._name(position) for position in members),
-            bytes_read=sum(map(_stored_bytes, images)) + sum(t.crops.nbytes for t in targets),
+            bytes_read=sum(image.num_bytes for image in images)
+            + sum(t.crops.nbytes for t in targets),
         )
         return batch.pin_memory() if self._pin else batch
 
@@ -158,9 +153,3 @@ class StoredSource:
     def _name(self, position: int) -> str:
         image = self._store.images[position]
         return f"{image.image_id} ({image.file_name})"
-
-
-def _stored_bytes(features: ImageFeatures) -> int:
-    always = [*features.memory, features.queries, features.boxes, features.logits]
-    sometimes = [features.c1, features.memory_scale, features.c1_scale]
-    return sum(tensor.nbytes for tensor in [*always, *sometimes] if tensor is not None)

@@ -11,7 +11,7 @@ import numpy as np
 import zarr
 from jaxtyping import UInt8
 
-from mfd.cache import TARGETS, Store
+from mfd.cache import Store, derived_dir
 from mfd.coco import CocoDataset
 from mfd.errors import DataError, StoreError
 from mfd.files import exclusive_lock, file_sha256, json_sha256, new_folder
@@ -47,8 +47,7 @@ def build_targets(
             another process is building the same targets.
     """
     identity = _identity(store, dataset, crop_size)
-    digest = json_sha256(identity)[:8]
-    path = root / TARGETS / f"{store.path.name}-g{crop_size}-{digest}"
+    path = derived_dir(root / store.path.name, f"g{crop_size}", json_sha256(identity))
     path.parent.mkdir(parents=True, exist_ok=True)
     if (targets := _open_sound(path, say)) is not None:
         return targets

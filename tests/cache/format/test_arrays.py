@@ -14,7 +14,9 @@ from tests.cache.material import SPEC, make_identity
 
 
 def test_plain_zarr_writes_where_the_layout_says(tmp_path: Path) -> None:
-    arrays = data_arrays(SPEC, "full", "float32", 35, make_plan(make_identity(35)))
+    arrays = data_arrays(
+        SPEC, "full", "float32", 35, make_plan(SPEC, "float16", make_identity(35).images)
+    )
     group = zarr.create_group(tmp_path)
     create_arrays(group, arrays, "none")
     for array in arrays:
@@ -26,7 +28,7 @@ def test_plain_zarr_writes_where_the_layout_says(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("codec", ["none", "zstd", "blosc"])
 def test_every_array_ends_in_a_checksum_and_has_the_codec_asked_for(codec: str) -> None:
-    plan = make_plan(make_identity(35))
+    plan = make_plan(SPEC, "float16", make_identity(35).images)
     data, index = data_arrays(SPEC, "full", "float16", 35, plan), index_arrays(SPEC, 35, plan)
     group = zarr.create_group(zarr.storage.MemoryStore())
     create_arrays(group, (*data, *index), codec)  # type: ignore[arg-type]
@@ -67,7 +69,9 @@ def test_a_shard_of_zeros_has_no_file_and_a_chunk_of_zeros_has_one() -> None:
 
 
 def test_metadata_of_another_layout_are_refused(tmp_path: Path) -> None:
-    arrays = data_arrays(SPEC, "lite", "float16", 35, make_plan(make_identity(35)))
+    arrays = data_arrays(
+        SPEC, "lite", "float16", 35, make_plan(SPEC, "float16", make_identity(35).images)
+    )
     create_arrays(zarr.create_group(tmp_path), arrays, "none")
     assert open_arrays(tmp_path, arrays, "none").keys() == {array.name for array in arrays}
     metadata = tmp_path / "dec/query/zarr.json"
@@ -80,7 +84,7 @@ def test_metadata_of_another_layout_are_refused(tmp_path: Path) -> None:
 
 
 def test_metadata_with_a_field_that_the_layout_does_not_know_are_refused(tmp_path: Path) -> None:
-    arrays = index_arrays(SPEC, 35, make_plan(make_identity(35)))[:1]
+    arrays = index_arrays(SPEC, 35, make_plan(SPEC, "float16", make_identity(35).images))[:1]
     create_arrays(zarr.create_group(tmp_path), arrays, "none")
     file = tmp_path / arrays[0].name / "zarr.json"
     metadata = {**json.loads(file.read_text()), "note": {"must_understand": False}}

@@ -7,12 +7,12 @@ from mfd.cache.format.arrays import create_arrays
 from mfd.cache.format.index import read_images, write_image_list, write_sizes
 from mfd.cache.format.layout import ArrayLayout, index_arrays
 from mfd.cache.format.plan import make_plan
-from mfd.cache.store.journal import ImageRecord
+from mfd.cache.format.records import ImageRecord
 from tests.cache.material import SPEC, make_identity
 
 
 def arrays_in(path: Path, count: int) -> tuple[ArrayLayout, ...]:
-    layouts = index_arrays(SPEC, count, make_plan(make_identity(count)))
+    layouts = index_arrays(SPEC, count, make_plan(SPEC, "float16", make_identity(count).images))
     create_arrays(zarr.create_group(path), layouts, "zstd")
     return layouts
 

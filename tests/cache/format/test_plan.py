@@ -1,9 +1,15 @@
 from dataclasses import replace
 from math import ceil
+from typing import get_args
 
-from mfd.cache.format.plan import Plan, make_plan, planned_bytes, resized_hw
+import pytest
+
+from mfd.cache.format.encode import encode_features
+from mfd.cache.format.plan import Plan, make_plan, planned_bytes, resized_sizes
+from mfd.cache.format.records import StoreImage
+from mfd.config import Profile, StoredDtype
 from mfd.images.preprocessing import Preprocessing
-from tests.cache.material import SPEC, make_identity
+from tests.cache.material import SPEC, make_features, make_identity
 
 COCO = [(480, 640), (640, 480), (427, 640), (640, 427), (333, 500), (640, 640), (240, 640)] * 40
 
@@ -13,9 +19,9 @@ def coco_plan(**fields: object) -> tuple[Plan, list[int]]:
     spec = replace(spec, **{"preprocessing": Preprocessing(), **fields})
     identity = make_identity(len(COCO), spec)
     images = tuple(replace(i, original_hw=hw) for i, hw in zip(identity.images, COCO, strict=True))
-    sizes = [resized_hw(spec.preprocessing, hw) for hw in COCO]
+    sizes = resized_sizes(spec.preprocessing, images)
     tokens = [sum(ceil(h / s) * ceil(w / s) for s in spec.strides) for h, w in sizes]
-    return make_plan(replace(identity, images=images)), tokens
+    return make_plan(spec, "float16", images), tokens
 
 
 def test_the_largest_image_fits_with_one_more_row_and_column_per_map() -> None:
@@ -40,26 +46,19 @@ def test_images_of_one_size_have_a_single_chunk_and_no_waste() -> None:
     assert plan.token_chunk == tokens[0] == 40 * 40 + 20 * 20
 
 
-def test_bounds_given_by_the_caller_replace_the_preprocessing() -> None:
-    plan = make_plan(make_identity(3), [(320, 64), (32, 32), (100, 100)])
-    assert plan.tokens >= 21 * 5 + 11 * 3
-
-
 def test_resized_sizes_follow_the_shorter_and_the_longer_side() -> None:
+    images = [StoreImage(i, "", hw, "") for i, hw in enumerate([(480, 640), (100, 640)])]
     rule = Preprocessing(shorter_side=800, longer_side=1333)
-    assert resized_hw(rule, (480, 640)) == (800, 1067)
-    assert resized_hw(rule, (100, 640)) == (209, 1333)
-    assert resized_hw(Preprocessing(size_hw=(640, 480)), (5, 9)) == (640, 480)
+    assert resized_sizes(rule, images) == [(800, 1067), (209, 1333)]
+    assert resized_sizes(Preprocessing(size_hw=(640, 480)), images) == [(640, 480)] * 2
 
 
-def test_planned_bytes_are_those_of_all_values() -> None:
+@pytest.mark.parametrize("dtype", get_args(StoredDtype))
+@pytest.mark.parametrize("profile", get_args(Profile))
+def test_planned_bytes_are_those_of_all_values(profile: Profile, dtype: StoredDtype) -> None:
+    image = replace(make_identity(1).images[0], original_hw=(64, 96))
     spec = replace(SPEC, preprocessing=Preprocessing(size_hw=(64, 96)))
-    tokens, queries, logits, c1 = (4 * 6 + 2 * 3) * 12, 7 * 12, 7 * 3, 16 * 24 * 5
-    boxes, scales = 7 * 4 * 4, 4 * (2 * 12 + 5)
-    expected = {
-        "float16": 2 * (tokens + queries + logits + c1) + boxes,
-        "float32": 4 * (tokens + queries + logits + c1) + boxes,
-        "int8": tokens + c1 + scales + 2 * (queries + logits) + boxes,
-    }
-    for dtype, wanted in expected.items():
-        assert planned_bytes(make_identity(1, spec, dtype=dtype), None) == wanted
+    features = encode_features(make_features(image, spec), dtype)
+    c1 = [] if features.c1 is None else [features.c1, *features.c1_constants.values()]
+    left_out = 0 if profile == "full" else sum(tensor.nbytes for tensor in c1)
+    assert planned_bytes(spec, profile, dtype, [(64, 96)]) == features.num_bytes - left_out

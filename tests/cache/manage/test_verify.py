@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mfd.cache import Store, StoreInfo, StoreWriter, repair_store, verify_store
-from mfd.cache.store.journal import WriterLock
+from mfd.cache.store.lock import WriterLock
 from mfd.errors import StoreError
 from tests.cache.material import features_of, make_identity
 
@@ -28,14 +28,14 @@ def extract_again(root: Path) -> tuple[int, ...]:
     with StoreWriter.open(root, make_identity()) as writer:
         todo = writer.todo
         for unit in todo:
-            writer.write(unit, features_of(writer.images(unit)))
+            writer.write(unit, features_of(writer.images(unit), dtype=writer.identity.dtype))
         writer.finish()
     return todo
 
 
 def test_a_sound_store_has_no_damage_and_needs_no_repair(sound_store: Path) -> None:
     assert verify_store(sound_store) == []
-    assert Store.open(sound_store).verify() == []
+    assert verify_store(sound_store) == []
     assert repair_store(sound_store, []) == ()
 
 
@@ -56,7 +56,7 @@ def test_a_flipped_bit_anywhere_is_noticed(store_path: Path) -> None:
 
 def test_a_flipped_bit_in_the_scales_is_noticed(tmp_path: Path) -> None:
     with StoreWriter.open(tmp_path, make_identity(3, dtype="int8")) as writer:
-        writer.write(0, features_of(writer.images(0)))
+        writer.write(0, features_of(writer.images(0), dtype=writer.identity.dtype))
         path = writer.finish()
     for name in ("enc/scale/c.0.0.0", "c1/scale/c.0.0"):
         flip(path / name, random.Random(8))
@@ -154,7 +154,7 @@ def test_a_store_whose_metadata_and_their_copy_are_damaged_is_to_be_removed(
 
 def test_a_damaged_note_of_the_seconds_costs_nothing_else(tmp_path: Path) -> None:
     with StoreWriter.open(tmp_path, make_identity(3)) as writer:
-        writer.spend(2.5)
+        writer.add_elapsed(2.5)
     flip(writer.path / "_units/cost.json", random.Random(7))
     assert StoreInfo.read(writer.path).seconds is None
     with pytest.raises(StoreError, match=r"cost.json is damaged .*verify --repair"):

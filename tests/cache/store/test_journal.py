@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from mfd.cache.store.journal import FileRecord, ImageRecord, Journal, UnitRecord, WriterLock
+from mfd.cache.format.records import ImageRecord
+from mfd.cache.store.journal import FileRecord, Journal, UnitRecord
+from mfd.cache.store.lock import WriterLock
 from mfd.errors import StoreError
 
 RECORD = UnitRecord(

@@ -6,7 +6,14 @@ import pytest
 import zarr
 
 from mfd.cache.format.plan import make_plan
-from mfd.cache.store.manifest import COPY, Manifest, restore_metadata, set_status, write_metadata
+from mfd.cache.store.manifest import (
+    COPY,
+    Manifest,
+    require_identity,
+    restore_metadata,
+    set_status,
+    write_metadata,
+)
 from mfd.errors import StoreError
 from tests.cache.material import SPEC, make_identity
 
@@ -14,7 +21,8 @@ from tests.cache.material import SPEC, make_identity
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
     identity = make_identity(spec=replace(SPEC, max_detections=11))
-    manifest = Manifest.of(identity, "zstd", make_plan(identity), {"torch": "2.x"})
+    plan = make_plan(identity.spec, identity.dtype, identity.images)
+    manifest = Manifest.of(identity, "zstd", plan, {"torch": "2.x"})
     write_metadata(tmp_path / "store", manifest)
     return tmp_path / "store"
 
@@ -22,7 +30,8 @@ def store(tmp_path: Path) -> Path:
 def test_a_manifest_is_read_as_it_was_written(store: Path) -> None:
     manifest = Manifest.read(store)
     identity = make_identity(spec=replace(SPEC, max_detections=11))
-    assert manifest == Manifest.of(identity, "zstd", make_plan(identity), {"torch": "2.x"})
+    plan = make_plan(identity.spec, identity.dtype, identity.images)
+    assert manifest == Manifest.of(identity, "zstd", plan, {"torch": "2.x"})
     assert manifest.identity(identity.images) == identity
     assert (manifest.num_images, manifest.num_units) == (35, 3)
 
@@ -84,3 +93,18 @@ def test_a_store_without_its_metadata_is_still_known_as_one(store: Path) -> None
     (store / "zarr.json").unlink()
     with pytest.raises(StoreError, match=r"zarr.json is missing; .*verify --repair"):
         Manifest.read(store)
+
+
+def test_another_identity_is_refused_naming_field_and_both_values(sound_store: Path) -> None:
+    manifest = Manifest.read(sound_store)
+    require_identity(sound_store, manifest, make_identity())
+    with pytest.raises(StoreError, match=r'view is "base", expected "flip"'):
+        require_identity(sound_store, manifest, make_identity(view="flip"))
+    other = replace(SPEC, preprocessing=replace(SPEC.preprocessing, longer_side=99))
+    with pytest.raises(StoreError, match=r"detector.preprocessing.longer_side is 133, expected 99"):
+        require_identity(sound_store, manifest, make_identity(spec=other))
+    with pytest.raises(StoreError, match=r"images.count is 35, expected 34"):
+        require_identity(sound_store, manifest, make_identity(34))
+    images = (*make_identity().images[:-1], replace(make_identity().images[-1], sha256="0" * 64))
+    with pytest.raises(StoreError, match=r"images\[34\].sha256 .* expected \"0000"):
+        require_identity(sound_store, manifest, replace(make_identity(), images=images))

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 import zarr
 
-from mfd.cache import Store, StoreIdentity, StoreWriter
-from mfd.cache.format.plan import planned_bytes
+from mfd.cache import Store, StoreIdentity, StoreWriter, encode_features, verify_store
+from mfd.cache.format.plan import planned_bytes, resized_sizes
 from mfd.cache.store.identity import SCHEMA
+from mfd.config import StoredDtype
 from mfd.errors import StoreError
 from mfd.images.preprocessing import Preprocessing
 from tests.cache.material import SPEC, features_of, make_features, make_identity
@@ -24,7 +25,8 @@ from tests.cache.material import SPEC, features_of, make_features, make_identity
 def fill(writer: StoreWriter) -> Path:
     """Write what is missing and finish."""
     for unit in writer.todo:
-        writer.write(unit, features_of(writer.images(unit), writer.identity.spec))
+        identity = writer.identity
+        writer.write(unit, features_of(writer.images(unit), identity.spec, identity.dtype))
     return writer.finish()
 
 
@@ -92,7 +94,7 @@ def test_plain_zarr_reads_int8_maps_by_the_formula_in_their_attributes(
             exact = features.c1.numpy().reshape(-1, 5)
             pixels = group["c1/map"][row, : len(exact)] * group["c1/scale"][row]
             assert (np.abs(pixels - exact) <= 0.5001 * group["c1/scale"][row]).all()
-    assert Store.open(path).verify() == []
+    assert verify_store(path) == []
 
 
 def test_plain_zarr_lists_the_store_without_a_warning(sound_store: Path) -> None:
@@ -115,7 +117,7 @@ def test_codecs_change_bytes_but_no_number(tmp_path: Path, sound_store: Path, co
 
 def test_another_codec_is_refused_on_resume(tmp_path: Path) -> None:
     StoreWriter.open(tmp_path, make_identity()).close()
-    with pytest.raises(StoreError, match="begun with codec none, asked for is zstd"):
+    with pytest.raises(StoreError, match="started with codec none, found --codec zstd"):
         StoreWriter.open(tmp_path, make_identity(), codec="zstd")
 
 
@@ -240,7 +242,7 @@ def test_a_full_disk_stops_in_one_line_and_the_same_command_goes_on(
                 writer.write(1, features_of(writer.images(1)))
         assert writer.todo == (1, 2)
         assert not list(writer.path.rglob("*.tmp"))
-        assert Store.open(fill(writer)).verify() == []
+        assert verify_store(fill(writer)) == []
 
 
 def test_a_full_disk_leaves_nothing_of_a_store_that_could_not_be_begun(
@@ -271,7 +273,9 @@ def test_a_store_that_is_there_needs_room_for_its_missing_units_only(
 ) -> None:
     with StoreWriter.open(tmp_path, make_identity(32)) as writer:
         writer.write(0, features_of(writer.images(0)))
-        needed = planned_bytes(writer.identity, None)
+        spec, images = writer.identity.spec, writer.identity.images
+        sizes = resized_sizes(spec.preprocessing, images)
+        needed = planned_bytes(spec, "full", "float16", sizes)
         for free, enough in ((0.4, False), (0.6, True)):
             usage = shutil.disk_usage(tmp_path)._replace(free=int(free * needed))
             monkeypatch.setattr(shutil, "disk_usage", lambda _, found=usage: found)
@@ -294,7 +298,7 @@ def test_seconds_add_up_over_interruptions(tmp_path: Path) -> None:
     for seconds in (1.5, 2.25):
         with StoreWriter.open(tmp_path, make_identity(20)) as writer:
             writer.write(writer.todo[0], features_of(writer.images(writer.todo[0])))
-            writer.spend(seconds)
+            writer.add_elapsed(seconds)
     assert Store.open(writer.finish()).info().seconds == 3.75
 
 
@@ -334,11 +338,15 @@ def test_features_of_other_images_than_the_units_are_refused(tmp_path: Path) -> 
         assert writer.todo == (0, 1, 2)
 
 
-def test_a_value_that_is_not_finite_leaves_the_unit_unfinished(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("dtype", "found"), [("float32", "float32"), ("int8", "int8")])
+def test_features_of_another_element_type_are_refused_naming_the_image(
+    tmp_path: Path, dtype: StoredDtype, found: str
+) -> None:
     with StoreWriter.open(tmp_path, make_identity(20)) as writer:
         features = features_of(writer.images(0))
-        features[9].logits[2, 1] = float("nan")
-        with pytest.raises(StoreError, match=f"image {features[9].image_id}: logits hold NaN"):
+        features[9] = encode_features(make_features(writer.images(0)[9]), dtype)
+        message = f"image {features[9].image_id}: .* is {found}, the store holds float16; encode"
+        with pytest.raises(StoreError, match=message):
             writer.write(0, features)
         assert writer.todo == (0, 1)
 
@@ -356,7 +364,7 @@ def test_images_that_could_not_be_read_are_left_out_and_named(tmp_path: Path) ->
     assert store[store.position(17)].image_id == 17
     with pytest.raises(StoreError, match="has no image 14"):
         store.position(14)
-    assert store.verify() == []
+    assert verify_store(store.path) == []
 
 
 def test_a_unit_of_zeros_is_stored_and_read_as_zeros_also_over_another(tmp_path: Path) -> None:
@@ -368,4 +376,4 @@ def test_a_unit_of_zeros_is_stored_and_read_as_zeros_also_over_another(tmp_path:
         writer.write(0, features)
         store = Store.open(writer.finish())
     assert not store[2].logits.any()
-    assert store.verify() == []
+    assert verify_store(store.path) == []

@@ -1,10 +1,13 @@
 """Several images in one batch: padding, order, and which box is on which image."""
 
 from dataclasses import replace
+from typing import get_args
 
+import pytest
 import torch
 
-from mfd.cache.format.quantise import quantise
+from mfd.cache import decode_maps, encode_features
+from mfd.config import StoredDtype
 from mfd.detectors.image_features import ImageFeatures
 from mfd.headtrain.head.batch import collate
 
@@ -23,10 +26,13 @@ def make_image(image_id: int, heights: tuple[int, int], c1: bool = True) -> Imag
     )
 
 
-def test_each_image_keeps_its_maps_and_padding_is_zero() -> None:
+CHOSEN = [torch.tensor([3, 0]), torch.tensor([4])]
+LABELS = [torch.tensor([1, 2]), torch.tensor([0])]
+
+
+def test_maps_are_padded_with_zeros_and_otherwise_as_stored() -> None:
     images = [make_image(1, (5, 9)), make_image(2, (7, 3))]
-    chosen = [torch.tensor([3, 0]), torch.tensor([4])]
-    batch = collate(images, chosen, [torch.tensor([1, 2]), torch.tensor([0])])
+    batch = collate(images, CHOSEN, LABELS)
     assert batch.c1 is not None
     for i, image in enumerate(images):
         maps = [*image.memory, image.c1]
@@ -34,45 +40,58 @@ def test_each_image_keeps_its_maps_and_padding_is_zero() -> None:
         for single, padded, (h, w) in zip(maps, [*batch.memory, batch.c1], sizes, strict=True):
             assert single is not None
             assert tuple(single.shape[:2]) == (h, w)
-            assert torch.equal(padded[i, :h, :w], single.float())
-            assert padded[i].abs().sum() == padded[i, :h, :w].abs().sum()
+            assert padded.dtype == single.dtype
+            assert torch.equal(padded[i, :h, :w], single)
+            assert padded[i].count_nonzero() == padded[i, :h, :w].count_nonzero()
 
 
-def quantised(image: ImageFeatures) -> ImageFeatures:
-    """The image as an int8 store gives it."""
-    assert image.c1 is not None
-    pairs = [quantise(m.float().flatten(0, 1)) for m in (*image.memory, image.c1)]
-    maps = [p[0].view(*m.shape) for p, m in zip(pairs, (*image.memory, image.c1), strict=True)]
-    scales = [p[1] for p in pairs]
-    return replace(
-        image, memory=maps[:-1], c1=maps[-1], memory_scale=torch.stack(scales[:-1]),
-        c1_scale=scales[-1],
-    )  # fmt: skip
+@pytest.mark.parametrize("stored", get_args(StoredDtype))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("count", [1, 2])
+def test_stored_maps_become_floats_on_the_device(
+    stored: StoredDtype, dtype: torch.dtype, count: int
+) -> None:
+    exact = [make_image(1, (5, 9)), make_image(2, (7, 3))][:count]
+    images = [encode_features(image, stored) for image in exact]
+    batch = collate(images, CHOSEN[:count], LABELS[:count])
+    kept = [level.clone() for level in batch.memory]
+    assert {m.dtype for m in batch.memory} == {getattr(torch, stored)}
+    found = batch.to("cpu", dtype)
+    assert (found.memory_constants, found.c1_constants) == ({}, {})
+    assert found.c1 is not None
+    assert {t.dtype for t in (*found.memory, found.c1, found.queries)} == {dtype}
+    for i, image in enumerate(images):
+        constants = [
+            {name: values[level] for name, values in image.memory_constants.items()}
+            for level in range(2)
+        ]
+        for padded, single, beside in zip(
+            (*found.memory, found.c1),
+            (*image.memory, image.c1),
+            (*constants, image.c1_constants),
+            strict=True,
+        ):
+            assert single is not None
+            height, width = single.shape[:2]
+            assert torch.equal(padded[i, :height, :width], decode_maps(single, beside).to(dtype))
+            assert not padded[i, height:].any()
+            assert not padded[i, :, width:].any()
+    for before, after in zip(kept, batch.memory, strict=True):
+        assert torch.equal(before, after)  # what is stored is not written to
 
 
-def test_int8_maps_become_the_same_floats_while_collated_and_on_the_device() -> None:
-    images = [quantised(make_image(1, (5, 9))), quantised(make_image(2, (7, 3)))]
-    chosen = [torch.tensor([3, 0]), torch.tensor([4])]
-    labels = [torch.tensor([1, 2]), torch.tensor([0])]
-    at_once = collate(images, chosen, labels)
-    stored = collate(images, chosen, labels, None)
-    assert stored.memory[0].dtype == torch.int8
-    assert stored.queries.dtype == torch.float16
-    later = stored.to("cpu", torch.float32)
-    expected = collate([image.dequantised() for image in images], chosen, labels)
-    for batch in (at_once, later):
-        for name, value in vars(expected).items():
-            torch.testing.assert_close(getattr(batch, name), value, rtol=0, atol=0)
-    assert (stored.to("cpu").memory_scale is None, later.memory_scale) == (False, None)
-
-
-def test_int8_maps_without_the_recomputed_c1_keep_it_as_it_is() -> None:
-    image = replace(quantised(make_image(1, (5, 9))), c1=torch.randn(10, 18, 6), c1_scale=None)
-    stored = collate([image], [torch.tensor([0])], [torch.tensor([0])], None)
-    batch = stored.to("cpu", torch.float32)
+def test_a_recomputed_c1_beside_int8_maps_stays_as_it_is() -> None:
+    image = encode_features(make_image(1, (5, 9), c1=False), "int8")
+    image.c1 = torch.randn(10, 18, 6)
+    batch = collate([image], CHOSEN[:1], LABELS[:1]).to("cpu")
     assert batch.c1 is not None
-    assert image.c1 is not None
     assert torch.equal(batch.c1[0], image.c1)
+
+
+def test_a_c1_that_is_left_out_leaves_no_constants() -> None:
+    image = replace(encode_features(make_image(1, (5, 9)), "int8"), c1=None)
+    batch = collate([image], CHOSEN[:1], LABELS[:1])
+    assert (batch.c1, batch.c1_constants) == (None, {})
 
 
 def test_boxes_come_image_by_image_in_the_order_asked_for() -> None:
@@ -83,7 +102,7 @@ def test_boxes_come_image_by_image_in_the_order_asked_for() -> None:
     assert batch.image_index.tolist() == [0, 0, 2]
     assert batch.labels.tolist() == [1, 2, 0]
     expected = torch.stack([images[0].queries[3], images[0].queries[0], images[2].queries[4]])
-    assert torch.equal(batch.queries, expected.float())
+    assert torch.equal(batch.queries, expected)
     assert torch.equal(batch.boxes[2], images[2].boxes[4])
 
 

@@ -1,0 +1,56 @@
+"""What an element type does to feature maps; the base class is a float type."""
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Bool, Float, Float32, Num
+from torch import Tensor
+
+from mfd.config import StoredDtype
+
+CONSTANT_DTYPE = "float32"
+
+
+class Encoding:
+    """How values become stored numbers, and back: here by rounding them to a float type.
+
+    Attributes:
+        dtype: of the stored numbers, as zarr, numpy and torch call it; no two encodings share it.
+        query_dtype: element type of queries and logits. They are few, and box AP has to stay the
+            detector's, so it is a float type even where maps have fewer bits.
+        constants: names of what decoding needs besides: one float32 for every channel of a map.
+        formula: how values follow from what is stored, `{name}` standing for a constant; None if
+            they are the same.
+    """
+
+    constants: tuple[str, ...] = ()
+    formula: str | None = None
+
+    def __init__(self, dtype: StoredDtype, query_dtype: StoredDtype | None = None) -> None:
+        self.dtype = dtype
+        self.query_dtype = query_dtype or dtype
+        self.torch_dtype: torch.dtype = getattr(torch, dtype)
+        self.itemsize = self.torch_dtype.itemsize
+
+    def encode(
+        self, values: Float[Tensor, "*n C"]
+    ) -> tuple[Num[Tensor, "*n C"], dict[str, Float32[Tensor, " C"]]]:
+        """The stored numbers and the constants, on the device of the values."""
+        return values.to(self.torch_dtype).contiguous(), {}
+
+    def decode(
+        self, stored: Num[Tensor, "*B H W C"], constants: Mapping[str, Float32[Tensor, "*B C"]]
+    ) -> Float[Tensor, "*B H W C"]:
+        """The values of a map, or of several padded ones; what is stored stays as it is."""
+        return stored
+
+    def is_finite(
+        self, stored: Num[Tensor, "*n C"], constants: Mapping[str, Float32[Tensor, " C"]]
+    ) -> Bool[Tensor, ""]:
+        """Whether what was encoded is without NaN and overflow."""
+        return torch.stack(torch.aminmax(stored)).isfinite().all()  # a NaN is both min and max
+
+    @property
+    def constant_bytes(self) -> int:
+        """Bytes of the constants of one channel of a map."""
+        return 4 * len(self.constants)

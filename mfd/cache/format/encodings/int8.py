@@ -1,0 +1,57 @@
+"""Maps in eight bits: one scale per channel, level and image.
+
+    value = stored * scale,    scale = largest |value| of the channel / 127,    |error| <= scale / 2
+
+On the maps of a real detector (examples/deimv2.py, 21 images) the error is 0.6 and 0.5 % of the
+norm of the two encoder maps and 1.8 % of that of C1; with one scale per position it would be 0.9,
+1.0 and 0.9 %. A head that was trained on float16 has the same mask AP on both, 0.227.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Bool, Float, Float32, Int8, Num
+from torch import Tensor
+
+from mfd.cache.format.encodings.encoding import Encoding
+
+_STEPS = 127
+_TINY = torch.finfo(torch.float32).tiny  # the scale of a channel of zeros, which no step divides
+
+
+class Int8Encoding(Encoding):
+    """Values as multiples, from -127 to 127, of their channel's scale."""
+
+    constants = ("scale",)
+    formula = "value = stored * {scale}"
+
+    def encode(
+        self, values: Float[Tensor, "*n C"]
+    ) -> tuple[Int8[Tensor, "*n C"], dict[str, Float32[Tensor, " C"]]]:
+        """The multiples and the scales.
+
+        The scale of a channel that holds NaN or infinity is not finite either.
+        """
+        values = values.float()
+        rows = values.flatten(0, -2)
+        largest = torch.maximum(rows.amax(0), -rows.amin(0))  # a fifth of the time of abs().amax(0)
+        scale = (largest / _STEPS).clamp(min=_TINY)
+        return (values / scale).round_().to(torch.int8), {"scale": scale}
+
+    def decode(
+        self, stored: Num[Tensor, "*B H W C"], constants: Mapping[str, Float32[Tensor, "*B C"]]
+    ) -> Float32[Tensor, "*B H W C"]:
+        """The multiples times the scales."""
+        scale = constants["scale"][..., None, None, :]
+        if stored.is_cpu:
+            return stored.float().mul_(scale)  # half the time of the mixed product
+        return stored * scale
+
+    def is_finite(
+        self, stored: Num[Tensor, "*n C"], constants: Mapping[str, Float32[Tensor, " C"]]
+    ) -> Bool[Tensor, ""]:
+        """Whether all scales are."""
+        return constants["scale"].isfinite().all()
+
+
+ENCODING = Int8Encoding("int8", query_dtype="float16")
