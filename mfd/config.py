@@ -26,7 +26,7 @@ from mfd.text import suggest
 Profile = Literal["full", "lite"]
 StoredDtype = Literal["float16", "int8", "float32"]
 Codec = Literal["none", "zstd", "blosc"]
-Autocast = Literal["none", "bf16", "fp16"]
+Precision = Literal["float32", "bfloat16", "float16"]
 
 FILE_NAME = "mfd.toml"
 

@@ -116,17 +116,29 @@ def open_store_of(project: Project, run: RunConfig, split: str, path: Path | Non
 
 
 def complete(
-    store: Store, dataset: CocoDataset, choice: DetectorChoice, device: torch.device
+    store: Store,
+    dataset: CocoDataset,
+    choice: DetectorChoice,
+    device: torch.device,
+    *,
+    needed: bool = True,
 ) -> FeatureStore:
-    """The store, its C1 recomputed by the detector where it leaves C1 out."""
-    if store.has_c1:
+    """The store; where it leaves out C1 and the head needs it, recomputed by the detector."""
+    if store.has_c1 or not needed:
         return store
     return LiteStore(store, open_detector(choice, device), dataset)
 
 
-def choice_of(project: Project, store: Store) -> DetectorChoice | None:
-    """How the store's detector is loaded again, if it is the project's; None if it is another."""
-    made_by = store.info().provenance.get("detector")
-    if project.detector not in (store.spec.name, made_by):
-        return None
-    return replace(project.choice, encoder_layer=store.spec.encoder_layer or None)
+def choice_of(project: Project, store: Store) -> DetectorChoice:
+    """How the store's detector is loaded again.
+
+    The project's choice where it means the same detector, else what was noted when the store was
+    made.
+    """
+    made_by = store.info().provenance
+    name = made_by.get("detector", store.spec.name)
+    own = project.detector in (name, store.spec.name)
+    choice = project.choice if own else DetectorChoice(name, made_by.get("weights") or None)
+    if ".py:" in choice.name:  # its function may take no such argument
+        return choice
+    return replace(choice, encoder_layer=store.spec.encoder_layer or None)

@@ -54,9 +54,8 @@ def run(project: Project, options: Options) -> None:
         store = opening.open_store_of(project, run.config, options.split, options.store)
         head = run.load_head(device)
     dataset = opening.open_dataset(project, options.split, options.images, options.annotations)
-    say(
-        f"run: {'none, boxes and baselines only' if run is None else run.path}\nstore: {store.path}"
-    )
+    say(f"run: {'none, only boxes and baselines' if run is None else run.path}")
+    say(f"store: {store.path}")
     evaluation = headtrain.evaluate(
         head,
         opening.complete(store, dataset, choice, device),

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import mfd
 from mfd import cache, extract, opening
 from mfd.commands.options import device_setting
 from mfd.config import Codec, Profile, Project, StoredDtype
@@ -54,7 +53,7 @@ def run(project: Project, options: Options) -> None:
         dtype=options.dtype,
         precision=options.precision,
     )
-    provenance = extract.provenance(project.choice, options.precision, device, mfd.__version__)
+    provenance = extract.provenance(project.choice, options, device)
     with cache.StoreWriter.open(
         project.stores, identity, codec=options.codec, provenance=provenance
     ) as writer:

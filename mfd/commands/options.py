@@ -11,7 +11,7 @@ A command is a module with
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Protocol, get_origin
+from typing import Annotated, Any, Protocol, get_args, get_origin
 
 import typer
 
@@ -25,10 +25,14 @@ DEVICE_TEXT = "auto, cpu, cuda or cuda:N."
 class Command(Protocol):
     """What a module of a command holds."""
 
-    HELP: str
-    PROJECT: tuple[str, ...]
-    Options: type[Any]
-    run: Callable[..., int | None]
+    @property
+    def HELP(self) -> str: ...  # noqa: N802
+    @property
+    def PROJECT(self) -> tuple[str, ...]: ...  # noqa: N802
+    @property
+    def Options(self) -> type[Any]: ...  # noqa: N802
+    @property
+    def run(self) -> Callable[..., int | None]: ...
 
 
 def device_setting() -> Any:
@@ -89,7 +93,7 @@ def _parameter(field: Setting) -> inspect.Parameter:
         info = typer.Option(*(("/".join(names),) if len(names) > 1 else names), **hints)
     kind = field.type
     if get_origin(kind) is tuple:  # of one type, as many as are given
-        kind = list[kind.__args__[0]]
+        kind = list[get_args(kind)[0]]  # type: ignore[misc]
     required = bool(field.extra.get("required"))
     return inspect.Parameter(
         field.name,

@@ -21,7 +21,7 @@ class Options:
     """Which head is trained, on what, and where it goes."""
 
     preset: str | None = setting(
-        "A head of the paper; see `mfd presets`. [default: paper]", default=None
+        "A head of the paper (default: paper); see `mfd presets`.", default=None
     )
     set: tuple[str, ...] = setting(
         "field=value of head or recipe; repeatable. `mfd presets --settings` lists the fields.",
@@ -45,10 +45,11 @@ class Options:
 def run(project: Project, options: Options) -> None:
     """Begin a run, or resume one."""
     if options.resume:
+        layer: int | None
         run = headtrain.Run.resume(project.runs, options.run)
         config = run.config
         name = options.preset or config.preset
-        layer = config.spec.encoder_layer
+        layer = config.spec.encoder_layer or None
         head, recipe = config.head, config.train or TrainConfig()
         if options.preset is not None:
             head = headtrain.find_preset(options.preset).config
@@ -67,7 +68,7 @@ def run(project: Project, options: Options) -> None:
     say(str(targets.total))
     cache.add_reference(store.path, run.path)
     choice = opening.choice_of(project, store)
-    features = opening.complete(store, dataset, choice, device) if head.use_c1 else store
+    features = opening.complete(store, dataset, choice, device, needed=head.use_c1)
     source = headtrain.StoredSource(
         features, targets, head, recipe, pin_memory=device.type == "cuda"
     )

@@ -10,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mfd.config import Autocast
+from mfd.config import Precision
 from mfd.detectors.check import check_output
 from mfd.detectors.image_features import ImageFeatures
 from mfd.errors import ConfigError, DetectorError
@@ -22,7 +22,7 @@ def detect(
     images: Sequence[LoadedImage],
     image_ids: Sequence[int],
     *,
-    autocast: Autocast = "none",
+    precision: Precision = "float32",
     with_c1: bool = True,
 ) -> list[ImageFeatures]:
     """The detector's output for every image, float32, without padding, on the detector's device.
@@ -33,7 +33,7 @@ def detect(
         detector: obeys `mfd.detectors.contract.Detector`; runs on the device its weights are on.
         images: one batch.
         image_ids: what errors and the result call the images.
-        autocast: the element type of the detector's matrix products; "none" is float32.
+        precision: the element type of the detector's matrix products.
         with_c1: whether the stage-1 map is kept.
 
     Raises:
@@ -41,7 +41,7 @@ def detect(
     """
     device = device_of(detector)
     batch, padding_mask = collate_images([image.pixels for image in images])
-    with torch.no_grad(), autocast_context(device, autocast):
+    with torch.no_grad(), autocast_context(device, precision):
         pixels = batch.to(device, memory_format=torch.channels_last)
         output = detector(pixels, padding_mask.to(device))
     check_output(output, detector.spec, (len(batch), *batch.shape[-2:]))
@@ -71,7 +71,7 @@ def detect_all(
     image_ids: Sequence[int],
     batch_size: int,
     *,
-    autocast: Autocast = "none",
+    precision: Precision = "float32",
     with_c1: bool = True,
     finish: Callable[[ImageFeatures], ImageFeatures] = ImageFeatures.cpu,
 ) -> list[ImageFeatures]:
@@ -84,7 +84,7 @@ def detect_all(
     found: dict[int, ImageFeatures] = {}
     for batch in similar_sizes([image.input_hw for image in images], batch_size):
         chosen, ids = [images[i] for i in batch], [image_ids[i] for i in batch]
-        features = detect(detector, chosen, ids, autocast=autocast, with_c1=with_c1)
+        features = detect(detector, chosen, ids, precision=precision, with_c1=with_c1)
         found |= zip(batch, map(finish, features), strict=True)
     return [found[i] for i in range(len(images))]
 
@@ -135,17 +135,17 @@ def device_of(detector: Any) -> torch.device:
     return next((p.device for p in detector.parameters()), torch.device("cpu"))
 
 
-def autocast_context(device: torch.device, autocast: Autocast) -> AbstractContextManager[Any]:
+def autocast_context(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
     """The context that a detector's forward pass runs in.
 
     Raises:
-        ConfigError: another name than those of `Autocast`.
+        ConfigError: another name than those of `Precision`.
     """
-    if autocast not in get_args(Autocast):
-        raise ConfigError(f"autocast is {autocast!r}, expected one of {get_args(Autocast)}")
-    if autocast == "none":
+    if precision not in get_args(Precision):
+        raise ConfigError(f"precision is {precision!r}, expected one of {get_args(Precision)}")
+    if precision == "float32":
         return nullcontext()
-    return torch.autocast(device.type, torch.bfloat16 if autocast == "bf16" else torch.float16)
+    return torch.autocast(device.type, torch.bfloat16 if precision == "bfloat16" else torch.float16)
 
 
 def _crop(level: Float[Tensor, "H W D"], size_hw: tuple[int, int]) -> Float[Tensor, "_h _w D"]:

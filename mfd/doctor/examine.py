@@ -61,7 +61,7 @@ def examine(
         split: only this one; both of COCO's by default.
         images: with `annotations`, data of one's own in place of the project's.
     """
-    from mfd.pipeline import open_dataset, open_detector
+    from mfd.opening import open_dataset, open_detector
 
     report = _Report()
     _environment(report)

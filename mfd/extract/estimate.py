@@ -9,7 +9,7 @@ from typing import Any
 
 from mfd.cache import UNIT, StoreIdentity, StoreImage, planned_bytes
 from mfd.coco import CocoDataset, sample_evenly
-from mfd.config import Autocast, Profile, StoredDtype
+from mfd.config import Precision, Profile, StoredDtype
 from mfd.detectors import DetectorSpec
 from mfd.errors import DataError
 from mfd.extract.config import ExtractConfig
@@ -27,7 +27,7 @@ def store_identity(
     view: str = "base",
     profile: Profile = "full",
     dtype: StoredDtype = "float16",
-    autocast: Autocast = "none",
+    precision: Precision = "float32",
 ) -> StoreIdentity:
     """The identity of the store that this detector and data set make.
 
@@ -38,7 +38,7 @@ def store_identity(
         StoreImage(image.image_id, image.file_name, image.size_hw, sha256)
         for image, sha256 in zip(dataset.images, digests, strict=True)
     )
-    return StoreIdentity(spec, split, images, view, profile, dtype, autocast)
+    return StoreIdentity(spec, split, images, view, profile, dtype, precision)
 
 
 @dataclass(frozen=True)

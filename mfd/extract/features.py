@@ -51,7 +51,7 @@ def encoded_features(
                 [image for image in loaded if isinstance(image, LoadedImage)],
                 [unit[i].image_id for i in usable],
                 config.batch_size,
-                autocast=config.autocast,
+                precision=config.precision,
                 with_c1=has_c1,
                 finish=lambda features: encode_features(features, dtype),
             )

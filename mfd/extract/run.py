@@ -52,9 +52,9 @@ def extract(
         StoreError: features cannot be stored, such as NaN.
     """
     config = config or ExtractConfig()
-    if config.autocast != writer.identity.autocast:
+    if config.precision != writer.identity.precision:
         raise ConfigError(
-            f"autocast is {config.autocast!r}, the store is for {writer.identity.autocast!r}; "
+            f"precision is {config.precision!r}, the store is for {writer.identity.precision!r}; "
             "open the store of the same one"
         )
     todo = writer.todo

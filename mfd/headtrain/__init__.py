@@ -11,7 +11,7 @@ from mfd.headtrain.inference.predict import MIN_SCORE, Categories, Predictor
 from mfd.headtrain.inference.prediction import Prediction, draw_predictions, to_supervision
 from mfd.headtrain.inference.select import Candidates, select_detections
 from mfd.headtrain.inference.write import PredictedFiles, predict_files
-from mfd.headtrain.presets.paper import find_preset, preset_table
+from mfd.headtrain.presets.paper import Preset, find_preset, preset_table
 from mfd.headtrain.runs.binding import check_binding
 from mfd.headtrain.runs.config import RunConfig
 from mfd.headtrain.runs.run import Run
@@ -36,6 +36,7 @@ __all__ = [
     "PredictedFiles",
     "Prediction",
     "Predictor",
+    "Preset",
     "Run",
     "RunConfig",
     "StoredSource",

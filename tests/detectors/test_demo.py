@@ -86,9 +86,11 @@ def pictures(demo: Any) -> list[LoadedImage]:
     return [prepare_image(scene, demo.spec.preprocessing) for scene in scenes]
 
 
-@pytest.mark.parametrize(("autocast", "dtype"), [("bf16", torch.bfloat16), ("fp16", torch.float16)])
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("bfloat16", torch.bfloat16), ("float16", torch.float16)]
+)
 def test_autocast_moves_boxes_as_little_as_pixels_off_by_its_eps(
-    demo: Any, pictures: list[LoadedImage], autocast: Any, dtype: torch.dtype
+    demo: Any, pictures: list[LoadedImage], precision: Any, dtype: torch.dtype
 ) -> None:
     """Two grey levels for bfloat16. References rounded to bfloat16 would show under float16."""
     torch.manual_seed(0)
@@ -100,7 +102,7 @@ def test_autocast_moves_boxes_as_little_as_pixels_off_by_its_eps(
     ]
     exact = detect_all(demo, pictures, ids, 4)
     moved = _moved(exact, detect_all(demo, noisy, ids, 4))
-    error = _moved(exact, detect_all(demo, pictures, ids, 4, autocast=autocast))
+    error = _moved(exact, detect_all(demo, pictures, ids, 4, precision=precision))
     assert len(error) >= 20
     assert error.median() <= 2 * moved.median()
 

@@ -137,9 +137,11 @@ def test_stage1_is_the_map_that_a_lite_store_leaves_out(tmp_path: Path) -> None:
 def test_autocast_changes_little_and_an_unknown_one_is_refused() -> None:
     detector = load_detector(f"{TINY}:detector")
     image = loaded(40, 53)
-    (exact,), (rounded,) = (detect(detector, [image], [1], autocast=a) for a in ("none", "bf16"))
+    (exact,), (rounded,) = (
+        detect(detector, [image], [1], precision=p) for p in ("float32", "bfloat16")
+    )
     assert rounded.queries.dtype == torch.float32
     assert not torch.equal(rounded.queries, exact.queries)
     torch.testing.assert_close(rounded.queries, exact.queries, rtol=0, atol=0.05)
-    with pytest.raises(ConfigError, match="autocast is 'int8'"):
-        detect(detector, [image], [1], autocast="int8")
+    with pytest.raises(ConfigError, match="precision is 'int8'"):
+        detect(detector, [image], [1], precision="int8")

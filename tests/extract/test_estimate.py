@@ -72,7 +72,7 @@ def test_a_rate_is_that_of_the_extraction_that_is_meant(
             batches.append((len(images), torch.is_autocast_enabled("cpu")))
             return detector(images, padding_mask)
 
-    config = ExtractConfig(batch_size=3, workers=1, autocast="bf16")
+    config = ExtractConfig(batch_size=3, workers=1, precision="bfloat16")
     assert measure_rate(Watched(), dataset, config, dtype=dtype, sample=9) > 0
     assert max(size for size, _ in batches) == 3
     assert sum(size for size, _ in batches) == 3 + 9  # a first batch is not timed
@@ -98,7 +98,7 @@ def test_every_changed_input_makes_another_store(dataset: CocoDataset, tmp_path:
         store_identity(spec, dataset, digests, split="val", dtype="float32"),
         store_identity(spec, dataset, digests, split="val", dtype="int8"),
         store_identity(spec, dataset, ["1" * 64, *digests[1:]], split="val"),
-        store_identity(spec, dataset, digests, split="val", autocast="bf16"),
+        store_identity(spec, dataset, digests, split="val", precision="bfloat16"),
         store_identity(layer, dataset, digests, split="val"),
         store_identity(coarser, dataset, digests, split="val"),
         store_identity(replace(spec, weights_digest="other"), dataset, digests, split="val"),

@@ -248,10 +248,10 @@ def test_weights_that_change_while_they_run_leave_the_store_unfinished(
 def test_autocast_of_another_store_is_refused(
     detector: Any, dataset: CocoDataset, open_writer: Callable[..., StoreWriter]
 ) -> None:
-    config = ExtractConfig(autocast="bf16")
-    with open_writer(detector, dataset) as writer, pytest.raises(ConfigError, match="'bf16'"):
+    config = ExtractConfig(precision="bfloat16")
+    with open_writer(detector, dataset) as writer, pytest.raises(ConfigError, match="'bfloat16'"):
         extract(detector, dataset, writer, config)
-    with open_writer(detector, dataset, autocast="bf16") as writer:
+    with open_writer(detector, dataset, precision="bfloat16") as writer:
         assert len(Store.open(extract(detector, dataset, writer, config).path)) == 37
 
 

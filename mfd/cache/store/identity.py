@@ -10,12 +10,14 @@ from typing import Any, get_args
 
 from mfd.cache.format.profiles import C1, PROFILES
 from mfd.cache.format.records import StoreImage
-from mfd.config import Autocast, Profile, StoredDtype
+from mfd.config import Precision, Profile, StoredDtype
 from mfd.detectors import DetectorSpec
 from mfd.errors import StoreError
 from mfd.files import canonical_json, json_sha256
 
 SCHEMA = 1
+_AUTOCAST: Mapping[Precision, str] = {"float32": "none", "bfloat16": "bf16", "float16": "fp16"}
+"""What a precision is called on disk."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class StoreIdentity:
         dtype: element type of the maps, see `cache.format.encodings`, which also says that of
             queries and logits; boxes are float32 always.
         images: in ascending order of image id.
-        autocast: element type of the detector's matrix products; "none" is float32.
+        precision: element type of the detector's matrix products.
     """
 
     spec: DetectorSpec
@@ -41,7 +43,7 @@ class StoreIdentity:
     view: str = "base"
     profile: Profile = "full"
     dtype: StoredDtype = "float16"
-    autocast: Autocast = "none"
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         ids = [image.image_id for image in self.images]
@@ -52,7 +54,7 @@ class StoreIdentity:
         for value, allowed in (
             (self.profile, Profile),
             (self.dtype, StoredDtype),
-            (self.autocast, Autocast),
+            (self.precision, Precision),
         ):
             if value not in get_args(allowed):
                 raise StoreError(f"found {value!r}, expected one of {', '.join(get_args(allowed))}")
@@ -70,7 +72,7 @@ class StoreIdentity:
             "view": self.view,
             "profile": self.profile,
             "dtype": self.dtype,
-            "autocast": self.autocast,
+            "autocast": _AUTOCAST[self.precision],
             "images": {"count": len(images), "sha256": json_sha256(images)},
         }
         return json.loads(canonical_json(fields))
@@ -89,9 +91,18 @@ class StoreIdentity:
     def folder_name(self) -> str:
         """Readable, and eight digits of the identity: `demo-train-base-full-float16-1a2b3c4d`."""
         words = [self.spec.name, self.split, self.view, self.profile, self.dtype]
-        words += [] if self.autocast == "none" else [self.autocast]
+        words += [] if self.precision == "float32" else [_AUTOCAST[self.precision]]
         readable = "-".join(re.sub(r"[^A-Za-z0-9]+", "-", word).strip("-") for word in words)
         return f"{readable}-{self.sha256[:8]}"
+
+
+def precision_called(name: str) -> Precision:
+    """The precision that a store calls `name`.
+
+    Raises:
+        KeyError: no precision is called so.
+    """
+    return {word: precision for precision, word in _AUTOCAST.items()}[name]
 
 
 def difference(found: Mapping[str, Any], expected: Mapping[str, Any]) -> str | None:

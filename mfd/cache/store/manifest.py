@@ -16,7 +16,13 @@ from mfd.cache.format.layout import ArrayLayout, data_arrays, index_arrays
 from mfd.cache.format.plan import Plan
 from mfd.cache.format.profiles import UNIT
 from mfd.cache.format.records import StoreImage
-from mfd.cache.store.identity import SCHEMA, StoreIdentity, difference, image_difference
+from mfd.cache.store.identity import (
+    SCHEMA,
+    StoreIdentity,
+    difference,
+    image_difference,
+    precision_called,
+)
 from mfd.config import Codec, Profile
 from mfd.detectors import DetectorSpec
 from mfd.errors import StoreError
@@ -158,7 +164,7 @@ class Manifest:
             view=self.fields["view"],
             profile=self.fields["profile"],
             dtype=self.fields["dtype"],
-            autocast=self.fields["autocast"],
+            precision=precision_called(self.fields["autocast"]),
         )
 
 

@@ -38,7 +38,7 @@ def test_every_property_of_the_detector_that_changes_numbers_changes_the_identit
         ("profile", "lite"),
         ("dtype", "float32"),
         ("dtype", "int8"),
-        ("autocast", "bf16"),
+        ("precision", "bfloat16"),
     ],
 )
 def test_every_property_of_the_store_changes_the_identity(field: str, other: str) -> None:
@@ -85,7 +85,7 @@ def test_image_lists_that_are_empty_unsorted_or_repeat_an_id_are_refused() -> No
 
 
 @pytest.mark.parametrize(
-    "fields", [{"profile": "compact"}, {"dtype": "bfloat16"}, {"autocast": "int8"}]
+    "fields", [{"profile": "compact"}, {"dtype": "bfloat16"}, {"precision": "int8"}]
 )
 def test_unknown_profiles_and_element_types_are_refused(fields: dict[str, str]) -> None:
     with pytest.raises(StoreError, match="expected one of"):

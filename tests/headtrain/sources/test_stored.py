@@ -8,7 +8,6 @@ import torch
 from mfd.cache import Store
 from mfd.config import DetectorChoice
 from mfd.errors import ConfigError, TrainingError
-from mfd.headtrain.sources.batch import TrainingBatch
 from mfd.headtrain.sources.stored import StoredSource
 from mfd.headtrain.targets.build import build_targets
 from mfd.headtrain.targets.read import Targets
