@@ -20,15 +20,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mfd.pipeline import pick_device
 
 from benchmarks.record import environment, write
 from mfd.cache import Store, find_store
 from mfd.coco import CocoDataset, read_dataset, split_paths
 from mfd.detectors.contract import DetectorSpec
-from mfd.headtrain import HeadConfig, TrainConfig, build_targets, evaluate, load_head, train
+from mfd.headtrain import (
+    HeadConfig,
+    Run,
+    StoredSource,
+    TrainConfig,
+    build_targets,
+    evaluate,
+    train,
+)
 from mfd.headtrain.presets.paper import Preset, presets
 from mfd.headtrain.presets.sizes import head_size
+from mfd.opening import pick_device
 from mfd.settings import replace_from_texts
 
 ROWS = {
@@ -75,15 +83,22 @@ def measure(
     datasets: dict[str, CocoDataset], options: argparse.Namespace, run_dir: Path,
 ) -> dict[str, Any]:  # fmt: skip
     """The figures of a head that is trained and evaluated in `run_dir`, now or before."""
-    if not (run_dir / "evaluation.json").exists():
-        device, (seen, unseen) = pick_device(options.device), stores.values()
+    run, (seen, unseen) = Run(run_dir), stores.values()
+    folder = run.evaluation_dir("val", unseen.path.name)
+    if not (folder / "evaluation.json").exists():
+        device = pick_device(options.device)
         targets = build_targets(seen, datasets["train"], 4 * config.roi_size, options.stores)
-        resume = (run_dir / "config.json").exists()
-        train(config, recipe, seen, targets, run_dir, device=device, resume=resume)
-        head, kept = load_head(run_dir, device), options.max_detections
-        evaluate(head, unseen, datasets["val"], run_dir, max_detections=kept, device=device)
-    found = json.loads((run_dir / "evaluation.json").read_text())
-    cost = json.loads((run_dir / "cost.json").read_text())
+        source = StoredSource(seen, targets, config, recipe)
+        begun = (run_dir / "config.json").exists()
+        train(config, recipe, source, run, device=device, resume=begun)
+        kept = options.max_detections
+        evaluation = evaluate(
+            run.load_head(device), unseen, datasets["val"],
+            split="val", max_detections=kept, device=device,
+        )  # fmt: skip
+        evaluation.write(folder)
+    found = json.loads((folder / "evaluation.json").read_text())
+    cost = run.cost()
     figures = {name: value for name, value in found.items() if name.startswith("mask_ap")}
     return {**figures, "training": cost["training"]}
 

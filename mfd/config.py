@@ -16,7 +16,6 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal, get_args, get_type_hints
 
 from mfd.errors import ConfigError
@@ -83,7 +82,7 @@ class ProjectFile:
     """
 
     project: Project = dataclasses.field(default_factory=Project)
-    sections: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+    sections: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     path: Path | None = None
 
 

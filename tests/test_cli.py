@@ -29,22 +29,24 @@ def detector(weights=None):
 SMALL = [f"--set={s}" for s in ("roi_size=8", "box_dim=8", "num_heads=2", "epochs=2", "lr=1e-3")]
 
 OPTIONS = {
-    "extract": "split data images annotations stores detector weights encoder-layer profile dtype "
-    "codec autocast batch-size workers strict device",
-    "train-head": "preset set split data images annotations stores store runs run resume detector "
-    "weights encoder-layer device",
-    "evaluate": "split data images annotations stores store runs detector weights encoder-layer "
-    "baselines per-category json device",
-    "predict": "run out threshold runs detector weights encoder-layer device",
-    "estimate": "split data images annotations detector weights profile dtype measure device",
-    "presets": "json",
-    "doctor": "split data images annotations stores detector weights encoder-layer",
+    "extract": "batch-size workers precision strict split images annotations profile "
+    "dtype codec device data stores detector weights encoder-layer",
+    "train-head": "preset set split images annotations store run resume device data "
+    "stores runs detector weights encoder-layer",
+    "evaluate": "split images annotations store baselines per-category json detector "
+    "weights device data stores runs",
+    "predict": "run out min-score min-quality recursive all-categories scale split "
+    "annotations detector weights device data runs",
+    "doctor": "split images annotations data stores runs detector weights encoder- layer",
+    "estimate": "batch-size workers precision strict split images annotations profile "
+    "dtype measure device data detector weights encoder-layer",
+    "presets": "settings json",
     "demo": "out",
     "cache ls": "stores",
-    "cache info": "stores json",
-    "cache verify": "stores repair",
-    "cache rm": "stores force",
-    "cache gc": "stores dry-run",
+    "cache info": "json stores",
+    "cache verify": "repair stores",
+    "cache rm": "force stores",
+    "cache gc": "dry-run stores",
 }
 
 
@@ -90,7 +92,8 @@ def test_evaluate_prints_what_pycocotools_finds_in_the_results(
     for kind, key in (("bbox", "box_ap"), ("segm", "mask_ap")):
         with redirect_stdout(StringIO()):
             truth = COCO(project / "coco/annotations/instances_val2017.json")
-            results = truth.loadRes(str(project / f"runs/first/results_{kind}.json"))
+            (folder,) = (project / "runs/first/evaluations").glob("val-*")
+            results = truth.loadRes(str(folder / f"results_{kind}.json"))
             scored = COCOeval(truth, results, kind)
             scored.evaluate()
             scored.accumulate()
@@ -112,7 +115,7 @@ def test_evaluate_shows_a_table_by_default(
 
 def test_predict_draws_every_image(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     images = sorted((project / "coco/val2017").iterdir())[:2]
-    assert main(["predict", *map(str, images), "--out", "seen", "--threshold", "0"]) == 0
+    assert main(["predict", *map(str, images), "--out", "seen", "--min-score", "0"]) == 0
     written = capsys.readouterr().out.split()
     assert written == ["seen/" + image.name + ".masks.png" for image in images] + [
         "seen/predictions.json"
@@ -127,7 +130,7 @@ def test_predict_draws_every_image(project: Path, capsys: pytest.CaptureFixture[
 def test_predict_takes_folders_and_leaves_out_what_is_no_image(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["predict", "coco/val2017", "mfd.toml", "--out", "all", "--threshold", "1"]) == 0
+    assert main(["predict", "coco/val2017", "mfd.toml", "--out", "all", "--min-score", "1"]) == 1
     captured = capsys.readouterr()
     assert len(captured.out.split()) == 5 + 1
     assert "left out: mfd.toml is not a whole image" in captured.err
@@ -141,7 +144,7 @@ def test_a_run_is_gone_on_with_as_it_was_begun(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("mfd.headtrain.training.train.write_weights", power_cut)
+        patch.setattr("mfd.headtrain.runs.run.Run.save_head", power_cut)
         assert main(["train-head", "--run", "cut", *SMALL]) == 130
     assert main(["train-head", "--resume", "--set", "epochs=3"]) == 1
     assert "train.epochs is 2, expected 3" in capsys.readouterr().err
@@ -156,7 +159,7 @@ def test_a_lite_store_trains_and_evaluates_with_the_detectors_stage_one(project:
     assert main(["extract", "--profile", "lite", "--split", "val", *data]) == 0
     assert main(["train-head", "--run", "lite", *SMALL, "--set=epochs=1", *data]) == 0
     assert main(["evaluate", "lite", *data]) == 0
-    assert json.loads(Path("runs/lite/evaluation.json").read_text())["images"] == 5
+    assert json.loads(next(Path("runs/lite").rglob("evaluation.json")).read_text())["images"] == 5
 
 
 def test_an_extraction_that_is_complete_is_not_paid_for_again(
@@ -200,7 +203,7 @@ def test_the_cache_is_listed_verified_and_repaired(
 
     (store / "enc/zarr.json").unlink()
     assert main(["cache", "verify", str(store), "--repair"]) == 0
-    assert "no unit is lost" in capsys.readouterr().err
+    assert "no features lost" in capsys.readouterr().err
     assert main(["extract", "--split", "train"]) == 0
     assert main(["cache", "verify", str(store)]) == 0
 
@@ -234,18 +237,17 @@ def test_a_store_that_a_run_needs_is_not_removed_by_mistake(
         (["train-head", "--run", "first", *SMALL], "already holds a run"),
         (["train-head", "--set", "roi_sise=8"], "did you mean 'roi_size'"),
         (["train-head", "--set", "epoch=8"], "did you mean 'epochs'"),
-        (["train-head", "--resume", "--run", "nowhere"], "no run runs/nowhere to go on with"),
+        (["train-head", "--resume", "--run", "nowhere"], "no run runs/nowhere to resume"),
         (["train-head", "--run", "a/b"], "--run takes a name"),
         (["train-head", "--run", "new", "--set", "roi_size=8", "--preset", "plain"], "neck=true"),
         (["train-head", "--set", "roi_size"], "field=value"),
-        (["train-head", "--preset", "papper"], "nearest: 'paper'"),
+        (["train-head", "--preset", "papper"], "did you mean 'paper'"),
         (["train-head", "--resume"], "no unfinished run"),
         (["train-head", "--split", "val2"], "no store"),
         (["evaluate", "nowhere"], "no run nowhere"),
         (["extract", "--split", "test"], "no split 'test'"),
         (["extract", "--detector", "hdter-r50"], "did you mean 'hdetr-r50'"),
         (["extract", "--data", "nowhere"], "no annotation file"),
-        (["evaluate", "first", "--detector", "own.py:detector", "--weights", "7"], "no store"),
         (["extract", "--images", "runs"], "holds none of the 18 images"),
         (["extract", "--stores", "mfd.toml"], "Not a directory"),
         (["predict", "nothing.jpg"], "no image nothing.jpg"),
@@ -302,7 +304,7 @@ def test_a_full_gpu_is_said_in_one_line(
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 ...")
 
-    monkeypatch.setattr("mfd.cli.load_project", full)
+    monkeypatch.setattr("mfd.commands.options.load_project", full)
     assert main(["extract"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "memory is full (CUDA out of memory); give `extract` a smaller --batch-size" in line
@@ -312,7 +314,7 @@ def test_an_error_of_ones_own_code_is_shown_whole(monkeypatch: pytest.MonkeyPatc
     def broken(*_: object) -> None:
         raise RuntimeError("shapes differ")
 
-    monkeypatch.setattr("mfd.cli.load_project", broken)
+    monkeypatch.setattr("mfd.commands.options.load_project", broken)
     with pytest.raises(RuntimeError, match="shapes differ"):
         main(["extract"])
 
@@ -323,6 +325,6 @@ def test_ctrl_c_says_how_to_go_on(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt("stopped after step 3; the same command goes on")
 
-    monkeypatch.setattr("mfd.cli.load_project", interrupted)
+    monkeypatch.setattr("mfd.commands.options.load_project", interrupted)
     assert main(["extract"]) == 130
     assert "stopped after step 3" in capsys.readouterr().err

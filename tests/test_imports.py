@@ -13,7 +13,8 @@ ROOT = Path(mfd.__file__).parent
 # What a room may import: everything on the lines above its own, but not its neighbours.
 FLOORS = (
     {"errors"},
-    {"text", "files", "prefetch", "progress", "console"},
+    {"text", "files", "prefetch", "stopping"},
+    {"progress", "console"},
     {"settings"},
     {"config"},
     {"coco", "kernels", "images"},
@@ -21,7 +22,7 @@ FLOORS = (
     {"detectors"},
     {"cache"},
     {"extract", "headtrain"},
-    {"api", "pipeline"},
+    {"api", "opening"},
     {"doctor"},
     {"demo"},
     {"commands"},

@@ -1,16 +1,5 @@
 """COCO data: what a data set holds, read and checked before any other work is done with it."""
 
-from mfd.coco.dataset import CocoDataset, read_dataset, sample_evenly, split_paths
-from mfd.coco.records import Annotation, ImageEntry
-from mfd.coco.segmentation import decode_segmentation, encode_segmentation
+import lazy_loader
 
-__all__ = [
-    "Annotation",
-    "CocoDataset",
-    "ImageEntry",
-    "decode_segmentation",
-    "encode_segmentation",
-    "read_dataset",
-    "sample_evenly",
-    "split_paths",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -140,7 +140,7 @@ def located(project: Project, store: Path) -> Path:
     return named if named.is_dir() and not store.exists() else store
 
 
-def store_table(stores: Sequence[cache.StoreInfo]) -> Table:
+def store_table(stores: "Sequence[cache.StoreInfo]") -> Table:
     """One row for each store, with the sum of their sizes."""
     total = sum(store.num_bytes for store in stores)
     table = Table("store", caption=f"stores: {len(stores)}, {size(total)}", caption_justify="left")
@@ -159,7 +159,7 @@ def store_table(stores: Sequence[cache.StoreInfo]) -> Table:
     return table
 
 
-def store_facts(store: cache.StoreInfo) -> dict[str, Any]:
+def store_facts(store: "cache.StoreInfo") -> dict[str, Any]:
     """Everything that a store's metadata says, as plain JSON values."""
     return {
         "path": str(store.path),

@@ -13,7 +13,9 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Protocol, get_args, get_origin
 
+import click
 import typer
+from click.core import ParameterSource
 
 from mfd.config import Project, expanded, load_project
 from mfd.errors import ConfigError
@@ -52,7 +54,12 @@ def as_callback(name: str, command: Command, sections: tuple[str, ...]) -> Calla
     own = declared(command.Options)
 
     def callback(**flags: Any) -> None:
-        given = {key: value for key, value in flags.items() if value not in (None, [], ())}
+        context = click.get_current_context()
+        given = {
+            key: value
+            for key, value in flags.items()
+            if context.get_parameter_source(key) is not ParameterSource.DEFAULT
+        }
         file = load_project(commands=sections)
         names = {field.name for field in shared}
         project = file.project.override(**{k: v for k, v in given.items() if k in names})
@@ -81,14 +88,13 @@ def _options(
 
 
 def _parameter(field: Setting) -> inspect.Parameter:
-    """The field as typer reads it; not given is None, so that it can be told from a default."""
+    """The field as typer reads it."""
     hints: dict[str, Any] = {"help": field.text}
     if field.extra.get("argument"):
         info: Any = typer.Argument(show_default=False, **hints)
     else:
         flag = "--" + field.extra.get("flag", field.name).replace("_", "-")
-        if field.default not in (None, False, ()) and field.default != []:
-            hints["show_default"] = str(field.default)
+        hints["show_default"] = field.default not in (None, False, ())
         names = (flag, f"--no-{flag[2:]}") if field.default is True else (flag,)
         info = typer.Option(*(("/".join(names),) if len(names) > 1 else names), **hints)
     kind = field.type
@@ -98,6 +104,6 @@ def _parameter(field: Setting) -> inspect.Parameter:
     return inspect.Parameter(
         field.name,
         inspect.Parameter.KEYWORD_ONLY,
-        default=inspect.Parameter.empty if required else None,
-        annotation=Annotated[kind if required else kind | None, info],
+        default=inspect.Parameter.empty if required else field.default,
+        annotation=Annotated[kind, info],
     )

@@ -1,19 +1,5 @@
 """`mfd demo`: a data set from nothing, and the whole pipeline on it."""
 
-from mfd.demo.dataset import generate, random_scene
-from mfd.demo.run import run_demo
-from mfd.demo.scene import Scene, SceneConfig, SceneObject, compose
-from mfd.demo.shapes import CATEGORIES
-from mfd.demo.summary import Summary
+import lazy_loader
 
-__all__ = [
-    "CATEGORIES",
-    "Scene",
-    "SceneConfig",
-    "SceneObject",
-    "Summary",
-    "compose",
-    "generate",
-    "random_scene",
-    "run_demo",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -63,7 +63,8 @@ def run_demo(folder: Path) -> Summary:
     run_dir = folder / "runs" / _RUN
     curves = folder / "loss_curves.png"
     _draw_losses(run_dir / "metrics.jsonl").save(curves)
-    found = json.loads((run_dir / "evaluation.json").read_text(encoding="utf-8"))
+    (evaluation,) = run_dir.glob("evaluations/val-*/evaluation.json")
+    found = json.loads(evaluation.read_text(encoding="utf-8"))
     overlays = sorted((folder / "predictions").glob("*.png"))
     figures = ("box_ap", "mask_ap", "mask_ap_filled_boxes", "mask_ap_untrained")
     summary = Summary(
@@ -127,7 +128,7 @@ def _run(line: str, folder: Path) -> None:
     program, *arguments = shlex.split(line)
     assert program == "mfd"
     # the same interpreter, whether or not its scripts are on the PATH
-    command = subprocess.Popen([sys.executable, "-m", "mfd.cli", *arguments], cwd=folder)
+    command = subprocess.Popen([sys.executable, "-m", "mfd", *arguments], cwd=folder)
     try:
         code = command.wait()
     except KeyboardInterrupt as stop:  # the command has got it too

@@ -1,5 +1,5 @@
 """`mfd doctor`: what is wrong with environment, data, detector and stores."""
 
-from mfd.doctor.examine import examine
+import lazy_loader
 
-__all__ = ["examine"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -10,6 +10,7 @@ from typing import Any
 from mfd.cache import Store, StoreImage, StoreWriter
 from mfd.coco import CocoDataset
 from mfd.detectors import ImageFeatures, stays_frozen
+from mfd.detectors import load_detector as load_detector  # named by this room's face too
 from mfd.errors import ConfigError, DataError
 from mfd.extract.config import ExtractConfig
 from mfd.extract.features import encoded_features

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from mfd.detectors import DetectorSpec
 from mfd.errors import ConfigError
 from mfd.settings import from_json, replace_from_texts, setting, settings
+
+if TYPE_CHECKING:  # it would import torch, which takes seconds
+    from mfd.detectors import DetectorSpec
 
 Block = Literal["deformable", "swin", "convnext"]
 
@@ -111,11 +113,11 @@ class HeadConfig:
             ),
         ]
 
-    def region_dim(self, spec: DetectorSpec) -> int:
+    def region_dim(self, spec: "DetectorSpec") -> int:
         """d for this detector: width of region features and of the queries they meet."""
         return spec.dim if self.box_dim is None else self.box_dim
 
-    def check(self, spec: DetectorSpec) -> None:
+    def check(self, spec: "DetectorSpec") -> None:
         """Refuse a detector whose widths this head cannot take.
 
         Raises:

@@ -1,6 +1,5 @@
 """Every head that the paper measures, by name, with the paper's figures for it."""
 
-import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,6 +8,7 @@ from mfd.detectors import DetectorSpec
 from mfd.errors import ConfigError
 from mfd.headtrain.config.head import Block, HeadConfig
 from mfd.headtrain.presets.sizes import head_size
+from mfd.text import suggest
 
 HDETR_R50 = DetectorSpec(
     name="hdetr-r50",
@@ -71,8 +71,9 @@ def find_preset(name: str) -> Preset:
     """
     known = presets()
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
-        raise ConfigError(f"no preset is called {name!r}; nearest: {near!r}; see `mfd presets`")
+        raise ConfigError(
+            f"no preset is called {name!r}; {suggest(name, known)}; see `mfd presets`"
+        )
     return known[name]
 
 

@@ -1,4 +1,4 @@
-"""What the names in a project stand for: its data set, detector, stores, and the device."""
+"""The data set, detector and stores that the names in a project stand for."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,29 +10,8 @@ from mfd.cache import Store, find_store
 from mfd.coco import CocoDataset, read_dataset, split_paths
 from mfd.config import DetectorChoice, Project
 from mfd.detectors import Detector, load_detector
-from mfd.errors import ConfigError, StoreError
+from mfd.errors import StoreError
 from mfd.headtrain import FeatureStore, LiteStore, RunConfig
-from mfd.text import first_line
-
-
-def pick_device(name: str) -> torch.device:
-    """The device of this name; "auto" is the GPU where there is one, else the CPU.
-
-    Raises:
-        ConfigError: there is no such device here.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.partition(":")[0] not in ("cpu", "cuda"):
-        raise ConfigError(f"there is no device {name!r}; expected auto, cpu, cuda or cuda:N")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(
-            f"device {name!r} cannot be used ({first_line(error)}); `mfd doctor` lists what can"
-        ) from error
-    return device
 
 
 def open_dataset(

@@ -1,0 +1,9 @@
+from .dataset import generate as generate
+from .dataset import random_scene as random_scene
+from .run import run_demo as run_demo
+from .scene import Scene as Scene
+from .scene import SceneConfig as SceneConfig
+from .scene import SceneObject as SceneObject
+from .scene import compose as compose
+from .shapes import CATEGORIES as CATEGORIES
+from .summary import Summary as Summary

@@ -1,0 +1,1 @@
+from .examine import examine as examine

@@ -1,0 +1,10 @@
+from .config import ExtractConfig as ExtractConfig
+from .digests import image_digests as image_digests
+from .estimate import Estimate as Estimate
+from .estimate import estimate as estimate
+from .estimate import measure_rate as measure_rate
+from .estimate import store_identity as store_identity
+from .provenance import provenance as provenance
+from .run import Extraction as Extraction
+from .run import extract as extract
+from .run import load_detector as load_detector

@@ -1,0 +1,14 @@
+from .batch import collate_images as collate_images
+from .batch import similar_sizes as similar_sizes
+from .prepare import LoadedImage as LoadedImage
+from .prepare import load_image as load_image
+from .prepare import prepare_image as prepare_image
+from .preprocessing import Preprocessing as Preprocessing
+from .preprocessing import input_size as input_size
+from .read import read_rgb as read_rgb
+from .views.affine import map_boxes as map_boxes
+from .views.affine import map_points as map_points
+from .views.placement import Placement as Placement
+from .views.placement import view_boxes as view_boxes
+from .views.view import View as View
+from .views.view import parse_view as parse_view
