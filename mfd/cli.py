@@ -9,6 +9,8 @@ import typer
 
 import mfd
 from mfd.commands import (
+    Command,
+    as_callback,
     cache,
     demo,
     doctor,
@@ -19,7 +21,6 @@ from mfd.commands import (
     presets,
     train_head,
 )
-from mfd.commands.options import Command, as_callback
 from mfd.console import say
 from mfd.errors import MfdError
 

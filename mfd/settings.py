@@ -11,6 +11,7 @@ through here, so a wrong value gets the same one-line refusal wherever it was wr
 """
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar, dataclass_transform, get_args, get_type_hints
 
@@ -80,11 +81,14 @@ def settings(cls: type[Settings]) -> type[Settings]:
 def from_json(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
     """The settings that `dataclasses.asdict` gave as `values`, or TOML has as a table.
 
+    Texts stand for paths and lists for tuples; nothing else is converted.
+
     Raises:
         ConfigError: for unknown fields and impossible values.
     """
     adapter = pydantic.TypeAdapter(kind)
-    return _refusing(kind, lambda: adapter.validate_python(dict(values), strict=False))
+    text = json.dumps(dict(values), default=str)
+    return _refusing(kind, lambda: adapter.validate_json(text, strict=True))
 
 
 def replace_from_texts(given: Settings, texts: Mapping[str, str]) -> Settings:
@@ -101,7 +105,8 @@ def replace_from_texts(given: Settings, texts: Mapping[str, str]) -> Settings:
     for name, text in texts.items():
         is_none = text.lower() == "none" and type(None) in get_args(types.get(name))
         values[name] = None if is_none else text
-    return from_json(type(given), values)
+    adapter = pydantic.TypeAdapter(type(given))
+    return _refusing(type(given), lambda: adapter.validate_python(values, strict=False))
 
 
 def declared(kind: type[Any]) -> list[Setting]:

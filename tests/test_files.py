@@ -53,7 +53,7 @@ def test_errors_of_the_disk_are_one_line_with_file_and_cure(tmp_path: Path) -> N
     with pytest.raises(StoreError) as caught, disk_errors(tmp_path):
         (tmp_path / "absent/file").write_bytes(b"")
     assert "No such file or directory: " in str(caught.value)
-    assert "absent/file); mend that and run" in str(caught.value)
+    assert "absent/file); fix the cause and" in str(caught.value)
     with pytest.raises(StoreError, match="make room and run"), disk_errors(tmp_path):
         raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
 

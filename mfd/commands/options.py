@@ -13,9 +13,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Protocol, get_args, get_origin
 
-import click
 import typer
-from click.core import ParameterSource
 
 from mfd.config import Project, expanded, load_project
 from mfd.errors import ConfigError
@@ -54,12 +52,8 @@ def as_callback(name: str, command: Command, sections: tuple[str, ...]) -> Calla
     own = declared(command.Options)
 
     def callback(**flags: Any) -> None:
-        context = click.get_current_context()
-        given = {
-            key: value
-            for key, value in flags.items()
-            if context.get_parameter_source(key) is not ParameterSource.DEFAULT
-        }
+        context = flags.pop("context")
+        given = {key: value for key, value in flags.items() if _is_given(context, key)}
         file = load_project(commands=sections)
         names = {field.name for field in shared}
         project = file.project.override(**{k: v for k, v in given.items() if k in names})
@@ -69,7 +63,10 @@ def as_callback(name: str, command: Command, sections: tuple[str, ...]) -> Calla
         if code:
             raise typer.Exit(code)
 
-    parameters = [_parameter(field) for field in (*own, *shared)]
+    parameters = [
+        inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context),
+        *(_parameter(field) for field in (*own, *shared)),
+    ]
     callback.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     callback.__doc__ = command.HELP
     return callback
@@ -85,6 +82,12 @@ def _options(
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     return from_json(kind, {**from_file, **expanded(kind, flags)})
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    """Whether a flag was written on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
 
 
 def _parameter(field: Setting) -> inspect.Parameter:

@@ -73,7 +73,7 @@ def examine(
         present = None if dataset is None else report.attempt(_data, report, name, dataset)
         if present is not None:
             datasets[name] = present
-    detector = report.attempt(open_detector, project)
+    detector = report.attempt(open_detector, project.choice)
     if detector is not None:
         _detector(report, detector.spec)
         for name, dataset in datasets.items():

@@ -1,5 +1,16 @@
 """Multi-scale deformable attention and RoIAlign on channels-last maps."""
 
-import lazy_loader
+from mfd.kernels.deform_attn import ms_deform_attn, ms_deform_attn_fused
+from mfd.kernels.dispatch import kernel_report
+from mfd.kernels.flops import register_with_pytorch
+from mfd.kernels.roi_align import roi_align, roi_align_upsampled
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__all__ = [
+    "kernel_report",
+    "ms_deform_attn",
+    "ms_deform_attn_fused",
+    "roi_align",
+    "roi_align_upsampled",
+]
+
+register_with_pytorch()

@@ -257,5 +257,5 @@ def test_autocast_of_another_store_is_refused(
 
 @pytest.mark.parametrize("field", ["batch_size", "workers"])
 def test_nonsensical_settings_are_refused(field: str) -> None:
-    with pytest.raises(ConfigError, match=f"{field} is 0"):
+    with pytest.raises(ConfigError, match=f"{field} must be 1 or more"):
         ExtractConfig(**{field: 0})

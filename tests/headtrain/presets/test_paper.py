@@ -84,5 +84,5 @@ def test_names_are_unique(table: list[dict[str, Any]]) -> None:
 
 
 def test_an_unknown_preset_is_refused_with_the_nearest_name() -> None:
-    with pytest.raises(ConfigError, match="no preset is called 'papers'; nearest: 'paper'"):
+    with pytest.raises(ConfigError, match="no preset is called 'papers'; did you mean 'paper'"):
         find_preset("papers")
