@@ -10,7 +10,7 @@ import torch
 from mfd.detectors.check import check_detector
 from mfd.detectors.custom import load_custom
 from mfd.detectors.freeze import freeze, weights_digest
-from mfd.detectors.official.load import OFFICIAL, load_official
+from mfd.detectors.official import OFFICIAL, load_official
 from mfd.errors import DetectorError
 
 NAMES = ("demo", *OFFICIAL)

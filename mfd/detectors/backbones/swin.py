@@ -69,6 +69,11 @@ class Swin(nn.Module):
         return re.sub(r"^norms\.(\d)", lambda m: f"norm{int(m[1]) + 1}", name)
 
 
+def swin_large(window: int) -> Swin:
+    """A Swin-L with windows of this side and random weights."""
+    return Swin(embed_dim=192, depths=(2, 2, 18, 2), heads=(6, 12, 24, 48), window=window)
+
+
 class PatchEmbed(nn.Module):
     """4 x 4 pixels to one token; zeros fill the last patches on the right and below."""
 
