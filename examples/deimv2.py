@@ -97,7 +97,7 @@ def restore_original(model: Deimv2ForObjectDetection) -> None:
     for module in model.modules():
         if isinstance(module, Deimv2MLP):
             module.act = nn.SiLU()
-    # The queries' position comes from the initial boxes once; Transformers updates it in each layer.
+    # Queries' positions come from the initial boxes once; Transformers updates them in each layer.
     decoder = model.model.decoder
     decoder.query_pos_head = FirstResult(decoder.query_pos_head)
     decoder.register_forward_pre_hook(lambda module, inputs: module.query_pos_head.forget())
