@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from mfd.detectors.deformable.detector import DeformableDetector
-from mfd.detectors.official.load import OFFICIAL
+from mfd.detectors.official import OFFICIAL
 from mfd.headtrain.config.train import TrainConfig
 from mfd.headtrain.head.batch import FeatureBatch
 from mfd.headtrain.head.model import MaskHead

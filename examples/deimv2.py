@@ -1,4 +1,4 @@
-"""DEIMv2 as a detector of one's own: `--detector examples/deimv2.py:detector --weights FOLDER`.
+"""DEIMv2 as a custom detector: `--detector examples/deimv2.py:detector --weights FOLDER`.
 
 The worked example of what `mfd` asks for: a function that returns a module with a `spec` and a
 call that gives `DetectorOutput`. The folder holds a DEIMv2 checkpoint with an HGNetv2 backbone in
@@ -12,15 +12,17 @@ from torch import Tensor, nn
 from transformers import Deimv2ForObjectDetection
 from transformers.models.deimv2.modeling_deimv2 import Deimv2MLP
 
-from mfd.detectors import weights_digest
-from mfd.detectors.contract import DetectorOutput, DetectorSpec
-from mfd.detectors.hf.load import quiet_transformers
+from mfd.coco import COCO_IDS
+from mfd.detectors import (
+    DetectorOutput,
+    DetectorSpec,
+    Preprocessing,
+    capture_outputs,
+    quiet_transformers,
+    weights_digest,
+)
 from mfd.errors import DetectorError
-from mfd.images.preprocessing import Preprocessing
 
-# COCO numbers its 80 categories up to 90; these ten were given out and never annotated.
-UNUSED_IDS = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
-COCO_IDS = tuple(i for i in range(1, 91) if i not in UNUSED_IDS)
 STRIDES = (16, 32)
 FILES = ("config.json", "model.safetensors")
 
@@ -38,7 +40,7 @@ def detector(weights: str | Path | None = None) -> "Deimv2":
             folder, use_safetensors=True, output_loading_info=True
         )
     if wrong := [*loading["missing_keys"], *loading["unexpected_keys"]]:
-        raise DetectorError(f"{folder} holds no DEIMv2: {wrong[0]!r} is missing or unexpected")
+        raise DetectorError(f"{folder} is not a DEIMv2: {wrong[0]!r} is missing or unexpected")
     restore_original(model)
     return Deimv2(model, size=416)
 
@@ -68,11 +70,7 @@ class Deimv2(nn.Module):
 
     def forward(self, images: Tensor, padding_mask: Tensor) -> DetectorOutput:
         """Images of one fixed size are never padded, so the mask says nothing."""
-        stage1: list[Tensor] = []
-        hook = self.backbone.encoder.stages[0].register_forward_hook(
-            lambda module, inputs, output: stage1.append(output)
-        )
-        with hook:
+        with capture_outputs(self.backbone.encoder.stages[0]) as stage1:
             output = self.model(pixel_values=images)
         return DetectorOutput(
             queries=output.last_hidden_state,
@@ -99,7 +97,7 @@ def restore_original(model: Deimv2ForObjectDetection) -> None:
     for module in model.modules():
         if isinstance(module, Deimv2MLP):
             module.act = nn.SiLU()
-    # The queries' position comes from the initial boxes once; Transformers renews it per layer.
+    # Queries' positions come from the initial boxes once; Transformers updates them in each layer.
     decoder = model.model.decoder
     decoder.query_pos_head = FirstResult(decoder.query_pos_head)
     decoder.register_forward_pre_hook(lambda module, inputs: module.query_pos_head.forget())
@@ -121,5 +119,5 @@ class FirstResult(nn.Module):
         return result
 
     def forget(self) -> None:
-        """Compute anew at the next call."""
+        """Compute again at the next call."""
         self._result = None

@@ -1,4 +1,4 @@
-"""Frozen detectors: the contract, loading, and what they compute of images."""
+"""Frozen detectors: the contract, loading, what they compute, and help for custom detectors."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Whether a detector keeps the contract of `mfd.detectors`; its author is told what to change."""
+"""Whether a detector obeys the contract of `mfd.detectors`; errors say what to change."""
 
 import inspect
 from typing import Any
@@ -9,7 +9,7 @@ from mfd.detectors.contract import DetectorOutput, DetectorSpec
 from mfd.errors import DetectorError
 
 
-def check_detector(name: str, detector: object) -> None:
+def check_contract(name: str, detector: object) -> None:
     """Nothing, if it is a module with a spec that can be called with images and their mask.
 
     Raises:

@@ -35,24 +35,24 @@ def read_checkpoint(weights: str | Path) -> dict[str, Tensor]:
             or `hf://OWNER/REPO/FILE` on the Hugging Face Hub.
 
     Raises:
-        DetectorError: if there is no such file, it holds anything but tensors and settings, or it
+        DetectorError: if there is no such file, it has anything but tensors and settings, or it
             has the name of a published file and another content.
     """
     path = _download(str(weights)) if str(weights).startswith(HUB) else Path(weights)
     if not path.is_file():
-        raise DetectorError(f"there is no checkpoint {path}; give the path of a file or hf://...")
+        raise DetectorError(f"no checkpoint at {path}; give the path of a file or hf://...")
     expected = PUBLISHED.get(path.name)
     if expected and (found := file_sha256(path)) != expected:
         raise DetectorError(
             f"{path} has the sha256 {found[:16]}..., the published file of this name "
-            f"{expected[:16]}...; fetch it anew, or rename it if it is another one"
+            f"{expected[:16]}...; download it again, or rename it if it is another file"
         )
     if path.suffix == ".safetensors":
         try:
             return load_file(path)
         except SafetensorError as error:
             raise DetectorError(
-                f"{path} is no safetensors file ({error}); fetch it anew"
+                f"{path} is not a valid safetensors file ({error}); download it again"
             ) from error
     return _tensors(path, _unpickle(path))
 
@@ -76,7 +76,7 @@ def _unpickle(path: Path) -> Any:
         ) from error
     except (RuntimeError, EOFError, ValueError) as error:
         raise DetectorError(
-            f"{path} is no whole checkpoint ({first_line(error)}); fetch it anew"
+            f"{path} is damaged or truncated ({first_line(error)}); download it again"
         ) from error
 
 
@@ -85,30 +85,30 @@ def _tensors(path: Path, content: Any) -> dict[str, Tensor]:
         if isinstance(content, dict) and isinstance(content.get(part), dict):
             content = content[part]
     if not isinstance(content, dict) or not content:
-        raise DetectorError(f"{path} holds no state dict, expected one, or one under 'model'")
+        raise DetectorError(f"{path} has no state dict, expected one, or one under 'model'")
     strange = [key for key, value in content.items() if not isinstance(value, Tensor)]
     if strange:
         raise DetectorError(
-            f"{path} holds no tensor under {strange[0]!r}, expected a state dict of tensors, "
+            f"{path} has no tensor under {strange[0]!r}, expected a state dict of tensors, "
             "or one under 'model'"
         )
     return dict(content)
 
 
 def _download(address: str) -> Path:
-    """The local copy of a file on the Hub, fetched unless it is there already."""
+    """The local copy of a file on the Hub, downloaded unless it is there already."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError
 
     owner, _, rest = address.removeprefix(HUB).partition("/")
     name, _, file = rest.partition("/")
     if not (owner and name and file):
-        raise DetectorError(f"{address} is no file on the Hub; expected hf://OWNER/REPO/FILE")
+        raise DetectorError(f"{address} is not a file on the Hub; expected hf://OWNER/REPO/FILE")
     try:
         return Path(hf_hub_download(f"{owner}/{name}", file))
     except (HfHubHTTPError, OSError, ValueError) as error:
         raise DetectorError(
-            f"{address} is not among the downloaded files and could not be fetched "
-            f"({type(error).__name__}); connect to the network, or fetch the file elsewhere and "
-            "give its path"
+            f"{address} is not in the local cache and could not be downloaded "
+            f"({type(error).__name__}); connect to the network, or download the file elsewhere "
+            "and give its path"
         ) from error

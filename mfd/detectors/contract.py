@@ -1,16 +1,17 @@
 """The contract between a frozen detector, the store and the head.
 
 A detector is any `torch.nn.Module` with a `spec` and the call
-`detector(images, padding_mask) -> DetectorOutput`. Everything downstream is told widths, strides
-and number of levels by the spec; nothing assumes the ones of a particular detector.
+`detector(images, padding_mask) -> DetectorOutput`; `mfd.detectors.check` checks both. Everything
+downstream reads widths, strides and number of levels from the spec; nothing assumes the ones of a
+particular detector.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from mfd.errors import DetectorError
 from mfd.images import Preprocessing
@@ -18,7 +19,7 @@ from mfd.images import Preprocessing
 
 @dataclass(frozen=True)
 class DetectorSpec:
-    """What a detector says of itself.
+    """The static description of a detector.
 
     Args:
         name: how `--detector` names it.
@@ -106,7 +107,7 @@ class DetectorOutput:
 
 
 class Detector(Protocol):
-    """Any module with this call and `spec`.
+    """Any `torch.nn.Module` with this call and `spec`.
 
     Images are normalised float32, padded with zeros at the right and bottom; `padding_mask` is True
     on the padding. (`pixel_mask` of Transformers is the opposite.)
@@ -123,3 +124,7 @@ class Detector(Protocol):
     def __call__(
         self, images: Float[Tensor, "B 3 H W"], padding_mask: Bool[Tensor, "B H W"]
     ) -> DetectorOutput: ...
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """As every module's; the rest of `torch.nn.Module` may be relied on too."""
+        ...

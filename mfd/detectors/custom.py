@@ -1,4 +1,4 @@
-"""A custom detector: what the function at `path/to/file.py:function` returns."""
+"""Custom detectors: what the function at `path/to/file.py:function` returns."""
 
 import hashlib
 import importlib.util
@@ -11,12 +11,21 @@ from typing import Any
 from mfd.errors import DetectorError
 
 
-def load_custom(name: str, weights: str | Path | None, encoder_layer: int | None) -> Any:
-    """What the function at `path/to/file.py:function` returns."""
+def load_custom(name: str, weights: str | Path | None, encoder_layer: int | None) -> object:
+    """What the function returns; nothing of it is checked yet.
+
+    Args:
+        name: `path/to/file.py:function`.
+        weights: passed to the function by name, unless None.
+        encoder_layer: likewise.
+
+    Raises:
+        DetectorError: no such file or function, or it does not take these arguments.
+    """
     file_name, _, function_name = name.rpartition(":")
     path = Path(file_name).resolve()
     if not path.is_file():
-        raise DetectorError(f"there is no file {path} to load the detector {name!r} from")
+        raise DetectorError(f"no file {path} to load the custom detector {name!r} from")
     function = getattr(_import_file(path), function_name, None)
     if not callable(function):
         raise DetectorError(
@@ -30,7 +39,7 @@ def load_custom(name: str, weights: str | Path | None, encoder_layer: int | None
 
 def _import_file(path: Path) -> Any:
     """The file as a module; it may import its neighbours, as a script may."""
-    module_name = f"mfd_own_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    module_name = f"mfd_custom_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(module_name, path)
     assert spec is not None
     assert spec.loader is not None

@@ -1,4 +1,4 @@
-"""Frozen for certain: evaluation mode, no gradients, and weights that nothing has touched."""
+"""Frozen detectors: evaluation mode, no gradients, and weights that do not change."""
 
 import hashlib
 from collections.abc import Iterator
@@ -8,23 +8,25 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from mfd.detectors.contract import Detector
 from mfd.errors import DetectorError
 
 Module = TypeVar("Module", bound=nn.Module)
 
 
 def freeze(module: Module) -> Module:
-    """The same module in evaluation mode, none of its parameters asking for a gradient."""
+    """The same module in evaluation mode, no parameter requiring a gradient."""
     return module.eval().requires_grad_(False)
 
 
 @contextmanager
-def stays_frozen(module: nn.Module) -> Iterator[str]:
+def stays_frozen(detector: Detector | nn.Module) -> Iterator[str]:
     """The digest of the weights, compared with a second one when the block ends normally.
 
     Raises:
         DetectorError: the module is not frozen, or its weights are not what they were.
     """
+    module = _module(detector)
     _check_frozen(module, "freeze the detector before it is used")
     before = weights_digest(module)
     yield before
@@ -47,15 +49,21 @@ def _check_frozen(module: nn.Module, advice: str) -> None:
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
             raise DetectorError(
-                f"the detector's parameter {name} asks for a gradient, expected none; {advice}"
+                f"the detector's parameter {name} requires a gradient, expected none; {advice}"
             )
 
 
-def weights_digest(module: nn.Module) -> str:
+def weights_digest(detector: Detector | nn.Module) -> str:
     """sha256, hex, over names, types, shapes and bytes of all parameters and stored buffers."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
+    for name, tensor in sorted(_module(detector).state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         raw = tensor.detach().contiguous().cpu().reshape(-1).view(torch.uint8)
         digest.update(memoryview(raw.numpy()))
     return digest.hexdigest()
+
+
+def _module(detector: Detector | nn.Module) -> nn.Module:
+    """The same object by its other type: Python cannot say "a module that is a `Detector`"."""
+    assert isinstance(detector, nn.Module)
+    return detector

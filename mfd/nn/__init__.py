@@ -1,5 +1,23 @@
 """Layers that detectors and head share, each once."""
 
 from mfd.nn.boxes import cxcywh_to_xyxy, pairwise_giou, xyxy_to_cxcywh
+from mfd.nn.deform_attn import DeformableAttention, DeformableEncoderLayer
+from mfd.nn.mlp import MLP, FeedForward
+from mfd.nn.sine import box_encoding, grid_encoding, sine_encoding
+from mfd.nn.state_names import keep_state_names
+from mfd.nn.swin import SwinLayer
 
-__all__ = ["cxcywh_to_xyxy", "pairwise_giou", "xyxy_to_cxcywh"]
+__all__ = [
+    "MLP",
+    "DeformableAttention",
+    "DeformableEncoderLayer",
+    "FeedForward",
+    "SwinLayer",
+    "box_encoding",
+    "cxcywh_to_xyxy",
+    "grid_encoding",
+    "keep_state_names",
+    "pairwise_giou",
+    "sine_encoding",
+    "xyxy_to_cxcywh",
+]

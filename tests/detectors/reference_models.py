@@ -10,9 +10,10 @@ from torch import Tensor
 
 from mfd.detectors.backbones.focalnet import FocalNet
 from mfd.detectors.backbones.swin import Swin
-from mfd.detectors.deformable.config import DINO, HDETR, DeformableConfig
-from mfd.detectors.deformable.detector import DeformableDetector
-from mfd.detectors.official.load import OFFICIAL, OfficialDetector, build_official
+from mfd.detectors.deformable import DeformableConfig, DeformableDetector, OfficialDetector
+from mfd.detectors.dino import DINO, DINO_FAMILY
+from mfd.detectors.hdetr import HDETR, HDETR_FAMILY
+from mfd.detectors.official import OFFICIAL, build_official
 from tests.detectors.fixture_weights import batch, read_manifest, state_dict
 
 
@@ -35,11 +36,16 @@ _DINO = _tiny(DINO, 20)
 
 TINY = {
     "tiny64-hdetr-swin": OfficialDetector(
-        "hdetr", replace(_tiny(HDETR, 91), extra_queries=10), _SWIN, "backbone.0.body.", 100, ""
+        HDETR_FAMILY,
+        replace(_tiny(HDETR, 91), extra_queries=10),
+        _SWIN,
+        "backbone.0.body.",
+        100,
+        "",
     ),
-    "tiny64-dino-swin": OfficialDetector("dino", _DINO, _SWIN, "backbone.0.", 300, ""),
+    "tiny64-dino-swin": OfficialDetector(DINO_FAMILY, _DINO, _SWIN, "backbone.0.", 300, ""),
     "tiny64-dino-focalnet": OfficialDetector(
-        "dino",
+        DINO_FAMILY,
         replace(_DINO, strides=(4, 8, 16, 32, 64)),
         partial(FocalNet, embed_dim=8, depths=(1, 1, 2, 1)),
         "backbone.0.",
@@ -82,7 +88,7 @@ def differences(
         "c1": found.c1[:, :, y, x].transpose(1, 2),
         "enc_layers": torch.stack(found.encoder)[:, :, expected["tokens"]],
         "memory": found.encoder[-1][:, expected["memory_tokens"]],
-        "enc_scores": scores[..., 0] if MODELS[model].family == "hdetr" else scores.amax(-1),
+        "enc_scores": scores[..., 0] if MODELS[model].family is HDETR_FAMILY else scores.amax(-1),
         "references": found.selection.boxes,
         "dec_layers": found.queries[:, :, some],
         "boxes_per_layer": found.boxes[:, :, some],

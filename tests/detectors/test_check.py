@@ -1,4 +1,4 @@
-"""A detector of one's own that breaks the contract: its author is told where and what to change."""
+"""A custom detector that breaks the contract: its author is told where and what to change."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from mfd.detectors import detect
-from mfd.detectors.check import check_detector
+from mfd.detectors.check import check_contract
 from mfd.detectors.load import load_detector
 from mfd.errors import DetectorError
 from mfd.images import LoadedImage
@@ -94,7 +94,7 @@ def test_a_module_that_takes_no_padding_mask_is_refused_before_it_runs() -> None
         spec = load_detector(f"{TINY}:detector").spec
 
     with pytest.raises(DetectorError, match=r"own\.py:unmasked cannot be called as detector"):
-        check_detector("own.py:unmasked", Unmasked())
+        check_contract("own.py:unmasked", Unmasked())
 
 
 def test_categories_are_numbers_not_names() -> None:

@@ -109,11 +109,11 @@ def test_a_truncated_checkpoint_is_refused(tmp_path: Path, name: str, kept: int)
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ([1, 2], "holds no state dict"),
-        ({}, "holds no state dict"),
-        ({"model": {}}, "holds no state dict"),
-        ({"epoch": 3, "optimizer": {}}, "holds no tensor under 'epoch'"),
-        ({"model": {"a.weight": [1.0]}}, "holds no tensor under 'a.weight'"),
+        ([1, 2], "has no state dict"),
+        ({}, "has no state dict"),
+        ({"model": {}}, "has no state dict"),
+        ({"epoch": 3, "optimizer": {}}, "has no tensor under 'epoch'"),
+        ({"model": {"a.weight": [1.0]}}, "has no tensor under 'a.weight'"),
     ],
 )
 def test_a_file_without_a_state_dict_is_refused(tmp_path: Path, content: Any, problem: str) -> None:
@@ -123,7 +123,7 @@ def test_a_file_without_a_state_dict_is_refused(tmp_path: Path, content: Any, pr
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DetectorError, match="there is no checkpoint"):
+    with pytest.raises(DetectorError, match="no checkpoint at"):
         read_checkpoint(tmp_path / "none.pth")
 
 
@@ -143,7 +143,7 @@ def test_a_hub_file_comes_from_the_local_copy_when_there_is_one(
 
 
 def test_a_hub_file_that_cannot_be_fetched_is_refused_in_one_line() -> None:
-    with pytest.raises(DetectorError, match="connect to the network, or fetch") as caught:
+    with pytest.raises(DetectorError, match="connect to the network, or download") as caught:
         read_checkpoint("hf://owner/absent-repository/model.pth")
     assert "\n" not in str(caught.value)
 

@@ -55,6 +55,11 @@ def test_the_packaged_detector_is_small_and_loads() -> None:
     assert (spec.name, spec.dim, spec.strides) == ("demo", 64, (8, 16, 32))
 
 
+def test_digest_is_the_one_that_stores_of_this_detector_carry() -> None:
+    digest = "fece6b87c824fcbd5091301f8e1952cb77d7d8703ccfaee45beaabbc586ba3dd"
+    assert load_detector("demo").spec.weights_digest == digest
+
+
 def test_absent_weights_are_refused_with_the_way_to_make_them(tmp_path: Path) -> None:
     with pytest.raises(DetectorError, match=r"train them with tools/train_demo_detector\.py"):
         load_demo(tmp_path / "demo.safetensors")

@@ -25,7 +25,7 @@ def test_a_frozen_module_is_in_evaluation_mode_and_asks_for_no_gradient() -> Non
     ("change", "problem"),
     [
         (lambda module: module[1].train(), r"1 is in training mode.* look for train\(\)"),
-        (lambda module: module[0].bias.requires_grad_(True), "0.bias asks for a gradient"),
+        (lambda module: module[0].bias.requires_grad_(True), "0.bias requires a gradient"),
         (lambda module: module[0].weight[2, 0, 1, 1].add_(1e-6), "weights changed"),
         (lambda module: module[1].running_mean[3].add_(1e-6), "weights changed"),
     ],

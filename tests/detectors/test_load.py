@@ -1,4 +1,4 @@
-"""Detectors by name, and one's own from a file."""
+"""Detectors by name, and custom ones from a file."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from mfd.errors import DetectorError
 TINY = Path(__file__).with_name("tiny.py")
 
 
-def test_ones_own_detector_comes_frozen_and_with_the_digest_of_its_weights() -> None:
+def test_custom_detector_comes_frozen_and_with_the_digest_of_its_weights() -> None:
     detector = load_detector(f"{TINY}:detector")
     assert not detector.training
     assert not any(parameter.requires_grad for parameter in detector.parameters())
@@ -19,7 +19,7 @@ def test_ones_own_detector_comes_frozen_and_with_the_digest_of_its_weights() -> 
     assert detector.spec.encoder_layer == 0
 
 
-def test_weights_and_encoder_layer_reach_ones_own_function() -> None:
+def test_weights_and_encoder_layer_reach_the_custom_function() -> None:
     first, second = (load_detector(f"{TINY}:detector", weights=w) for w in ("1", "2"))
     assert first.spec.weights_digest != second.spec.weights_digest
     assert load_detector(f"{TINY}:detector", encoder_layer=3).spec.encoder_layer == 3
@@ -72,7 +72,7 @@ def test_unknown_names_are_refused_with_the_nearest_one() -> None:
         load_detector("absent.py:detector")
 
 
-def test_a_failure_inside_ones_own_function_is_shown_as_it_is(tmp_path: Path) -> None:
+def test_a_failure_inside_the_custom_function_is_shown_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text("def detector(): raise ZeroDivisionError('mine')")
     with pytest.raises(ZeroDivisionError, match="mine"):
         load_detector(f"{tmp_path}/own.py:detector")

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from mfd.detectors import load_detector
-from mfd.detectors.official.keys import key_map
-from mfd.detectors.official.load import OFFICIAL, build_official
-from mfd.detectors.official.names import needless
+from mfd.detectors.hdetr import HDETR_FAMILY
+from mfd.detectors.official import OFFICIAL, build_official
 from mfd.errors import DetectorError
 from tests.detectors.fixture_weights import read_manifest, state_dict
 from tests.detectors.reference_models import MODELS, TINY, build, differences
@@ -59,14 +58,11 @@ def test_the_other_full_models_load_and_run(reference: Path, model: str) -> None
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_every_key_of_a_manifest_is_used_or_known_to_be_needless(
-    reference: Path, model: str
-) -> None:
-    detector = MODELS[model]
-    keys = key_map(detector.network(), detector.family, detector.backbone_prefix)
+def test_every_key_of_a_manifest_is_used_or_ignored(reference: Path, model: str) -> None:
+    keys = MODELS[model].key_map()
     expected = {name: keys.shapes[ours] for ours, group in keys.names.items() for name in group}
     manifest = read_manifest(reference, model)["state_dict"]
-    left = {e["key"] for e in manifest if not needless(e["key"])} ^ expected.keys()
+    left = {e["key"] for e in manifest if not keys.is_ignored_key(e["key"])} ^ expected.keys()
     assert not left
     shapes = {e["key"]: tuple(e["shape"]) for e in manifest}
     assert all(shapes[name] == tuple(shape) for name, shape in expected.items())
@@ -79,7 +75,7 @@ def test_every_key_of_a_manifest_is_used_or_known_to_be_needless(
 def test_every_setting_is_the_manifests(reference: Path, model: str) -> None:
     detector, network = MODELS[model], MODELS[model].network()
     ours, official = detector.config, read_manifest(reference, model)["hyper_parameters"]
-    hdetr, position = detector.family == "hdetr", official["position_embedding"]
+    hdetr, position = detector.family is HDETR_FAMILY, official["position_embedding"]
     assert (ours.dim, ours.heads) == (official["hidden_dim"], official["heads"])
     assert (ours.encoder_layers, ours.decoder_layers) == (
         official["encoder_layers"],
@@ -168,6 +164,18 @@ def test_another_detectors_checkpoint_is_recognised(reference: Path) -> None:
     state = {e["key"]: torch.zeros(e["shape"]) for e in manifest["state_dict"]}
     with pytest.raises(DetectorError, match="it looks like dino-r50: use --detector dino-r50"):
         build_official("hdetr-r50", OFFICIAL["hdetr-r50"], state, 4)
+
+
+def test_a_checkpoint_with_holes_is_to_be_downloaded_again(reference: Path) -> None:
+    manifest = read_manifest(reference, "hdetr-r50")
+    state = {e["key"]: torch.zeros(e["shape"]) for e in manifest["state_dict"][:-30]}
+    with pytest.raises(DetectorError, match="looks modified or truncated; download it again"):
+        build_official("hdetr-r50", OFFICIAL["hdetr-r50"], state, 4)
+
+
+def test_a_checkpoint_of_something_else_is_told_what_mfd_knows(state: dict[str, Tensor]) -> None:
+    strange = {f"strange.{key}": value for key, value in state.items()}
+    assert "mfd knows no detector with such keys, only hdetr-r50, " in _refusal(strange)
 
 
 def test_a_checkpoint_file_as_published_loads_by_name(reference: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The worked example of a detector of one's own, on real weights and real images."""
+"""The worked example of a custom detector, on real weights and real images."""
 
 import contextlib
 import io
@@ -14,9 +14,13 @@ from safetensors.torch import save_file
 
 from mfd.cache import Store, StoreWriter
 from mfd.coco import CocoDataset, read_dataset, split_paths
-from mfd.detectors import detect, load_detector, stage1_features
-from mfd.detectors.image_features import ImageFeatures
-from mfd.detectors.scores import top_detections
+from mfd.detectors import (
+    ImageFeatures,
+    detect,
+    load_detector,
+    stage1_features,
+    top_detections,
+)
 from mfd.errors import DetectorError
 from mfd.extract import extract, image_digests, store_identity
 from mfd.headtrain import MaskHead, evaluate, find_preset
@@ -72,7 +76,7 @@ def test_box_ap_of_the_stored_boxes_is_the_published_detectors(
     assert 0.337 <= evaluation.stats[0] <= 0.339
 
     head = MaskHead(replace(find_preset("baseline-roi").config, roi_size=8), store.spec)
-    figures = evaluate(head, store, dataset).box.figures()
+    figures = evaluate(head, store, dataset)["boxes"].overall
     assert list(figures.values()) == pytest.approx(evaluation.stats[:6].tolist(), abs=1e-4)
 
 
@@ -126,5 +130,5 @@ def test_a_checkpoint_of_another_model_is_refused(shared: Path, tmp_path: Path) 
     config = shared / "real" / "deimv2-femto" / "config.json"
     (tmp_path / "config.json").write_bytes(config.read_bytes())
     save_file({"other.weight": torch.zeros(2)}, tmp_path / "model.safetensors")
-    with pytest.raises(DetectorError, match="holds no DEIMv2"):
+    with pytest.raises(DetectorError, match="is not a DEIMv2"):
         load_detector(f"{EXAMPLE}:detector", weights=tmp_path)

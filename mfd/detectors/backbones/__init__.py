@@ -2,6 +2,6 @@
 
 from mfd.detectors.backbones.focalnet import FocalNet
 from mfd.detectors.backbones.resnet import ResNet
-from mfd.detectors.backbones.swin import Swin
+from mfd.detectors.backbones.swin import Swin, swin_large
 
-__all__ = ["FocalNet", "ResNet", "Swin"]
+__all__ = ["FocalNet", "ResNet", "Swin", "swin_large"]

@@ -1,16 +1,17 @@
 """One two-stage deformable DETR; its configurations are H-DETR, DINO and the demo detector."""
 
 from mfd.detectors.deformable.backbone import Backbone
-from mfd.detectors.deformable.config import DINO, HDETR, DeformableConfig
+from mfd.detectors.deformable.config import DeformableConfig
 from mfd.detectors.deformable.detector import DeformableDetector
 from mfd.detectors.deformable.model import DeformableDetr, Predictions
+from mfd.detectors.deformable.official import OfficialDetector, OfficialFamily
 
 __all__ = [
-    "DINO",
-    "HDETR",
     "Backbone",
     "DeformableConfig",
     "DeformableDetector",
     "DeformableDetr",
+    "OfficialDetector",
+    "OfficialFamily",
     "Predictions",
 ]

@@ -30,7 +30,7 @@ class DeformableConfig:
         map_offset: added to a cell's row and column number, which count from 1.
         token_score: what ranks encoder tokens: the logit of class 0, or the largest logit.
         query_position: "initial": a projection of the selected box, the same in all layers
-            (H-DETR); "reference": an MLP of the current reference box, anew in each (DINO).
+            (H-DETR); "reference": an MLP of each layer's reference box (DINO).
         decoder_norm: whether heads see the decoder's output through a final LayerNorm.
         shared_heads: whether all decoder layers share one class and one box head.
         box_eps: clamp of the inverse sigmoid.
@@ -57,17 +57,3 @@ class DeformableConfig:
     def __post_init__(self) -> None:
         if self.dim % self.heads or self.dim % 32:
             raise ConfigError(f"dim must divide by heads and by 32; found {self.dim}, {self.heads}")
-
-
-HDETR = DeformableConfig()
-
-DINO = DeformableConfig(
-    num_queries=900,
-    map_temperature=20.0,
-    map_offset=0.0,
-    token_score="max",
-    query_position="reference",
-    decoder_norm=True,
-    shared_heads=True,
-    box_eps=1e-3,
-)

@@ -4,11 +4,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from mfd.detectors.deformable.attention import DeformableAttention
 from mfd.detectors.deformable.config import DeformableConfig
 from mfd.detectors.deformable.levels import Levels
-from mfd.detectors.deformable.mlp import MLP, box_head, class_head, in_float32, inverse_sigmoid
-from mfd.detectors.deformable.position import box_position
+from mfd.detectors.deformable.prediction import box_head, class_head, in_float32, inverse_sigmoid
+from mfd.nn import MLP, DeformableAttention, FeedForward, box_encoding, keep_state_names
+
+STATE_NAMES = {"feed_forward.linear1": "linear1", "feed_forward.linear2": "linear2"}
 
 
 class DecoderLayer(nn.Module):
@@ -21,9 +22,9 @@ class DecoderLayer(nn.Module):
         self.self_attn_norm = nn.LayerNorm(dim)
         self.cross_attn = DeformableAttention(dim, heads, len(config.strides), config.points)
         self.cross_attn_norm = nn.LayerNorm(dim)
-        self.linear1 = nn.Linear(dim, config.feedforward)
-        self.linear2 = nn.Linear(config.feedforward, dim)
+        self.feed_forward = FeedForward(dim, config.feedforward, nn.ReLU)
         self.feedforward_norm = nn.LayerNorm(dim)
+        keep_state_names(self, STATE_NAMES)
 
     def forward(
         self,
@@ -39,10 +40,10 @@ class DecoderLayer(nn.Module):
         read, _ = self.self_attn(placed, placed, queries, attn_mask=blocked, need_weights=False)
         queries = self.self_attn_norm(queries + read)
         read = self.cross_attn(
-            queries + position, references, memory, levels.padding, levels.spatial_shapes
+            queries + position, references, memory, levels.spatial_shapes, levels.padding
         )
         queries = self.cross_attn_norm(queries + read)
-        return self.feedforward_norm(queries + self.linear2(self.linear1(queries).relu()))
+        return self.feedforward_norm(queries + self.feed_forward(queries))
 
 
 class InitialPosition(nn.Module):
@@ -50,14 +51,13 @@ class InitialPosition(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.features = dim // 2
         self.linear = nn.Linear(2 * dim, 2 * dim)
         self.norm = nn.LayerNorm(2 * dim)
 
     def forward(self, boxes: Float[Tensor, "B Q 4"]) -> Float[Tensor, "B Q D"]:
         """The position input of every decoder layer; the other half is not used."""
-        embedded = self.norm(self.linear(box_position(boxes, self.features)))
-        return embedded[..., : 2 * self.features]
+        dim = self.linear.in_features
+        return self.norm(self.linear(box_encoding(boxes, dim)))[..., : dim // 2]
 
 
 class ReferencePosition(nn.Module):
@@ -65,12 +65,12 @@ class ReferencePosition(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.features = dim // 2
+        self.dim = dim
         self.mlp = MLP(2 * dim, dim, dim)
 
     def forward(self, boxes: Float[Tensor, "B Q 4"]) -> Float[Tensor, "B Q D"]:
         """The position input of one decoder layer."""
-        return self.mlp(box_position(boxes[..., [1, 0, 2, 3]], self.features))
+        return self.mlp(box_encoding(boxes[..., [1, 0, 2, 3]], 2 * self.dim))
 
 
 class Decoder(nn.Module):

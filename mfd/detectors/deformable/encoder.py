@@ -3,36 +3,17 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mfd.detectors.deformable.attention import DeformableAttention
 from mfd.detectors.deformable.config import DeformableConfig
 from mfd.detectors.deformable.levels import Levels
+from mfd.nn import DeformableEncoderLayer, keep_state_names
 
-
-class EncoderLayer(nn.Module):
-    """Deformable attention and a feed-forward part, each followed by LayerNorm of the sum."""
-
-    def __init__(self, config: DeformableConfig) -> None:
-        super().__init__()
-        dim = config.dim
-        self.self_attn = DeformableAttention(dim, config.heads, len(config.strides), config.points)
-        self.self_attn_norm = nn.LayerNorm(dim)
-        self.linear1 = nn.Linear(dim, config.feedforward)
-        self.linear2 = nn.Linear(config.feedforward, dim)
-        self.feedforward_norm = nn.LayerNorm(dim)
-
-    def forward(
-        self,
-        tokens: Float[Tensor, "B S D"],
-        position: Float[Tensor, "B S D"],
-        references: Float[Tensor, "B S L 2"],
-        levels: Levels,
-    ) -> Float[Tensor, "B S D"]:
-        """The tokens after one layer; the position is added to queries only, never to values."""
-        read = self.self_attn(
-            tokens + position, references, tokens, levels.padding, levels.spatial_shapes
-        )
-        tokens = self.self_attn_norm(tokens + read)
-        return self.feedforward_norm(tokens + self.linear2(self.linear1(tokens).relu()))
+STATE_NAMES = {
+    "attention": "self_attn",
+    "attention_norm": "self_attn_norm",
+    "feed_forward.linear1": "linear1",
+    "feed_forward.linear2": "linear2",
+    "feed_forward_norm": "feedforward_norm",
+}
 
 
 class Encoder(nn.Module):
@@ -40,7 +21,13 @@ class Encoder(nn.Module):
 
     def __init__(self, config: DeformableConfig) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
+        levels, points, hidden = len(config.strides), config.points, config.feedforward
+        self.layers = nn.ModuleList(
+            DeformableEncoderLayer(config.dim, config.heads, levels, points, hidden, nn.ReLU)
+            for _ in range(config.encoder_layers)
+        )
+        for layer in self.layers:
+            keep_state_names(layer, STATE_NAMES)
 
     def forward(
         self, tokens: Float[Tensor, "B S D"], position: Float[Tensor, "B S D"], levels: Levels
@@ -49,6 +36,6 @@ class Encoder(nn.Module):
         references = levels.centres[:, :, None] * levels.valid_ratios[:, None]
         outputs = []
         for layer in self.layers:
-            tokens = layer(tokens, position, references, levels)
+            tokens = layer(tokens, position, references, levels.spatial_shapes, levels.padding)
             outputs.append(tokens)
         return outputs

@@ -1,25 +1,9 @@
-"""Where things are, as sines: map cells and boxes."""
+"""Where map cells are, as sines."""
 
-import math
-
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-
-def sine(
-    values: Float[Tensor, "*shape"], features: int, temperature: float
-) -> Float[Tensor, "*shape F"]:
-    """Sines (even positions) and cosines (odd) of each value at F / 2 falling frequencies.
-
-    Args:
-        values: angles of the highest frequency, radians.
-        features: F, even.
-        temperature: ratio of the highest frequency to the limit of the lowest.
-    """
-    exponent = torch.arange(features // 2, dtype=torch.float32, device=values.device)
-    angles = values[..., None] / temperature ** (2 * exponent / features)
-    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2)
+from mfd.nn import grid_encoding
 
 
 def map_position(
@@ -32,16 +16,11 @@ def map_position(
     Args:
         padding_mask: True on padding.
         dim: D.
-        temperature: see `sine`.
+        temperature: see `mfd.nn.sine_encoding`.
         offset: added to row and column numbers, which count from 1.
     """
     valid = (~padding_mask).float()
     rows, columns = valid.cumsum(1), valid.cumsum(2)
-    y = (rows + offset) / (rows[:, -1:] + 1e-6) * (2 * math.pi)
-    x = (columns + offset) / (columns[:, :, -1:] + 1e-6) * (2 * math.pi)
-    return torch.cat((sine(y, dim // 2, temperature), sine(x, dim // 2, temperature)), dim=-1)
-
-
-def box_position(boxes: Float[Tensor, "B Q 4"], features: int) -> Float[Tensor, "B Q F4"]:
-    """The sines of the four numbers of each box, `features` each, in the order given."""
-    return sine(boxes * (2 * math.pi), features, 10000.0).flatten(-2)
+    y = (rows + offset) / (rows[:, -1:] + 1e-6)
+    x = (columns + offset) / (columns[:, :, -1:] + 1e-6)
+    return grid_encoding(y, x, dim, temperature)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mfd.detectors.deformable.config import DeformableConfig
 from mfd.detectors.deformable.levels import Levels
-from mfd.detectors.deformable.mlp import box_head, class_head, in_float32
+from mfd.detectors.deformable.prediction import box_head, class_head, in_float32
 
 
 @dataclass

@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping
 
-# COCO numbers its 80 categories up to 90; these ten were given out and never annotated.
-_UNUSED = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
-COCO_IDS = tuple(i for i in range(1, 91) if i not in _UNUSED)
+from mfd.coco import COCO_IDS
 
 
 def category_ids(num_columns: int, id2label: Mapping[int, str]) -> tuple[int, ...]:

@@ -1,14 +1,15 @@
 """A Transformers model as a detector: its own outputs, and what hooks see of its modules."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from mfd.detectors.capture import capture_outputs
 from mfd.detectors.contract import DetectorOutput, DetectorSpec
 from mfd.detectors.hf.categories import category_ids
 from mfd.detectors.hf.families import Family
@@ -17,8 +18,6 @@ from mfd.errors import DetectorError
 from mfd.images import Preprocessing
 from mfd.text import first_line
 
-# The first stage of ResNet and HGNetV2 in Transformers, and of ResNet in timm.
-_STAGE1 = ("encoder.stages.0", "layer1", "_backbone.layer1")
 _C1_STRIDE = 4
 _TRIAL_HW = (256, 256)
 
@@ -49,7 +48,7 @@ class TransformersDetector(nn.Module):
         encoder_layer: int | None = None,
     ) -> None:
         super().__init__()
-        keep_heads_in_float32(model)
+        keep_heads_in_float32(model, family.heads)
         self.model = model
         self.family = family
         self._stage1 = _find_stage1(name, model, family)
@@ -71,7 +70,7 @@ class TransformersDetector(nn.Module):
         masks = {"pixel_mask": (~padding_mask).long()} if self.family.sequence_encoder else {}
         with ExitStack() as hooks:
             stage1, encoded, projected = (
-                hooks.enter_context(_outputs_of(self._modules_of(name)))
+                hooks.enter_context(capture_outputs(*self._modules_of(name)))
                 for name in (self._stage1, self._encoder, self.family.projections)
             )
             output = self.model(pixel_values=images, **masks)
@@ -158,26 +157,15 @@ class _Reached(Exception):  # noqa: N818  no error: it ends the backbone's run e
 def _find_stage1(name: str, model: Any, family: Family) -> str:
     """Name of the backbone's first stage."""
     names = {module_name for module_name, _ in model.named_modules()}
-    for candidate in _STAGE1:
+    for candidate in family.stage1:
         if (found := f"{family.backbone}.{candidate}") in names:
             return found
     kind = getattr(model.config.backbone_config, "model_type", "unknown")
     raise DetectorError(
         f"{name} has a backbone of type {kind!r} without a first stage that mfd knows, expected "
-        "one like ResNet or HGNetV2 with a map at stride 4; write a detector of your own for it"
+        "one like ResNet or HGNetV2 with a map at stride 4; provide a custom detector "
+        "(path/to/file.py:function) for it"
     )
-
-
-@contextmanager
-def _outputs_of(modules: Iterable[nn.Module]) -> Iterator[list[Any]]:
-    """A list that fills with what the modules return, in the order in which they run."""
-    seen: list[Any] = []
-    with ExitStack() as hooks:
-        for module in modules:
-            hooks.enter_context(
-                module.register_forward_hook(lambda _, inputs, output: seen.append(output))
-            )
-        yield seen
 
 
 def _first(output: Any) -> Any:

@@ -1,27 +1,29 @@
 """Heads in float32 under autocast too: 8 bits would round a box of a large image by pixels."""
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-# What Transformers' families call the modules that give scores, boxes and reference points.
-_HEADS = re.compile(
-    r"(class_embed|class_labels_classifier|enc_score_head"
-    r"|bbox_embed|bbox_predictor|enc_bbox_head|pre_bbox_head"
-    r"|ref_point_head|reference_points)(\.\d+)?$"
-)
 
+def keep_heads_in_float32(model: nn.Module, heads: Collection[str]) -> None:
+    """Let autocast change nothing in the model's heads, whatever it does in the rest.
 
-def keep_heads_in_float32(model: nn.Module) -> None:
-    """Let autocast change nothing in the model's heads, whatever it does in the rest."""
+    Args:
+        model: a model of Transformers.
+        heads: their attributes, wherever in the model, of modules or of lists of modules.
+    """
     for name, module in model.named_modules():
-        if _HEADS.search(name) and not isinstance(module, nn.ModuleList):
+        if _attribute(name) in heads and not isinstance(module, nn.ModuleList):
             # a wrapping module would rename the weights; a closure would not follow a copy
             module.forward = partial(_in_float32, module.forward)
+
+
+def _attribute(name: str) -> str:
+    """The last part of a module's name that is no position in a list."""
+    return next((part for part in reversed(name.split(".")) if not part.isdigit()), "")
 
 
 def _in_float32(forward: Callable[..., Any], *inputs: Tensor) -> Any:

@@ -1,8 +1,6 @@
-"""A repository or folder in Transformers' format becomes a detector; no code of it is run."""
+"""A repository or folder in Transformers' format becomes a detector; none of its code is run."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +9,11 @@ import transformers
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, StrictDataclassError
 from safetensors import SafetensorError
-from transformers.utils import logging
 
 from mfd.detectors.hf.detector import TransformersDetector
 from mfd.detectors.hf.families import FAMILIES, Family
 from mfd.detectors.hf.preprocessing import read_preprocessing
+from mfd.detectors.hf.quiet import quiet_transformers
 from mfd.errors import DetectorError
 from mfd.text import first_line
 
@@ -58,22 +56,8 @@ def load_hf(name: str, encoder_layer: int | None = None) -> TransformersDetector
     return TransformersDetector(name, model, family, preprocessing, encoder_layer)
 
 
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """Transformers without progress bars and without advice, restored when the block ends."""
-    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
-
-
 def _local_folder(name: str) -> Path:
-    """The folder, or the local copy of the repository, fetched unless it is there already."""
+    """The folder, or the local copy of the repository, downloaded unless it is there already."""
     source = name.removeprefix(PREFIX)
     if source and (folder := Path(source).expanduser()).is_dir():
         return folder
@@ -82,9 +66,9 @@ def _local_folder(name: str) -> Path:
         return Path(snapshot_download(source, allow_patterns=wanted))
     except (HfHubHTTPError, OSError, ValueError) as error:
         raise DetectorError(
-            f"{source!r} is no folder, and no repository of that name is among the downloaded "
-            f"ones or could be fetched ({type(error).__name__}); check the name, connect to the "
-            "network, or fetch it elsewhere and give its folder"
+            f"{source!r} is not a folder, and no repository of that name is in the local cache or "
+            f"could be downloaded ({type(error).__name__}); check the name, connect to the "
+            "network, or download it elsewhere and give its folder"
         ) from error
 
 
@@ -92,12 +76,12 @@ def _family(name: str, config: Path) -> Family:
     try:
         settings = json.loads(config.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise DetectorError(f"{config} is no JSON file: {error}; fetch it anew") from error
+        raise DetectorError(f"{config} is not a JSON file: {error}; download it again") from error
     model_type = settings.get("model_type") if isinstance(settings, dict) else None
     if not isinstance(model_type, str) or model_type not in FAMILIES:
         raise DetectorError(
-            f"{name} is of model type {model_type!r}, mfd knows {', '.join(FAMILIES)}; write a "
-            "detector of your own (path/to/file.py:function) for others"
+            f"{name} is of model type {model_type!r}, mfd knows {', '.join(FAMILIES)}; provide "
+            "a custom detector (path/to/file.py:function) for others"
         )
     return FAMILIES[model_type]
 
@@ -116,12 +100,12 @@ def _load_model(name: str, folder: Path, family: Family) -> Any:
             )
     except ImportError as error:
         raise DetectorError(
-            f"{name} needs a package that is not installed: {first_line(error)}; install it, "
-            "mfd itself does without"
+            f"{name} needs a package that is not installed: {first_line(error)}; install it; "
+            "mfd does not require it"
         ) from error
     except _UNLOADABLE as error:
         raise DetectorError(
-            f"{name} cannot be loaded: {first_line(error)}; fetch it anew"
+            f"{name} cannot be loaded: {first_line(error)}; download it again"
         ) from error
     absent = sorted(map(str, [*loading["missing_keys"], *loading["mismatched_keys"]]))
     if absent:

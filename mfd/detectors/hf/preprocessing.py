@@ -27,22 +27,22 @@ def read_preprocessing(path: Path, *, fixed_size: bool) -> Preprocessing:
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise DetectorError(f"{path} is no JSON file: {error}; fetch it anew") from error
+        raise DetectorError(f"{path} is not a JSON file: {error}; download it again") from error
     if not isinstance(settings, dict):
-        raise DetectorError(f"{path} holds no settings of an image processor; fetch it anew")
+        raise DetectorError(f"{path} has no image processor settings; download it again")
     if not settings.get("do_resize", True):
         raise DetectorError(f"{path} has do_resize=false, expected images that are resized")
     if settings.get("resample", _BILINEAR) != _BILINEAR:
         raise DetectorError(
             f"{path} has resample={settings['resample']!r}, expected {_BILINEAR} (bilinear); "
-            "write a detector of your own for other filters"
+            "provide a custom detector for other filters"
         )
     try:
         sizes = _sizes(path, settings, fixed_size)
         mean, std = _normalisation(path, settings, default=not fixed_size)
     except (TypeError, ArithmeticError) as error:
         raise DetectorError(
-            f"{path} has a value of the wrong kind: {error}; fetch it anew"
+            f"{path} has a value of the wrong kind: {error}; download it again"
         ) from error
     return Preprocessing(**sizes, mean=mean, std=std)
 

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.head.convnext import ConvNeXtLayer
-from mfd.headtrain.head.deformable import DeformableLayer
-from mfd.headtrain.head.position import pixel_positions
-from mfd.headtrain.head.swin import SwinLayer
+from mfd.headtrain.head.deformable import deformable_layer
+from mfd.headtrain.head.position import pixel_centres, pixel_positions
+from mfd.nn import SwinLayer
 
 SWIN_WINDOW = 8
 """Side of the box encoder's attention windows, cells of a region."""
@@ -55,18 +55,14 @@ class DeformableBoxEncoder(nn.Module):
         self.position = nn.Parameter(torch.empty(size, size, dim))
         nn.init.trunc_normal_(self.position, std=0.02)  # [ours, ViT's]
         self.layers = nn.ModuleList(
-            DeformableLayer(dim, config.num_heads, 1, config.num_points)
-            for _ in range(config.box_layers)
+            deformable_layer(config, dim, 1) for _ in range(config.box_layers)
         )
         shapes = torch.tensor([[size, size]])
-        y, x = pixel_positions(shapes, size, size)
-        grid = torch.broadcast_tensors(x[:, None], y[:, :, None])  # (1, s, s) each
+        centres = pixel_centres(*pixel_positions(shapes, size, size))[:, :, None]  # 1, s * s, 1, 2
         self.shapes: Tensor
         self.centres: Tensor
         self.register_buffer("shapes", shapes, persistent=False)
-        self.register_buffer(
-            "centres", torch.stack(grid, -1).view(1, size * size, 1, 2), persistent=False
-        )
+        self.register_buffer("centres", centres, persistent=False)
 
     def forward(self, regions: Float[Tensor, "N s s D"], layer: int) -> Float[Tensor, "N s s D"]:
         """The regions after one layer."""

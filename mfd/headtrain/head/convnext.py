@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from mfd.headtrain.head.feed_forward import FeedForward
+from mfd.nn import FeedForward
 
 
 class ConvNeXtLayer(nn.Module):
@@ -14,7 +14,7 @@ class ConvNeXtLayer(nn.Module):
         super().__init__()
         self.depthwise = nn.Conv2d(dim, dim, kernel_size=7, padding=3, groups=dim)
         self.norm = nn.LayerNorm(dim, eps=1e-6)  # ConvNeXt's eps
-        self.feed_forward = FeedForward(dim)
+        self.feed_forward = FeedForward(dim, 4 * dim)
         self.layer_scale = nn.Parameter(torch.full((dim,), 1e-6))  # ConvNeXt's
         self._init_as_source()
 
@@ -27,9 +27,9 @@ class ConvNeXtLayer(nn.Module):
                     nn.init.zeros_(module.bias)
 
     def forward(
-        self, x: Float[Tensor, "B H W D"], valid: Bool[Tensor, "B H W"] | None = None
+        self, x: Float[Tensor, "B H W D"], padding: Bool[Tensor, "B H W"] | None = None
     ) -> Float[Tensor, "B H W D"]:
-        """The maps after the block; where `valid` is false, the convolution reads zero."""
-        read = x if valid is None else x.masked_fill(~valid[..., None], 0)
+        """The maps after the block; the convolution reads zero on `padding` and around the maps."""
+        read = x if padding is None else x.masked_fill(padding[..., None], 0)
         mixed = self.depthwise(read.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         return x + self.layer_scale * self.feed_forward(self.norm(mixed))

@@ -8,10 +8,10 @@ from torch.nn.functional import pad
 from mfd.detectors import DetectorSpec
 from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.head.convnext import ConvNeXtLayer
-from mfd.headtrain.head.deformable import DeformableLayer
+from mfd.headtrain.head.deformable import deformable_layer
 from mfd.headtrain.head.padding import valid_pixels
-from mfd.headtrain.head.position import pixel_encoding, pixel_positions
-from mfd.headtrain.head.swin import SwinLayer
+from mfd.headtrain.head.position import pixel_centres, pixel_positions
+from mfd.nn import SwinLayer, grid_encoding
 
 SWIN_WINDOW = 14
 """Side of the image encoder's attention windows, pixels of the finest map."""
@@ -45,7 +45,7 @@ class DeformableImageEncoder(nn.Module):
     def __init__(self, config: HeadConfig, spec: DetectorSpec) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            DeformableLayer(spec.dim, config.num_heads, len(spec.strides), config.num_points)
+            deformable_layer(config, spec.dim, len(spec.strides))
             for _ in range(config.image_layers)
         )
 
@@ -56,20 +56,19 @@ class DeformableImageEncoder(nn.Module):
         height, width, dim = memory[0].shape[1:]
         memory_hw = memory_hw.to(memory[0].device)
         shapes = map_sizes(memory)
-        valid, centres, encodings = [], [], []
+        padding, centres, encodings = [], [], []
         for level, (rows, columns) in enumerate(maps.shape[1:3] for maps in memory):
             y, x = pixel_positions(memory_hw[:, level], rows, columns)
-            grid = torch.broadcast_tensors(x[:, None], y[:, :, None])  # (B, H, W) each
-            valid.append(valid_pixels(memory_hw[:, level], rows, columns).flatten(1))
-            centres.append(torch.stack(grid, -1).flatten(1, 2))
-            encodings.append(pixel_encoding(y, x, dim).flatten(1, 2))
+            padding.append(~valid_pixels(memory_hw[:, level], rows, columns).flatten(1))
+            centres.append(pixel_centres(y, x))
+            encodings.append(grid_encoding(y, x, dim).flatten(1, 2))
         own_share = (memory_hw / shapes).flip(-1)[:, None]  # (B, 1, L, 2): image / padded map, xy
-        reference_points = torch.cat(centres, 1)[:, :, None] * own_share
+        references = torch.cat(centres, 1)[:, :, None] * own_share
         position = torch.cat(encodings, 1)
         tokens = torch.cat([level.flatten(1, 2) for level in memory], 1)
-        is_image = torch.cat(valid, 1)
+        is_padding = torch.cat(padding, 1)
         for layer in self.layers:
-            tokens = layer(tokens, position, reference_points, shapes, is_image)
+            tokens = layer(tokens, position, references, shapes, is_padding)
         return tokens[:, : height * width].unflatten(1, (height, width))
 
 
@@ -119,7 +118,7 @@ class ConvNeXtImageEncoder(nn.Module):
     ) -> Float[Tensor, "B H W D"]:
         """The refined finest level; padding holds nothing of use."""
         finest = memory[0]
-        valid = valid_pixels(memory_hw[:, 0].to(finest.device), *finest.shape[1:3])
+        padding = ~valid_pixels(memory_hw[:, 0].to(finest.device), *finest.shape[1:3])
         for layer in self.layers:
-            finest = layer(finest, valid)
+            finest = layer(finest, padding)
         return finest

@@ -5,8 +5,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, scaled_dot_product_attention
 
 from mfd.headtrain.config.head import HeadConfig
-from mfd.headtrain.head.feed_forward import FeedForward
-from mfd.headtrain.head.position import box_encoding
+from mfd.nn import FeedForward, box_encoding
 
 BOX_ENCODING = 256
 """Channels of the boxes' sine encoding: 64 for each of its four numbers."""
@@ -20,7 +19,7 @@ class QueryLayer(nn.Module):
         heads = config.num_heads
         self.object_to_object = ObjectToObject(dim, heads) if config.query_o2o else None
         self.box_to_object = BoxToObject(dim, heads) if config.query_b2o else None
-        self.feed_forward = FeedForward(dim) if config.query_ffn else None
+        self.feed_forward = FeedForward(dim, 4 * dim) if config.query_ffn else None
         self.feed_forward_norm = nn.LayerNorm(dim) if config.query_ffn else None
         for parameter in self.parameters():
             if parameter.dim() > 1:
@@ -61,7 +60,7 @@ class ObjectToObject(nn.Module):
         """The queries after attention."""
         if not len(queries):
             return queries
-        placed = (queries + self.position(box_encoding(boxes).to(queries)))[None]
+        placed = (queries + self.position(box_encoding(boxes, BOX_ENCODING).to(queries)))[None]
         other_image = (image_index[:, None] != image_index).to(queries.device)  # (N, N)
         attended, _ = self.attention(
             placed, placed, queries[None], attn_mask=other_image, need_weights=False

@@ -6,9 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from mfd.detectors.contract import DetectorSpec
-from mfd.detectors.deformable.config import DINO, HDETR, DeformableConfig
+from mfd.detectors.deformable.config import DeformableConfig
 from mfd.detectors.deformable.detector import DeformableDetector
 from mfd.detectors.deformable.model import DeformableDetr
+from mfd.detectors.dino import DINO
+from mfd.detectors.hdetr import HDETR
 
 SMALL = {
     "dim": 32,

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from mfd.detectors.deformable.config import DINO
+from mfd.detectors.dino import DINO
 from mfd.errors import ConfigError
 
 

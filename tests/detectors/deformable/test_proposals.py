@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import torch
 
-from mfd.detectors.deformable.config import DINO, HDETR
 from mfd.detectors.deformable.levels import build_levels
 from mfd.detectors.deformable.proposals import Proposals, grid_boxes
+from mfd.detectors.dino import DINO
+from mfd.detectors.hdetr import HDETR
 
 
 def test_squares_stand_on_their_cells_and_double_with_each_level() -> None:

@@ -1,6 +1,7 @@
 """Columns of logits and COCO's category ids."""
 
-from mfd.detectors.hf.categories import COCO_IDS, category_ids
+from mfd.coco import COCO_IDS
+from mfd.detectors.hf.categories import category_ids
 
 
 def test_80_columns_of_coco_are_its_categories_in_order() -> None:

@@ -30,7 +30,7 @@ def test_autocast_reaches_no_head(name: str, loaded: Loaded) -> None:
 def test_a_copied_detectors_heads_use_the_copys_weights() -> None:
     model = nn.Module()
     model.class_embed = nn.Linear(3, 2)
-    keep_heads_in_float32(model)
+    keep_heads_in_float32(model, ["class_embed"])
     copied = copy.deepcopy(model)
     nn.init.zeros_(copied.class_embed.weight)
     nn.init.constant_(copied.class_embed.bias, 7.0)

@@ -11,8 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers.utils import logging
 
-from mfd.detectors import load_detector, weights_digest
-from mfd.detectors.hf.load import quiet_transformers
+from mfd.detectors import load_detector, quiet_transformers, weights_digest
 from mfd.errors import DetectorError
 from tests.detectors.hf.tiny_models import build, save
 
@@ -63,7 +62,7 @@ def test_loading_prints_nothing_and_leaves_transformers_as_it_was(folder: Path) 
 
 @pytest.mark.parametrize("name", ["hf:somebody/nothing-of-that-name", "hf:no/such/folder", "hf:"])
 def test_what_is_neither_folder_nor_to_be_fetched_is_refused(name: str) -> None:
-    with pytest.raises(DetectorError, match=r"is no folder, and no repository") as caught:
+    with pytest.raises(DetectorError, match=r"is not a folder, and no repository") as caught:
         load_detector(name)
     assert "://" not in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -126,7 +125,7 @@ def test_damaged_files_are_refused(folder: Path) -> None:
     with pytest.raises(DetectorError, match="cannot be loaded"):
         load_detector(f"hf:{folder}")
     (folder / "config.json").write_text("{")
-    with pytest.raises(DetectorError, match=r"config\.json is no JSON file"):
+    with pytest.raises(DetectorError, match=r"config\.json is not a JSON file"):
         load_detector(f"hf:{folder}")
 
 
@@ -137,7 +136,7 @@ def test_a_backbone_of_timm_says_what_to_install(folder: Path) -> None:
 
 
 def test_weights_are_refused_because_the_folder_has_them(folder: Path) -> None:
-    with pytest.raises(DetectorError, match="brings its weights"):
+    with pytest.raises(DetectorError, match="comes with its weights"):
         load_detector(f"hf:{folder}", weights="other.pth")
 
 

@@ -79,7 +79,7 @@ def test_values_are_those_of_rescaling_then_normalising(
         ({"size": {"shortest_edge": [800]}}, "wrong kind"),
         ({"image_std": [1, 1, "x"]}, "wrong kind"),
         ({"rescale_factor": 0}, "wrong kind"),
-        ([1, 2], "no settings of an image processor"),
+        ([1, 2], "no image processor settings"),
     ],
 )
 def test_what_cannot_be_expressed_is_refused(settings: Any, problem: str, tmp_path: Path) -> None:
@@ -96,5 +96,5 @@ def test_sizes_that_would_need_padding_are_refused_for_families_without_masks(
 
 def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
     (path := tmp_path / "preprocessor_config.json").write_text("{")
-    with pytest.raises(DetectorError, match="no JSON file"):
+    with pytest.raises(DetectorError, match="not a JSON file"):
         read_preprocessing(path, fixed_size=False)

@@ -8,7 +8,7 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from mfd.detectors.hf.load import quiet_transformers
+from mfd.detectors import quiet_transformers
 
 _WIDTH = 32
 _SEQUENCE = {

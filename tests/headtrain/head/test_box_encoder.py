@@ -63,3 +63,29 @@ def test_reference_points_are_the_cells_themselves() -> None:
     regions = torch.randn(2, 16, 16, 24)
     encoder(regions, 0)
     assert error(seen["out"].view(regions.shape), regions) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("block", "names"),
+    [
+        (
+            "deformable",
+            "attention.sampling_offsets attention.attention_weights attention.value_proj "
+            "attention.output_proj attention_norm feed_forward.linear1 feed_forward.linear2 "
+            "feed_forward_norm",
+        ),
+        (
+            "swin",
+            "attention_norm attention.qkv attention.output_proj attention.relative_bias "
+            "feed_forward_norm feed_forward.linear1 feed_forward.linear2",
+        ),
+        ("convnext", "depthwise norm layer_scale feed_forward.linear1 feed_forward.linear2"),
+    ],
+)
+def test_names_are_those_of_heads_that_were_saved_before(block: str, names: str) -> None:
+    layer = build(block).layers[1]
+    found = [name for name, _ in layer.named_parameters()]
+    assert {name.removesuffix(".weight").removesuffix(".bias") for name in found} == {
+        *names.split()
+    }
+    assert found == list(layer.state_dict())

@@ -37,7 +37,7 @@ def test_it_begins_as_good_as_the_identity() -> None:
 def test_the_convolution_reads_zero_where_there_is_no_image() -> None:
     layer = randomise(ConvNeXtLayer(dim=12))
     x = torch.randn(1, 9, 8, 12)
-    valid = torch.zeros(1, 9, 8, dtype=torch.bool)
-    valid[:, :6, :5] = True
-    found = layer(x.masked_fill(~valid[..., None], torch.nan), valid)
+    padding = torch.ones(1, 9, 8, dtype=torch.bool)
+    padding[:, :6, :5] = False
+    found = layer(x.masked_fill(padding[..., None], torch.nan), padding)
     assert error(found[:, :6, :5], layer(x[:, :6, :5])) < 1e-6

@@ -2,7 +2,7 @@
 
 import torch
 
-from mfd.detectors.deformable.mlp import MLP, box_head, class_head, inverse_sigmoid
+from mfd.detectors.deformable.prediction import box_head, class_head, inverse_sigmoid
 
 
 def test_inverse_sigmoid_undoes_sigmoid_and_stays_finite_at_the_edges() -> None:
@@ -11,13 +11,6 @@ def test_inverse_sigmoid_undoes_sigmoid_and_stays_finite_at_the_edges() -> None:
     edges = inverse_sigmoid(torch.tensor([-1.0, 0.0, 1.0, 2.0]), 1e-3)
     bound = torch.tensor(1e-3).reciprocal().log()
     assert edges.allclose(torch.stack((-bound, -bound, bound, bound)), atol=1e-3)
-
-
-def test_an_mlp_has_relu_between_its_layers_only() -> None:
-    mlp = MLP(3, 4, 2)
-    x = torch.randn(5, 3)
-    first, last = mlp.layers
-    assert mlp(x).equal(last(first(x).relu()))
 
 
 def test_untrained_heads_leave_boxes_as_they_are_and_score_one_percent() -> None:

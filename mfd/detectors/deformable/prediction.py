@@ -1,24 +1,10 @@
 """Boxes in logit form, and the small networks that predict them."""
 
-from itertools import pairwise
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-
-class MLP(nn.Module):
-    """Linear layers with ReLU between them."""
-
-    def __init__(self, *widths: int) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(widths))
-
-    def forward(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B E"]:
-        """The last layer's output, without ReLU."""
-        for layer in list(self.layers)[:-1]:
-            x = layer(x).relu()
-        return self.layers[-1](x)
+from mfd.nn import MLP
 
 
 def box_head(dim: int) -> MLP:

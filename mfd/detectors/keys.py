@@ -1,13 +1,10 @@
-"""An official state dict against our network: does every key fit, and which weight is it?"""
+"""A checkpoint's state dict against a network: does every key fit, and which weight is it?"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-
-from mfd.detectors.deformable.model import DeformableDetr
-from mfd.detectors.official.names import Family, needless, official_names
 
 SHOWN = 3
 
@@ -18,22 +15,29 @@ class KeyMap:
 
     Attributes:
         shapes: of every weight of the network, by our name.
-        names: all official names of that weight; the first is the main one, the others copies.
+        names: all of a weight's names in the checkpoint; the first is the main one, the others
+            are copies.
+        ignored: ends of keys that are not needed.
     """
 
     shapes: dict[str, torch.Size]
     names: dict[str, tuple[str, ...]]
+    ignored: tuple[str, ...] = ()
 
     def mismatch(self, state: Mapping[str, Tensor]) -> str:
         """The first keys that do not fit, for an error message; empty if all fit."""
         known = {theirs for group in self.names.values() for theirs in group}
         kinds = {
             "missing": sorted(known - state.keys()),
-            "unexpected": sorted(k for k in state.keys() - known if not needless(k)),
+            "unexpected": sorted(k for k in state.keys() - known if not self.is_ignored_key(k)),
             "mis-shaped": self._misshaped(state),
             "unequal to the weights they repeat": self._unequal(state),
         }
         return ", ".join(_list(kind, keys) for kind, keys in kinds.items() if keys)
+
+    def is_ignored_key(self, key: str) -> bool:
+        """Whether a checkpoint's entry is not needed to run the detector."""
+        return key.endswith(self.ignored)
 
     def share(self, state: Mapping[str, Tensor]) -> float:
         """Of all keys in the state dict or expected, the fraction both have, equally shaped."""
@@ -61,18 +65,6 @@ class KeyMap:
             for theirs in copies
             if {theirs, main} <= state.keys() and not state[theirs].equal(state[main])
         ]
-
-
-def key_map(network: DeformableDetr, family: Family, backbone_prefix: str) -> KeyMap:
-    """What a published detector of this family expects, given its network (weights unused)."""
-    shapes = {
-        name: value.shape
-        for name, value in network.state_dict().items()
-        if not name.endswith("num_batches_tracked")  # frozen batch norm counts nothing
-    }
-    layers, backbone = network.config.decoder_layers, network.backbone
-    names = {n: official_names(n, family, layers, backbone, backbone_prefix) for n in shapes}
-    return KeyMap(shapes, names)
 
 
 def _list(kind: str, keys: list[str]) -> str:

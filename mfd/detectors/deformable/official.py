@@ -1,0 +1,109 @@
+"""A published detector on the shared network: how it is built and how its checkpoint is read."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mfd.detectors.contract import DetectorSpec
+from mfd.detectors.deformable.backbone import Backbone
+from mfd.detectors.deformable.config import DeformableConfig
+from mfd.detectors.deformable.detector import DeformableDetector
+from mfd.detectors.deformable.model import DeformableDetr
+from mfd.detectors.keys import KeyMap
+
+SWIN_INDEX = "relative_position_index"  # follows from the window
+
+
+@dataclass(frozen=True)
+class OfficialFamily:
+    """What the checkpoints of one family have in common.
+
+    Args:
+        names: official names of one of our weights outside the backbone, given the number of
+            decoder layers; the first is the main one, the others are copies.
+        ignored: ends of keys that are not needed to run the detector.
+        adapt: the detector with the settings that a checkpoint of it tells; None: it tells none.
+    """
+
+    names: Callable[[str, int], tuple[str, ...]]
+    ignored: tuple[str, ...] = ()
+    adapt: "Callable[[OfficialDetector, Mapping[str, Tensor]], OfficialDetector] | None" = None
+
+
+@dataclass(frozen=True)
+class OfficialDetector:
+    """How a published detector is built and where its checkpoint is.
+
+    Args:
+        family: whose names the checkpoint uses.
+        config: of the transformer.
+        backbone: makes the backbone.
+        backbone_prefix: what the checkpoint puts before the backbone's names.
+        max_detections: of the official evaluation.
+        source: where the checkpoint is published.
+    """
+
+    family: OfficialFamily
+    config: DeformableConfig
+    backbone: Callable[[], Backbone]
+    backbone_prefix: str
+    max_detections: int
+    source: str
+
+    def network(self) -> DeformableDetr:
+        """The network without weights, on the meta device."""
+        with torch.device("meta"):
+            return DeformableDetr(self.config, self.backbone())
+
+    def adapted_to(self, state: Mapping[str, Tensor]) -> "OfficialDetector":
+        """The detector with the settings that the checkpoint tells."""
+        return self if self.family.adapt is None else self.family.adapt(self, state)
+
+    def key_map(self) -> KeyMap:
+        """What the checkpoint must hold, and under which names."""
+        network = self.network()
+        shapes = {
+            name: value.shape
+            for name, value in network.state_dict().items()
+            if not name.endswith("num_batches_tracked")  # frozen batch norm counts nothing
+        }
+        names = {name: self._official_names(network.backbone, name) for name in shapes}
+        return KeyMap(shapes, names, (SWIN_INDEX, *self.family.ignored))
+
+    def build(
+        self, name: str, weights: Mapping[str, Tensor], encoder_layer: int
+    ) -> DeformableDetector:
+        """The detector on the CPU; freezing it and the spec's digest are the caller's part.
+
+        Args:
+            name: how `--detector` names it.
+            weights: under our names, as `KeyMap.translate` gives them.
+            encoder_layer: whose maps are given, counted from 1.
+
+        Raises:
+            DetectorError: if there is no such layer.
+        """
+        network = self.network()
+        absent = network.state_dict().keys() - weights
+        counters = {n: torch.zeros((), dtype=torch.long) for n in absent}
+        network.load_state_dict({**weights, **counters}, assign=True)
+        spec = DetectorSpec(
+            name=name,
+            dim=self.config.dim,
+            strides=self.config.strides,
+            num_queries=self.config.num_queries,
+            category_ids=tuple(range(self.config.num_classes)),
+            c1_channels=network.backbone.c1_channels,
+            weights_digest="",
+            encoder_layer=encoder_layer,
+            max_detections=self.max_detections,
+        )
+        return DeformableDetector(network, spec)
+
+    def _official_names(self, backbone: Backbone, name: str) -> tuple[str, ...]:
+        if name.startswith("backbone."):
+            ours = name.removeprefix("backbone.")
+            return (self.backbone_prefix + backbone.official_name(ours),)
+        return self.family.names(name, self.config.decoder_layers)

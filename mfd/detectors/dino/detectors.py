@@ -1,0 +1,44 @@
+"""The published DINO detectors."""
+
+from dataclasses import replace
+from functools import partial
+
+from mfd.detectors.backbones import FocalNet, ResNet, swin_large
+from mfd.detectors.deformable.config import DeformableConfig
+from mfd.detectors.deformable.official import OfficialDetector, OfficialFamily
+from mfd.detectors.dino.names import official_names
+
+DINO = DeformableConfig(
+    num_queries=900,
+    map_temperature=20.0,
+    map_offset=0.0,
+    token_score="max",
+    query_position="reference",
+    decoder_norm=True,
+    shared_heads=True,
+    box_eps=1e-3,
+)
+DINO_FAMILY = OfficialFamily(
+    official_names, ignored=("label_enc.weight",)
+)  # it serves denoising only
+
+_dino = partial(
+    OfficialDetector,
+    family=DINO_FAMILY,
+    config=DINO,
+    backbone_prefix="backbone.0.",
+    max_detections=300,
+    source="https://github.com/IDEA-Research/DINO (section Model Zoo)",
+)
+DETECTORS = {
+    "dino-r50": _dino(backbone=ResNet, backbone_prefix="backbone.0.body."),
+    "dino-swin-l": _dino(backbone=partial(swin_large, window=12)),
+    "dino-focalnet-l": _dino(
+        backbone=partial(FocalNet, embed_dim=192, depths=(2, 2, 18, 2)),
+        config=replace(DINO, strides=(4, 8, 16, 32, 64)),
+        source=(
+            "hf://microsoft/focalnet-large-fl4-dino-o365-cocoft/"
+            "focalnet_large_fl4_o365_finetuned_on_coco.pth"
+        ),
+    ),
+}

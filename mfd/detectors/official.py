@@ -1,0 +1,68 @@
+"""The detectors of the paper, from their official checkpoints as published."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor
+
+from mfd.detectors import dino, hdetr
+from mfd.detectors.checkpoint import read_checkpoint
+from mfd.detectors.deformable import DeformableDetector, OfficialDetector
+from mfd.errors import DetectorError
+
+ENCODER_LAYER = 4  # whose maps the paper uses (table 14)
+
+OFFICIAL: dict[str, OfficialDetector] = {
+    **hdetr.DETECTORS,
+    **dino.DETECTORS,
+}
+
+
+def load_official(
+    name: str, weights: str | Path | None, encoder_layer: int | None = None
+) -> DeformableDetector:
+    """A published detector with its weights, on the CPU; freezing it is the caller's part.
+
+    Args:
+        name: a key of `OFFICIAL`.
+        weights: the official checkpoint; see `read_checkpoint`.
+        encoder_layer: whose maps are given, counted from 1; 4 by default.
+
+    Raises:
+        DetectorError: if the checkpoint is absent or another detector's, or there is no such layer.
+    """
+    detector = OFFICIAL[name]
+    if weights is None:
+        raise DetectorError(
+            f"the detector {name} needs its official checkpoint, published at {detector.source}; "
+            "give its path with --weights"
+        )
+    layer = ENCODER_LAYER if encoder_layer is None else encoder_layer
+    return build_official(name, detector, read_checkpoint(weights), layer)
+
+
+def build_official(
+    name: str, detector: OfficialDetector, state: Mapping[str, Tensor], encoder_layer: int
+) -> DeformableDetector:
+    """The detector with the weights of an official state dict; see `load_official`."""
+    detector = detector.adapted_to(state)
+    keys = detector.key_map()
+    if problem := keys.mismatch(state):
+        advice = _advice(name, keys.share(state), state)
+        raise DetectorError(f"the checkpoint does not fit {name}: {problem}; {advice}")
+    return detector.build(name, keys.translate(state), encoder_layer)
+
+
+def _advice(name: str, share: float, state: Mapping[str, Tensor]) -> str:
+    """Which detector most of the keys belong to, and what to do."""
+    shares = {
+        other: detector.key_map().share(state)
+        for other, detector in OFFICIAL.items()
+        if other != name
+    }
+    likely = max(shares, key=lambda other: shares[other])
+    if shares[likely] > share:
+        return f"it looks like {likely}: use --detector {likely}"
+    if share < 0.5:
+        return f"mfd knows no detector with such keys, only {', '.join(OFFICIAL)}"
+    return "the checkpoint looks modified or truncated; download it again"

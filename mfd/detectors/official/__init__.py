@@ -1,1 +1,0 @@
-"""The detectors of the paper, from their official checkpoints."""

@@ -1,0 +1,38 @@
+"""Sine position encodings (Vaswani et al. 2017; in two dimensions as DETR's)."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def sine_encoding(
+    positions: Float[Tensor, "*N"], dim: int, temperature: float = 10000.0
+) -> Float[Tensor, "*N dim"]:
+    """Sines (even channels) and cosines (odd) of every position, slower from pair to pair.
+
+    Args:
+        positions: 1 is a whole turn of the fastest pair.
+        dim: channels, even.
+        temperature: ratio of the highest frequency to the limit of the lowest.
+    """
+    pair = torch.arange(dim // 2, dtype=torch.float32, device=positions.device)
+    angles = positions[..., None] * (2 * math.pi) / temperature ** (2 * pair / dim)
+    return torch.stack((angles.sin(), angles.cos()), -1).flatten(-2)
+
+
+def grid_encoding(
+    y: Float[Tensor, "B H #W"],
+    x: Float[Tensor, "B #H W"],
+    dim: int,
+    temperature: float = 10000.0,
+) -> Float[Tensor, "B H W dim"]:
+    """The encoding of every cell of a grid: the first half of the channels from y, then x."""
+    rows, columns = (sine_encoding(axis, dim // 2, temperature) for axis in (y, x))
+    return torch.cat(torch.broadcast_tensors(rows, columns), -1)
+
+
+def box_encoding(boxes: Float[Tensor, "*N 4"], dim: int) -> Float[Tensor, "*N dim"]:
+    """The encoding of a box's four numbers in the order given, a quarter of the channels each."""
+    return sine_encoding(boxes, dim // 4).flatten(-2)
