@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from mfd.headtrain.runs.pretrained import save_head
 from PIL import Image
 from torch import Tensor, nn
 
@@ -17,6 +16,7 @@ from mfd.errors import ConfigError, DataError, DetectorError
 from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.inference.predict import predict
 from mfd.images import prepare_image
+from tests.builders import save_head
 from tests.headtrain.scenes import CONFIG, SPEC
 
 

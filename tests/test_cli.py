@@ -37,7 +37,7 @@ OPTIONS = {
     "weights device data stores runs",
     "predict": "run out min-score min-quality recursive all-categories scale split "
     "annotations detector weights device data runs",
-    "doctor": "split images annotations data stores runs detector weights encoder- layer",
+    "doctor": "split images annotations data stores runs detector weights encoder-layer",
     "estimate": "batch-size workers precision strict split images annotations profile "
     "dtype measure device data detector weights encoder-layer",
     "presets": "settings json",
@@ -244,12 +244,12 @@ def test_a_store_that_a_run_needs_is_not_removed_by_mistake(
         (["train-head", "--preset", "papper"], "did you mean 'paper'"),
         (["train-head", "--resume"], "no unfinished run"),
         (["train-head", "--split", "val2"], "no store"),
-        (["evaluate", "nowhere"], "no run nowhere"),
+        (["evaluate", "nowhere"], "no run 'nowhere'"),
         (["extract", "--split", "test"], "no split 'test'"),
         (["extract", "--detector", "hdter-r50"], "did you mean 'hdetr-r50'"),
         (["extract", "--data", "nowhere"], "no annotation file"),
         (["extract", "--images", "runs"], "holds none of the 18 images"),
-        (["extract", "--stores", "mfd.toml"], "Not a directory"),
+        (["extract", "--stores", "mfd.toml"], "cannot be used"),
         (["predict", "nothing.jpg"], "no image nothing.jpg"),
         (["predict", "mfd.toml"], "is not a whole image"),
         (["predict", "runs"], "runs holds no image file"),
@@ -301,7 +301,7 @@ def test_wrong_usage_exits_with_two() -> None:
 def test_a_full_gpu_is_said_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 ...")
 
     monkeypatch.setattr("mfd.commands.options.load_project", full)
@@ -311,7 +311,7 @@ def test_a_full_gpu_is_said_in_one_line(
 
 
 def test_an_error_of_ones_own_code_is_shown_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("shapes differ")
 
     monkeypatch.setattr("mfd.commands.options.load_project", broken)
@@ -322,7 +322,7 @@ def test_an_error_of_ones_own_code_is_shown_whole(monkeypatch: pytest.MonkeyPatc
 def test_ctrl_c_says_how_to_go_on(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt("stopped after step 3; the same command goes on")
 
     monkeypatch.setattr("mfd.commands.options.load_project", interrupted)

@@ -21,7 +21,7 @@ def test_relative_paths_count_from_the_file(tmp_path: Path) -> None:
     assert project.weights == str(tmp_path / "r50.pth")
     assert project.detector == f"{tmp_path}/mine.py:build"
     assert project.encoder_layer == 4
-    assert project.runs == Path("runs")
+    assert project.runs == tmp_path / "runs"
 
 
 def test_absolute_and_hub_paths_stay_as_they_are(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_flags_win_and_absent_flags_do_not(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ('detectr = "demo"', "no field 'detectr'; did you mean 'detector'"),
-        ("data = 3", "data must be a path, found 3"),
+        ("data = 3", "data must be a text, found 3"),
         ("encoder_layer = true", "encoder_layer must be a whole number, found True"),
         ("[mfd]\ndata = 'coco'", r"has a section \[mfd\]"),
         ("data = ", "not valid TOML"),

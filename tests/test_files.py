@@ -54,7 +54,7 @@ def test_errors_of_the_disk_are_one_line_with_file_and_cure(tmp_path: Path) -> N
         (tmp_path / "absent/file").write_bytes(b"")
     assert "No such file or directory: " in str(caught.value)
     assert "absent/file); fix the cause and" in str(caught.value)
-    with pytest.raises(StoreError, match="make room and run"), disk_errors(tmp_path):
+    with pytest.raises(StoreError, match="make room and rerun"), disk_errors(tmp_path):
         raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
 
 

@@ -1,10 +1,17 @@
-from .capture import (capture_outputs as capture_outputs)
-from .check import (check_contract as check_contract)
-from .contract import (Detector as Detector, DetectorOutput as DetectorOutput, DetectorSpec as DetectorSpec)
-from .features import (detect as detect, detect_all as detect_all, stage1_features as stage1_features)
-from .freeze import (freeze as freeze, stays_frozen as stays_frozen, weights_digest as weights_digest)
-from .hf.quiet import (quiet_transformers as quiet_transformers)
-from .image_features import (ImageFeatures as ImageFeatures)
-from .load import (load_detector as load_detector)
-from .scores import (class_scores as class_scores, top_detections as top_detections)
-from .contract import (Preprocessing as Preprocessing)
+from .capture import capture_outputs as capture_outputs
+from .check import check_contract as check_contract
+from .contract import Detector as Detector
+from .contract import DetectorOutput as DetectorOutput
+from .contract import DetectorSpec as DetectorSpec
+from .contract import Preprocessing as Preprocessing
+from .features import detect as detect
+from .features import detect_all as detect_all
+from .features import stage1_features as stage1_features
+from .freeze import freeze as freeze
+from .freeze import stays_frozen as stays_frozen
+from .freeze import weights_digest as weights_digest
+from .hf.quiet import quiet_transformers as quiet_transformers
+from .image_features import ImageFeatures as ImageFeatures
+from .load import load_detector as load_detector
+from .scores import class_scores as class_scores
+from .scores import top_detections as top_detections

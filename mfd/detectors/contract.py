@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mfd.errors import DetectorError
-from mfd.images import Preprocessing
+from mfd.images import Preprocessing as Preprocessing  # authors of detectors look here
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from mfd.cache import Store, StoreWriter
 from mfd.coco import CocoDataset, read_dataset, split_paths
 from mfd.demo import generate
 from mfd.extract import ExtractConfig, extract, image_digests, store_identity
-from mfd.headtrain import HeadConfig, TrainConfig, build_targets, evaluate, load_head, train
+from mfd.headtrain import HeadConfig, Run, StoredSource, TrainConfig, build_targets, evaluate, train
 from mfd.images import collate_images, load_image
 from tests.detectors.hf.tiny_models import MODELS, run
 
@@ -48,9 +48,9 @@ def test_a_store_holds_the_models_own_outputs_and_a_head_is_trained_on_it(
         torch.testing.assert_close(features.logits, own.logits[0], rtol=0, atol=1e-4)
 
     targets = build_targets(store, dataset, 4 * HEAD.roi_size, tmp_path)
-    summary = train(HEAD, TRAIN, store, targets, tmp_path / "run")
-    assert summary.position.step == 20
+    trained = Run(tmp_path / "run")
+    summary = train(HEAD, TRAIN, StoredSource(store, targets, HEAD, TRAIN), trained)
+    assert summary.progress.step == 20
     store, dataset = stores["val"]
-    evaluation = evaluate(load_head(tmp_path / "run"), store, dataset, tmp_path / "run")
+    evaluation = evaluate(trained.load_head(), store, dataset)
     assert evaluation.detections == min(detector.spec.max_detections, 11 * 91)
-    assert (tmp_path / "run" / "evaluation.json").is_file()
