@@ -1,8 +1,11 @@
 from .categories import COCO_IDS as COCO_IDS
+from .consistency import check_consistency as check_consistency
+from .consistency import require_consistent as require_consistent
 from .dataset import CocoDataset as CocoDataset
 from .dataset import read_dataset as read_dataset
 from .dataset import sample_evenly as sample_evenly
 from .dataset import split_paths as split_paths
+from .findings import Finding as Finding
 from .records import Annotation as Annotation
 from .records import ImageEntry as ImageEntry
 from .segmentation import decode_segmentation as decode_segmentation

@@ -1,20 +1,21 @@
 """Reading a COCO instances file into images, categories and annotations.
 
 What COCO files themselves contain, such as boxes of no width, polygons of two points or gaps in
-category ids, is accepted or set aside by name; what is unsafe or makes no sense is refused.
+category ids, is accepted; what is unsafe or makes no sense is refused, all of it at once.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from mfd.coco.findings import Finding, RecordError, by_kind, summary
 from mfd.coco.records import (
     Annotation,
     ImageEntry,
     integer,
-    nothing_to_learn,
     parse_annotation,
     parse_category,
     parse_image,
@@ -25,6 +26,8 @@ _CURE = (
     "give a COCO folder by --data or as `data` in mfd.toml, or your own by --images and "
     "--annotations"
 )
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class CocoDataset:
         images: sorted by image id.
         categories: name of each category id; ids may have gaps.
         annotations: of each image id that has any.
-        skipped: one line for each annotation set aside because nothing can be learnt from it.
+        skipped: kind and text of what is wrong with each annotation that was left out.
     """
 
     annotations_file: Path | None
@@ -45,11 +48,16 @@ class CocoDataset:
     images: tuple[ImageEntry, ...]
     categories: dict[int, str]
     annotations: dict[int, tuple[Annotation, ...]]
-    skipped: tuple[str, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
 
     def path(self, entry: ImageEntry) -> Path:
         """The image's file."""
         return self.images_dir / entry.file_name
+
+    def skipped_by_kind(self) -> list[Finding]:
+        """What is wrong with the annotations that were left out, the most frequent kind first."""
+        kept = sum(map(len, self.annotations.values()))
+        return by_kind(self.skipped, len(self.skipped) + kept)
 
     def missing(self) -> tuple[ImageEntry, ...]:
         """The images whose file is not there.
@@ -60,7 +68,7 @@ class CocoDataset:
         source = self.annotations_file or "the data set"
         if not self.images:
             raise DataError(f"{source} lists no image, expected at least one")
-        missing = tuple(entry for entry in self.images if not self.path(entry).is_file())
+        missing = tuple(entry for entry in self.images if not os.path.isfile(self.path(entry)))
         if len(missing) == len(self.images):
             raise DataError(
                 f"{self.images_dir} holds none of the {len(missing)} images of {source}, the first "
@@ -99,27 +107,49 @@ def split_paths(data_root: Path, split: str) -> tuple[Path, Path]:
 
 
 def read_dataset(
-    annotations_file: Path, images_dir: Path, *, need_masks: bool = True
+    annotations_file: Path,
+    images_dir: Path,
+    *,
+    need_masks: bool = True,
+    skip_invalid: bool = False,
 ) -> CocoDataset:
     """The data set of a COCO annotation file, checked; no image file is opened.
 
     A file without `annotations`, as COCO publishes for its test images, describes images alone.
+    Annotation ids need be unique within an image only.
 
     Args:
-        need_masks: also check segmentations, and set annotations without one aside.
+        need_masks: also read segmentations; without, no annotation has a mask.
+        skip_invalid: go on without annotations that cannot be used; `skipped` names them.
 
     Raises:
-        DataError: names the file and the image, category or annotation it cannot use.
+        DataError: names the file and, by kind, all images, categories and annotations that cannot
+            be used.
     """
     content = _load_json(annotations_file)
     if not images_dir.is_dir():
         raise DataError(f"there is no image folder {images_dir}; {_CURE}")
-    real_dir = images_dir.resolve()
+    folder = Path(os.path.abspath(images_dir))
     try:
-        images = _by_id("image", (parse_image(i, real_dir) for i in _records(content, "images")))
-        categories = _by_id("category", map(parse_category, _records(content, "categories")))
+        image_records = _records(content, "images")
+        images, bad_images = _by_id("image", image_records, lambda r: parse_image(r, folder))
+        category_records = _records(content, "categories")
+        categories, bad_categories = _by_id("category", category_records, parse_category)
         records = _records(content, "annotations") if "annotations" in content else ()
-        annotations, skipped = _read_annotations(records, images, categories, need_masks)
+        if bad_images or bad_categories:  # what refers to them would only repeat it
+            raise DataError(summary(bad_images + bad_categories))
+        annotations, faults = _read_annotations(records, images, categories, need_masks)
+        if faults and not skip_invalid:
+            raise DataError(
+                f"{len(faults)} of {len(records)} annotations cannot be used: "
+                f"{summary(by_kind(faults, len(records)))}; correct them, or leave them out with "
+                "--skip-invalid"
+            )
+        if faults and not annotations:
+            raise DataError(
+                f"none of its {len(faults)} annotations can be used: "
+                f"{summary(by_kind(faults, len(records)))}"
+            )
     except DataError as error:
         raise DataError(f"{annotations_file}: {error}") from error
     return CocoDataset(
@@ -128,39 +158,34 @@ def read_dataset(
         images=tuple(images[image_id] for image_id in sorted(images)),
         categories=categories,
         annotations={image_id: tuple(found) for image_id, found in annotations.items()},
-        skipped=tuple(skipped),
+        skipped=tuple(faults),
     )
 
 
 def _read_annotations(
-    records: Iterable[Mapping[str, Any]],
+    records: Sequence[Mapping[str, Any]],
     images: Mapping[int, ImageEntry],
     categories: Mapping[int, str],
     need_masks: bool,
-) -> tuple[dict[int, list[Annotation]], list[str]]:
-    """Annotations by image id, and a line for each one set aside."""
+) -> tuple[dict[int, list[Annotation]], list[tuple[str, str]]]:
+    """Annotations by image id, and kind and text of what is wrong with each of the others."""
     annotations: dict[int, list[Annotation]] = {}
-    skipped: list[str] = []
-    seen: set[int] = set()
-    for record in records:
-        annotation_id = integer(record, "id", "an annotation")
-        if annotation_id in seen:
-            raise DataError(f"annotation {annotation_id} occurs twice; ids must be unique")
-        seen.add(annotation_id)
+    faults: list[tuple[str, str]] = []
+    seen: set[tuple[int, int]] = set()
+    for place, record in enumerate(records):
+        owner = f"the annotation at place {place}"
         try:
+            annotation_id = integer(record, "id", "it")
+            owner = f"annotation {annotation_id}"
             annotation = parse_annotation(record, images, categories, need_masks)
-            fault = nothing_to_learn(annotation, images[annotation.image_id], need_masks)
-        except DataError as error:
-            raise DataError(f"annotation {annotation_id}: {error}") from error
-        if fault:
-            skipped.append(f"annotation {annotation_id} of image {annotation.image_id}: {fault}")
-        else:
-            annotations.setdefault(annotation.image_id, []).append(annotation)
-    if skipped and not annotations:
-        raise DataError(
-            f"none of its {len(skipped)} annotations can be used, the first: {skipped[0]}"
-        )
-    return annotations, skipped
+            if (key := (annotation.image_id, annotation_id)) in seen:
+                raise RecordError("id twice in an image", f"it occurs twice in image {key[0]}")
+        except RecordError as error:
+            faults.append((error.kind, f"{owner}: {error}"))
+            continue
+        seen.add(key)
+        annotations.setdefault(annotation.image_id, []).append(annotation)
+    return annotations, faults
 
 
 def _load_json(path: Path) -> Mapping[str, Any]:
@@ -177,17 +202,30 @@ def _load_json(path: Path) -> Mapping[str, Any]:
     return content
 
 
-def _records(content: Mapping[str, Any], key: str) -> Iterable[Mapping[str, Any]]:
+def _records(content: Mapping[str, Any], key: str) -> Sequence[Mapping[str, Any]]:
     records = content.get(key)
     if not isinstance(records, list) or not all(isinstance(r, dict) for r in records):
         raise DataError(f"has no list of objects {key!r}; expected a COCO instances file")
     return records
 
 
-def _by_id(kind: str, pairs: Iterable[tuple[int, Any]]) -> dict[int, Any]:
-    found: dict[int, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise DataError(f"{kind} {key} occurs twice; ids must be unique")
+def _by_id(
+    name: str,
+    records: Sequence[Mapping[str, Any]],
+    parse: Callable[[Mapping[str, Any]], tuple[int, Value]],
+) -> tuple[dict[int, Value], list[Finding]]:
+    """The parsed records by id, and what is wrong with the others."""
+    found: dict[int, Value] = {}
+    faults: list[tuple[str, str]] = []
+    for record in records:
+        try:
+            key, value = parse(record)
+            if key in found:
+                raise RecordError(
+                    f"{name} id twice", f"{name} {key} occurs twice; ids must be unique"
+                )
+        except RecordError as error:
+            faults.append((error.kind, str(error)))
+            continue
         found[key] = value
-    return found
+    return found, by_kind(faults, len(records))

@@ -8,10 +8,14 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 from pycocotools import mask as coco_mask
 
-from mfd.errors import DataError
+from mfd.coco.findings import RecordError, short
 
-_LARGEST_MASK = 2**31  # pixels; pycocotools counts them in 32 bits
-_FARTHEST = 10  # how many image sides a polygon may lie out of frame: its cost grows with length
+MAX_MASK = 2**31
+"""Pixels a mask stays below; pycocotools counts them in 32 bits."""
+
+_MAX_DISTANCE = (
+    10  # how many image sides a polygon may lie out of frame: its cost grows with length
+)
 
 
 def encode_segmentation(segmentation: Any, size_hw: tuple[int, int]) -> dict[str, Any]:
@@ -20,27 +24,31 @@ def encode_segmentation(segmentation: Any, size_hw: tuple[int, int]) -> dict[str
     Polygons of fewer than three points enclose nothing and are left out, so the mask may be empty.
 
     Args:
-        segmentation: as in a COCO file: polygons [[x, y, x, y, ...], ...] in pixels, or RLE
-            {"size": [H, W], "counts": ...} compressed (str or bytes) or not (list of runs).
+        segmentation: as in a COCO file: polygons in pixels, or RLE {"size": [H, W], "counts": ...}
+            compressed (str or bytes) or not (list of runs). A polygon is [x, y, x, y, ...] or
+            [[x, y], [x, y], ...].
         size_hw: of the image.
 
     Raises:
         DataError: a segmentation that is malformed or of another size, or coordinates that are
             not finite or absurdly far away.
     """
-    check_segmentation(segmentation, size_hw)
+    return encode_checked(parse_segmentation(segmentation, size_hw), size_hw)
+
+
+def encode_checked(segmentation: Any, size_hw: tuple[int, int]) -> dict[str, Any]:
+    """The RLE of what `parse_segmentation` returned, None being the empty mask."""
     height, width = size_hw
-    if isinstance(segmentation, Mapping):
-        counts = segmentation["counts"]
-        if isinstance(counts, list):
-            rle = {"size": [height, width], "counts": counts}
-            return dict(coco_mask.frPyObjects(rle, height, width))
-        compressed = counts.encode("ascii") if isinstance(counts, str) else counts
-        return {"size": [height, width], "counts": compressed}
-    polygons = [polygon for polygon in segmentation if len(polygon) >= 6]
-    if not polygons:
-        return dict(coco_mask.encode(np.zeros(size_hw, np.uint8, order="F")))
-    return dict(coco_mask.merge(coco_mask.frPyObjects(polygons, height, width)))
+    if not segmentation:
+        segmentation = {"counts": [height * width]}
+    if isinstance(segmentation, list):
+        return dict(coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width)))
+    counts = segmentation["counts"]
+    if isinstance(counts, list):
+        rle = {"size": [height, width], "counts": counts}
+        return dict(coco_mask.frPyObjects(rle, height, width))
+    compressed = counts.encode("ascii") if isinstance(counts, str) else counts
+    return {"size": [height, width], "counts": compressed}
 
 
 def decode_segmentation(segmentation: Any, size_hw: tuple[int, int]) -> UInt8[np.ndarray, "H W"]:
@@ -55,68 +63,97 @@ def decode_segmentation(segmentation: Any, size_hw: tuple[int, int]) -> UInt8[np
     return np.ascontiguousarray(np.repeat(values, runs).reshape(width, height).T)
 
 
-def check_segmentation(segmentation: Any, size_hw: tuple[int, int]) -> None:
-    """Nothing, if `encode_segmentation` can take this segmentation.
+def parse_segmentation(segmentation: Any, size_hw: tuple[int, int]) -> Any:
+    """The segmentation in the spelling that pycocotools takes, None if it encloses nothing.
+
+    Polygons come as flat lists of at least three points each, an RLE as it is.
 
     Raises:
-        DataError: as `encode_segmentation`.
+        RecordError: as `encode_segmentation`.
     """
     if isinstance(segmentation, Mapping):
-        _check_rle(segmentation, size_hw)
-    elif isinstance(segmentation, list):
-        for polygon in segmentation:
-            _check_polygon(polygon, size_hw)
-    else:
-        raise DataError(
-            f"segmentation is a {type(segmentation).__name__}, expected polygons or an RLE"
+        return segmentation if _object_pixels(segmentation, size_hw) else None
+    if not isinstance(segmentation, list):
+        raise RecordError(
+            "malformed segmentation",
+            f"segmentation is a {type(segmentation).__name__}, expected polygons or an RLE",
         )
+    if len(segmentation) >= 3 and all(map(_is_point, segmentation)):
+        segmentation = [segmentation]  # a single polygon, given without the list around it
+    polygons = [_parse_polygon(polygon, size_hw) for polygon in segmentation]
+    return [polygon for polygon in polygons if len(polygon) >= 6] or None
 
 
-def _check_polygon(polygon: Any, size_hw: tuple[int, int]) -> None:
+def _is_point(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2
+
+
+def _parse_polygon(polygon: Any, size_hw: tuple[int, int]) -> list[float]:
+    """The polygon's coordinates, x and y in turn, checked."""
     if not isinstance(polygon, list):
-        raise DataError(
+        raise RecordError(
+            "malformed polygon",
             f"polygon is of type {type(polygon).__name__}, expected a list of coordinates; "
-            "a segmentation is a list of polygons"
+            "a segmentation is a list of polygons",
         )
+    if polygon and all(map(_is_point, polygon)):
+        polygon = [coordinate for point in polygon for coordinate in point]
     if len(polygon) % 2:
-        raise DataError(f"polygon has {len(polygon)} coordinates, expected pairs of x and y")
+        raise RecordError(
+            "polygon with an odd number of coordinates",
+            f"polygon has {len(polygon)} coordinates, expected pairs of x and y",
+        )
     try:
         finite = math.isfinite(math.fsum(polygon))
-    except (TypeError, OverflowError, ValueError) as error:  # no numbers; huge ones; inf - inf
-        raise DataError("polygon has coordinates that are not finite numbers") from error
+    except (TypeError, OverflowError, ValueError):  # no numbers; huge ones; inf - inf
+        finite = False
     if not finite:
-        raise DataError("polygon has coordinates that are not finite numbers")
-    limit = _FARTHEST * max(size_hw)
-    if polygon and (min(polygon) < -limit or max(polygon) > limit):
-        raise DataError(
-            f"polygon reaches from {min(polygon):.6g} to {max(polygon):.6g}, far out of an image "
-            f"of height and width {size_hw}; coordinates are pixels"
+        raise RecordError(
+            "polygon that is not of numbers", "polygon has coordinates that are not finite numbers"
         )
+    limit = _MAX_DISTANCE * max(size_hw)
+    if polygon and (min(polygon) < -limit or max(polygon) > limit):
+        raise RecordError(
+            "polygon far out of the image",
+            f"polygon reaches from {min(polygon):.6g} to {max(polygon):.6g}, far out of an image "
+            f"of height and width {size_hw}; coordinates are pixels",
+        )
+    return polygon
 
 
-def _check_rle(rle: Mapping[str, Any], size_hw: tuple[int, int]) -> None:
+def _object_pixels(rle: Mapping[str, Any], size_hw: tuple[int, int]) -> int:
+    """How many pixels the RLE marks, once it is known to be sound."""
     height, width = size_hw
-    if height * width >= _LARGEST_MASK:
-        raise DataError(f"mask of height and width {size_hw} is too large for a COCO RLE")
+    if height * width >= MAX_MASK:
+        raise _bad_rle(f"mask of height and width {size_hw} is too large for a COCO RLE")
     if (size := rle.get("size")) != [height, width]:
-        raise DataError(f"RLE has size {size}, expected the image's {[height, width]}")
+        raise RecordError(
+            "RLE of another size than the image",
+            f"RLE has size {short(size)}, expected the image's {[height, width]}; give "
+            "the size that it was made for",
+        )
     counts = rle.get("counts")
     if isinstance(counts, list):
         runs = _listed_runs(counts)
     elif isinstance(counts, str | bytes):
         runs = _decompress_runs(counts)
     else:
-        raise DataError(f"RLE counts are a {type(counts).__name__}, expected a list or a string")
+        raise _bad_rle(f"RLE counts are a {type(counts).__name__}, expected a list or a string")
     if (runs < 0).any():
-        raise DataError(f"RLE has a run of {runs.min()} pixels, expected none below 0")
+        raise _bad_rle(f"RLE has a run of {runs.min()} pixels, expected none below 0")
     if (total := int(runs.sum())) != height * width:
-        raise DataError(f"RLE runs add up to {total} pixels, expected {height} * {width}")
+        raise _bad_rle(f"RLE runs add up to {total} pixels, expected {height} * {width}")
+    return int(runs[1::2].sum())
+
+
+def _bad_rle(text: str) -> RecordError:
+    return RecordError("malformed RLE", text)
 
 
 def _listed_runs(counts: Sequence[Any]) -> Int64[np.ndarray, " n"]:
     for run in counts:
-        if type(run) is not int or abs(run) >= _LARGEST_MASK:
-            raise DataError(f"RLE has a run of {run!r}, expected a whole number of pixels")
+        if type(run) is not int or abs(run) >= MAX_MASK:
+            raise _bad_rle(f"RLE has a run of {short(run)}, expected a whole number of pixels")
     return np.asarray(counts, np.int64)
 
 
@@ -130,19 +167,19 @@ def _decompress_runs(counts: str | bytes) -> Int64[np.ndarray, " n"]:
     try:
         text = counts.encode("ascii") if isinstance(counts, str) else counts
     except UnicodeEncodeError as error:
-        raise DataError("RLE counts hold characters that COCO never writes") from error
+        raise _bad_rle("RLE counts hold characters that COCO never writes") from error
     digits = np.frombuffer(text, np.uint8).astype(np.int64) - 48
     if ((digits < 0) | (digits > 63)).any():
-        raise DataError("RLE counts hold characters that COCO never writes")
+        raise _bad_rle("RLE counts hold characters that COCO never writes")
     if not len(digits):
         return digits
     last = np.flatnonzero((digits & 32) == 0)
     if not len(last) or last[-1] != len(digits) - 1:
-        raise DataError("RLE counts are cut off in the middle of a number")
+        raise _bad_rle("RLE counts are cut off in the middle of a number")
     first = np.concatenate(([0], last[:-1] + 1))
     lengths = last - first + 1
     if lengths.max() > 7:  # 7 * 5 bits hold every 32-bit count and its sign
-        raise DataError("RLE counts hold a number beyond 32 bits")
+        raise _bad_rle("RLE counts hold a number beyond 32 bits")
     place = np.arange(len(digits)) - np.repeat(first, lengths)
     numbers = np.add.reduceat((digits & 31) << (5 * place), first)
     numbers -= np.where(digits[last] & 16, np.int64(1) << (5 * lengths), 0)

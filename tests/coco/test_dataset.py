@@ -81,25 +81,106 @@ def test_a_missing_area_is_the_masks_and_a_missing_iscrowd_is_no(
 
 
 @pytest.mark.parametrize(
-    ("fields", "why"),
+    "segmentation",
     [
-        ({"bbox": [2.0, 3.0, 0.0, 27.0]}, "0 pixels wide"),
-        ({"bbox": [53.0, 3.0, 5.0, 27.0]}, "outside"),
-        ({"bbox": [-9.0, 3.0, 9.0, 27.0]}, "outside"),
-        ({"segmentation": []}, "no segmentation"),
-        ({"segmentation": None}, "no segmentation"),
-        ({"segmentation": [[1.0, 2.0, 3.0, 4.0]]}, "three points"),
-        ({"segmentation": {"size": [37, 53], "counts": [37 * 53]}}, "empty"),
+        None,
+        [],
+        [[]],
+        [[1.0, 2.0, 3.0, 4.0]],
+        [[[1.0, 2.0], [3.0, 4.0]]],
+        {"size": [37, 53], "counts": [37 * 53]},
     ],
 )
-def test_what_nothing_can_be_learnt_from_is_set_aside_by_name(
-    fields: dict[str, Any], why: str, write: Callable[..., Any]
+def test_an_object_without_a_mask_is_kept_for_its_box(
+    segmentation: Any, write: Callable[..., Any]
 ) -> None:
-    dataset = read_dataset(*write(content(annotations=[annotation(4), annotation(7, **fields)])))
+    records = [annotation(4), annotation(7, segmentation=segmentation)]
+    del records[0]["area"], records[1]["area"]
+    with_mask, without = read_dataset(*write(content(annotations=records))).annotations[9]
+    assert with_mask.has_mask
+    assert not without.has_mask
+    assert without.area == 18 * 27
+
+
+@pytest.mark.parametrize(
+    "box", [[2.0, 3.0, 0.0, 27.0], [53.0, 3.0, 5.0, 27.0], [-9.0, 3.0, 9.0, 27.0]]
+)
+def test_a_box_where_nothing_can_be_found_is_kept_as_cocos_code_counts_it(
+    box: list[float], write: Callable[..., Any]
+) -> None:
+    (found,) = read_dataset(*write(content(annotations=[annotation(7, bbox=box)]))).annotations[9]
+    assert found.bbox_xywh == tuple(box)
+
+
+@pytest.mark.parametrize(
+    "points", [[[[2, 3], [20, 5], [9, 30]]], [[2, 3], [20, 5], [9, 30]]], ids=["nested", "bare"]
+)
+def test_polygons_of_points_are_polygons_of_numbers(points: Any, write: Callable[..., Any]) -> None:
+    (found,) = read_dataset(
+        *write(content(annotations=[annotation(7, segmentation=points)]))
+    ).annotations[9]
+    assert found.segmentation == TRIANGLE
+
+
+def test_annotation_ids_need_be_unique_within_an_image_only(write: Callable[..., Any]) -> None:
+    records = [annotation(4), annotation(4, image_id=25)]
+    dataset = read_dataset(*write(content(annotations=records)))
+    assert [a.annotation_id for a in (*dataset.annotations[9], *dataset.annotations[25])] == [4, 4]
+
+
+def test_ids_of_63_bits_stay_exact(write: Callable[..., Any]) -> None:
+    images = [
+        {"id": 2**63 - 1 - i, "file_name": f"{i}.jpg", "height": 37, "width": 53} for i in range(2)
+    ]
+    records = [annotation(2**63 - 1, image_id=2**63 - 2)]
+    dataset = read_dataset(*write(content(images=images, annotations=records)))
+    assert [image.image_id for image in dataset.images] == [2**63 - 2, 2**63 - 1]
+    assert dataset.annotations[2**63 - 2][0].annotation_id == 2**63 - 1
+
+
+FAULTY = [
+    *(annotation(i, bbox=[1, 2, 3]) for i in range(10, 17)),
+    annotation(20, image_id=8),
+    annotation(21, image_id=8),
+    annotation(30, segmentation=[[1, 2, 3, 4, 5]]),
+    annotation(4),
+]
+
+
+def test_all_faults_are_told_at_once_by_kind(write: Callable[..., Any]) -> None:
+    with pytest.raises(DataError) as caught:
+        read_dataset(*write(content(annotations=[annotation(4), *FAULTY])))
+    text = str(caught.value)
+    assert "11 of 12 annotations cannot be used" in text
+    assert "malformed bbox: 7 of 12 (annotation 10: its bbox is [1, 2, 3]" in text
+    assert "annotation 14:" in text
+    assert "annotation 15:" not in text
+    assert "unknown image: 2 of 12 (annotation 20: its image 8 is not among the images" in text
+    assert "odd number of coordinates: 1 of 12 (annotation 30:" in text
+    assert "id twice in an image: 1 of 12 (annotation 4:" in text
+    assert "--skip-invalid" in text
+
+
+def test_invalid_annotations_can_be_skipped(write: Callable[..., Any]) -> None:
+    paths = write(content(annotations=[annotation(4), *FAULTY]))
+    dataset = read_dataset(*paths, skip_invalid=True)
     assert [a.annotation_id for a in dataset.annotations[9]] == [4]
-    (line,) = dataset.skipped
-    assert "annotation 7 of image 9" in line
-    assert why in line
+    assert len(dataset.skipped) == 11
+    assert [finding.count for finding in dataset.skipped_by_kind()] == [7, 2, 1, 1]
+    with pytest.raises(DataError, match="none of its 11 annotations can be used"):
+        read_dataset(
+            *write(content(annotations=[*FAULTY[:-1], annotation("x")])), skip_invalid=True
+        )
+
+
+def test_faults_of_images_are_never_skipped_and_told_together(write: Callable[..., Any]) -> None:
+    images = [*second_image(width=0), {"id": 30}, {"id": "x"}]
+    categories = [{"id": 90}, {"name": "no id"}]
+    paths = write(content(images=images, categories=categories, annotations=FAULTY))
+    with pytest.raises(DataError) as caught:
+        read_dataset(*paths, skip_invalid=True)
+    for part in ("image 25", "image 30 has no 'height'", "'id' 'x'", "a category has no 'id'"):
+        assert part in str(caught.value)
 
 
 def test_boxes_that_reach_out_of_frame_and_crowds_are_kept(write: Callable[..., Any]) -> None:
@@ -129,22 +210,25 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "dangling image": ({"annotations": [annotation(4, image_id=8)]}, "annotation 4: its image 8"),
     "dangling category": ({"annotations": [annotation(4, category_id=2)]}, "its category 2 is not"),
-    "annotation twice": ({"annotations": [annotation(4), annotation(4)]}, "annotation 4 occurs"),
+    "annotation twice": ({"annotations": [annotation(4), annotation(4)]}, "4: it occurs twice"),
     "annotation without id": ({"annotations": [annotation("x")]}, "whole number"),
     "broken box": ({"annotations": [annotation(4, bbox=[1, 2, 3])]}, "annotation 4: its bbox"),
     "box of NaN": ({"annotations": [annotation(4, bbox=[1, 2, 3, float("nan")])]}, "its bbox"),
     "huge area": ({"annotations": [annotation(4, area=10**400)]}, "its area"),
     "odd iscrowd": ({"annotations": [annotation(4, iscrowd=2)]}, "its iscrowd is 2"),
-    "no mask at all": ({"annotations": [annotation(4, segmentation=[])]}, "none of its 1"),
     "image twice": ({"images": second_image(id=9)}, "image 9 occurs twice"),
     "category twice": ({"categories": [{"id": 1}, {"id": 1}]}, "category 1 occurs twice"),
-    "image without height": ({"images": second_image(height=None)}, "image 25 has 'height' None"),
+    "image without height": ({"images": second_image(height=None)}, "'height' None"),
     "image of no width": ({"images": second_image(width=0)}, "image 25 has height and width"),
-    "id beyond 64 bits": ({"images": second_image(id=2**70)}, "whole number"),
+    "id beyond 63 bits": ({"images": second_image(id=2**63)}, "too large"),
+    "image too large for a mask": ({"images": second_image(width=2**27)}, "below 2\\*\\*31"),
     "parent folder": ({"images": second_image(file_name="a/../../b.png")}, "leaves the image"),
     "absolute path": ({"images": second_image(file_name="/etc/passwd")}, "leaves the image"),
     "Windows drive": ({"images": second_image(file_name="C:\\b.png")}, "leaves the image"),
     "Windows parent": ({"images": second_image(file_name="..\\b.png")}, "leaves the image"),
+    "UNC path": ({"images": second_image(file_name="\\\\host\\b.png")}, "leaves the image"),
+    "the folder itself": ({"images": second_image(file_name="a/..")}, "leaves the image"),
+    "half a character": ({"images": second_image(file_name="\ud800.png")}, "half a character"),
     "NUL": ({"images": second_image(file_name="a\0b")}, "expected a path"),
     "no file name": ({"images": second_image(file_name=7)}, "image 25 has file_name 7"),
     "no images": ({"images": None}, "no list of objects 'images'"),
@@ -163,19 +247,52 @@ def test_what_makes_no_sense_is_refused_naming_file_and_record(
     assert "\n" not in str(caught.value)
 
 
-def test_a_link_that_leaves_the_image_folder_is_refused(
-    tmp_path: Path, write: Callable[..., Any]
+@pytest.mark.parametrize("depth", ["file", "folder"])
+def test_links_are_followed_wherever_they_lead(
+    depth: str, tmp_path: Path, write: Callable[..., Any]
 ) -> None:
     paths = write(content())
-    (tmp_path / "outside").mkdir()
-    link = tmp_path / "images" / "b"
-    link.symlink_to(tmp_path / "outside")
-    with pytest.raises(DataError, match=r"image 25 has file_name 'b/second\.png', which leaves"):
-        read_dataset(*paths)
-    link.unlink()
-    (tmp_path / "images" / "c").mkdir()
-    link.symlink_to(tmp_path / "images" / "c")
-    assert len(read_dataset(*paths).images) == 2
+    (tmp_path / "pool").mkdir()
+    (tmp_path / "pool" / "second.png").touch()
+    if depth == "folder":
+        (tmp_path / "images" / "b").symlink_to(tmp_path / "pool")
+    else:
+        (tmp_path / "images" / "b").mkdir()
+        (tmp_path / "images" / "b" / "second.png").symlink_to("../../pool/second.png")
+    dataset = read_dataset(*paths)
+    assert [entry.file_name for entry in dataset.missing()] == ["first.jpg"]
+
+
+@pytest.mark.parametrize(
+    "name", ["b\\c.png", "{dir}/b/c.png", "{dir}/../images/b/c.png", "a/../b/c.png", "b\\/c.png"]
+)
+@pytest.mark.parametrize("relative", [False, True])
+def test_a_name_that_stays_inside_the_folder_is_found(
+    name: str,
+    relative: bool,
+    tmp_path: Path,
+    write: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name = name.format(dir=tmp_path / "images")
+    annotations, images = write(content(images=second_image(file_name=name)))
+    (images / "b").mkdir()
+    (images / "b" / "c.png").touch()
+    if relative:
+        (tmp_path / "work").mkdir()
+        monkeypatch.chdir(tmp_path / "work")
+        images = Path("..") / "images"
+    dataset = read_dataset(annotations, images)
+    assert [entry.file_name for entry in dataset.missing()] == ["first.jpg"]
+
+
+def test_an_absolute_name_may_go_through_the_folders_own_link(
+    tmp_path: Path, write: Callable[..., Any]
+) -> None:
+    name = str(tmp_path / "images" / "c.png")
+    annotations, images = write(content(images=second_image(file_name=name)))
+    (tmp_path / "linked").symlink_to(images)
+    assert read_dataset(annotations, tmp_path / "linked").images[1].file_name == "c.png"
 
 
 def test_an_image_folder_that_is_itself_a_link_is_accepted(
@@ -191,6 +308,28 @@ def test_what_is_no_coco_file_is_refused_by_name(text: str, tmp_path: Path) -> N
     (tmp_path / "broken.json").write_text(text)
     with pytest.raises(DataError, match=r"broken\.json"):
         read_dataset(tmp_path / "broken.json", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"images": [], "categories": [], "annotations": []}',
+        '{"images": 3, "images": [], "categories": [], "annotations": []}',
+    ],
+)
+def test_a_byte_order_mark_and_repeated_keys_are_read(text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert read_dataset(tmp_path / "a.json", tmp_path).images == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, '{"a":' * 100_000, '{"images": [' + "[" * 900 + "]" * 900 + "]}", "9" * 10_000],
+)
+def test_deep_nesting_and_huge_numbers_are_refused_by_name(text: str, tmp_path: Path) -> None:
+    (tmp_path / "deep.json").write_text(text)
+    with pytest.raises(DataError, match=r"deep\.json"):
+        read_dataset(tmp_path / "deep.json", tmp_path)
 
 
 def test_missing_files_and_folders_are_named(tmp_path: Path, write: Callable[..., Any]) -> None:

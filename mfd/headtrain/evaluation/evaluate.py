@@ -190,8 +190,11 @@ def _notes(features: FeatureStore, dataset: CocoDataset) -> tuple[str, ...]:
     listed = {image.image_id for image in dataset.images}
     if unread := {image.image_id for image in features.invalid} & listed:
         notes.append(f"images that could not be read, their objects missed: {len(unread)}")
-    if boxes_only := sum(not found.segmentation for found in objects):
-        notes.append(f"objects without a segmentation, which count for boxes only: {boxes_only}")
+    if boxes_only := sum(not found.has_mask for found in objects):
+        notes.append(
+            f"objects without a segmentation, which no mask can match: {boxes_only}; box AP is not "
+            "affected"
+        )
     if dataset.skipped:
         notes.append(f"annotations that cannot be used and do not count: {len(dataset.skipped)}")
     return tuple(notes)

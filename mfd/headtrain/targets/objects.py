@@ -39,7 +39,7 @@ class TargetCounts:
         unknown_category: objects of categories that the detector has no logit for.
         no_box: objects whose box has no area inside the image.
         no_query: objects beyond the number of queries.
-        no_mask: matched objects whose mask is empty.
+        no_mask: objects without a mask, and matched ones whose mask is empty.
     """
 
     matched: int = 0
@@ -58,7 +58,7 @@ class TargetCounts:
             "of categories the detector does not know": self.unknown_category,
             "without a box in the image": self.no_box,
             "beyond the number of queries": self.no_query,
-            "with an empty mask": self.no_mask,
+            "without a mask": self.no_mask,
         }
         details = ", ".join(f"{count} {why}" for why, count in left_out.items() if count)
         return f"{self.matched} objects matched" + (f"; left out: {details}" if details else "")
@@ -143,6 +143,8 @@ def _usable(
             counts += TargetCounts(unknown_category=1)
         elif box_xyxy[0] >= box_xyxy[2] or box_xyxy[1] >= box_xyxy[3]:
             counts += TargetCounts(no_box=1)
+        elif not annotation.has_mask:
+            counts += TargetCounts(no_mask=1)
         else:
             usable.append((annotation, box_xyxy))
     return usable, counts

@@ -165,7 +165,9 @@ def test_objects_with_a_box_only_are_noted(store: Store, dataset: CocoDataset) -
     found, whole = (evaluate(Knows(dataset), store, each) for each in (changed, dataset))
 
     assert found["boxes"] == whole["boxes"]
-    assert found.notes == ("objects without a segmentation, which count for boxes only: 3",)
+    assert found.notes == (
+        "objects without a segmentation, which no mask can match: 3; box AP is not affected",
+    )
 
 
 def test_batches_do_not_change_the_figures(store: Store, dataset: CocoDataset) -> None:

@@ -53,14 +53,15 @@ def test_what_cannot_be_matched_is_counted() -> None:
         replace(RECTANGLE, annotation_id=12, iscrowd=True),
         replace(RECTANGLE, annotation_id=13, category_id=55),
         replace(RECTANGLE, annotation_id=14, bbox_xywh=(70.0, 8.0, 5.0, 5.0)),
-        replace(RECTANGLE, annotation_id=15, segmentation=[]),
+        replace(RECTANGLE, annotation_id=15, segmentation=None),
+        replace(RECTANGLE, annotation_id=17, segmentation=[[70.0, 8.0, 80.0, 8.0, 80.0, 24.0]]),
         replace(RECTANGLE, annotation_id=16, bbox_xywh=(1.0, 1.0, 3.0, 3.0)),
     ]
     boxes = queries((10.0, 8.0, 30.0, 24.0), (11.0, 9.0, 29.0, 23.0))
     rows, counts = matched_objects(*boxes, annotations, IMAGE, SPEC, 8)
     assert [row.annotation_id for row in rows] == [11]
     assert counts == TargetCounts(
-        matched=1, crowd=1, unknown_category=1, no_box=1, no_query=1, no_mask=1
+        matched=1, crowd=1, unknown_category=1, no_box=1, no_query=1, no_mask=2
     )
     assert "1 crowd regions" in str(counts + TargetCounts())
 

@@ -23,10 +23,10 @@ _PER_CATEGORY = 100  # detections of an image and category that COCO looks at, b
 def ground_truth(dataset: CocoDataset, kind: Kind) -> COCO:
     """The data set as pycocotools reads it, masks already encoded.
 
-    Annotations are numbered from 1: pycocotools takes a match with number 0 for no match.
-
-    Args:
-        kind: of masks, or of boxes: objects without a segmentation count for boxes only.
+    Objects without a mask count: their boxes as any other, their masks as empty, which no
+    detection matches. (pycocotools stops on files with segmentations that are absent, empty or of
+    two points only; with an empty RLE in their place it computes the same.) Annotations are
+    numbered from 1, since pycocotools takes a match with number 0 for no match.
     """
     annotations = []
     for image in dataset.images:
@@ -39,9 +39,7 @@ def ground_truth(dataset: CocoDataset, kind: Kind) -> COCO:
                 "iscrowd": int(found.iscrowd),
             }
             if kind == "segm":
-                if not found.segmentation:
-                    continue
-                rle = encode_segmentation(found.segmentation, image.size_hw)
+                rle = encode_segmentation(found.segmentation or [], image.size_hw)
                 annotation["segmentation"] = rle
             annotations.append(annotation)
     images = [

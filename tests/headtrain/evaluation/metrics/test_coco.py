@@ -111,13 +111,16 @@ def test_no_detections_have_ap_0_and_no_objects_have_none() -> None:
 
 
 @pytest.mark.parametrize("segmentation", [None, []])
-def test_objects_without_a_segmentation_count_for_boxes_only(segmentation: Any) -> None:
+@pytest.mark.parametrize("kind", ["bbox", "segm"])
+def test_objects_without_a_segmentation_are_missed_unless_their_box_is_found(
+    kind: Any, segmentation: Any
+) -> None:
     truth = dataset(annotation(0, SMALL), annotation(1, LARGE, segmentation=segmentation))
+    both = [detection(SMALL, 0.9), detection(LARGE, 0.8)]
 
-    assert average_precision(truth, [detection(SMALL, 0.9)], "bbox").ap == pytest.approx(
-        0.505, 0.01
-    )
-    assert average_precision(truth, [detection(SMALL, 0.9)], "segm").ap == pytest.approx(1)
+    half = pytest.approx(51 / 101)  # of 101 recalls, 0 to 0.5 are reached
+    assert average_precision(truth, both[:1], kind).ap == half
+    assert average_precision(truth, both, kind).ap == (1 if kind == "bbox" else half)
 
 
 def test_nothing_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,62 @@
+"""Files that are listed under several image ids, and objects that are annotated twice."""
+
+from collections.abc import Iterable, Sequence
+
+from mfd.coco.dataset import CocoDataset
+from mfd.coco.findings import MAX_NAMED, Finding
+from mfd.coco.records import Annotation
+
+
+def repeated_files(
+    dataset: CocoDataset, digests: Sequence[str | None] | None = None
+) -> list[Finding]:
+    """The images whose file has an earlier id; an empty list if there are none.
+
+    Args:
+        digests: of each image file, in the order of the images; None, or zeros, where the file
+            could not be read. Without, files are the same if their names are.
+    """
+    keys = [e.file_name for e in dataset.images] if digests is None else digests
+    first: dict[str, int] = {}
+    pairs = []
+    for entry, key in zip(dataset.images, keys, strict=True):
+        if not key or not key.strip("0"):
+            continue
+        if key in first:
+            pairs.append(f"images {first[key]} and {entry.image_id}, {entry.file_name}")
+        else:
+            first[key] = entry.image_id
+    return _finding(
+        "image files under two ids",
+        pairs,
+        len(dataset.images),
+        "what is found under one id counts as wrong if the object is annotated under the other; "
+        "keep one of them, with the annotations of both",
+    )
+
+
+def repeated_objects(annotations: Iterable[Annotation]) -> list[Finding]:
+    """The objects that an earlier one equals in image, category, box and area."""
+    seen = set()
+    total = 0
+    repeats = []
+    for a in annotations:
+        if a.iscrowd:
+            continue
+        total += 1
+        key = (a.image_id, a.category_id, a.bbox_xywh, a.area)
+        if key in seen:
+            repeats.append(f"annotation {a.annotation_id} of image {a.image_id}")
+        seen.add(key)
+    return _finding(
+        "objects annotated twice",
+        repeats,
+        total,
+        "one of the two can never be found; merged or appended exports make such files; keep one",
+    )
+
+
+def _finding(kind: str, named: Sequence[str], total: int, advice: str) -> list[Finding]:
+    if not named:
+        return []
+    return [Finding(kind, len(named), total, tuple(named[:MAX_NAMED]), advice=advice)]
