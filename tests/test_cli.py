@@ -30,11 +30,12 @@ SMALL = [f"--set={s}" for s in ("roi_size=8", "box_dim=8", "num_heads=2", "epoch
 
 OPTIONS = {
     "extract": "batch-size workers precision strict split images annotations profile "
-    "dtype codec device data stores detector weights encoder-layer",
-    "train-head": "preset set split images annotations store run resume device data "
-    "stores runs detector weights encoder-layer",
+    "dtype codec skip-invalid device data stores detector weights "
+    "encoder-layer",
+    "train-head": "preset set split images annotations store run resume skip-invalid "
+    "device data stores runs detector weights encoder-layer",
     "evaluate": "split images annotations store baselines per-category json detector "
-    "weights device data stores runs",
+    "weights skip-invalid device data stores runs",
     "predict": "run out min-score min-quality recursive all-categories scale split "
     "annotations detector weights device data runs",
     "doctor": "split images annotations data stores runs detector weights encoder-layer",

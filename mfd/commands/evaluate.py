@@ -38,6 +38,7 @@ class Options:
     json: bool = setting("Print JSON for machines.", default=False)
     detector: str | None = setting("Another name of the run's own detector.", default=None)
     weights: str | None = setting("Where its checkpoint is now.", default=None)
+    skip_invalid: bool = setting("Continue without annotations that cannot be used.", default=False)
     device: str = device_setting()
 
 
@@ -53,7 +54,13 @@ def run(project: Project, options: Options) -> None:
         choice = override(run.config.detector, options.detector, options.weights)
         store = opening.open_store_of(project, run.config, options.split, options.store)
         head = run.load_head(device)
-    dataset = opening.open_dataset(project, options.split, options.images, options.annotations)
+    dataset = opening.open_dataset(
+        project,
+        options.split,
+        options.images,
+        options.annotations,
+        skip_invalid=options.skip_invalid,
+    )
     say(f"run: {'none, only boxes and baselines' if run is None else run.path}")
     say(f"store: {store.path}")
     evaluation = headtrain.evaluate(

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mfd import cache, extract, opening
+from mfd import cache, coco, extract, opening
 from mfd.commands.options import device_setting
 from mfd.config import Codec, Profile, Project, StoredDtype
 from mfd.console import say
@@ -28,14 +28,21 @@ class Options(ExtractConfig):
     )
     dtype: StoredDtype = setting("Stored element type of the maps.", default="float16")
     codec: Codec = setting("Lossless compression codec.", default="none")
+    skip_invalid: bool = setting("Continue without annotations that cannot be used.", default=False)
     device: str = device_setting()
 
 
 def run(project: Project, options: Options) -> None:
     """Fill the store of the split, or what is missing in it."""
     dataset = opening.open_dataset(
-        project, options.split, options.images, options.annotations, need_masks=False
+        project,
+        options.split,
+        options.images,
+        options.annotations,
+        need_masks=False,
+        skip_invalid=options.skip_invalid,
     )
+    coco.require_consistent(dataset)
     if missing := dataset.missing():
         say(
             f"not in {dataset.images_dir} and left out: {len(missing)} of {len(dataset.images)} "

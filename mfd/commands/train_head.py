@@ -3,7 +3,7 @@
 from dataclasses import fields
 from pathlib import Path
 
-from mfd import cache, headtrain, opening
+from mfd import cache, coco, headtrain, opening
 from mfd.commands.options import device_setting
 from mfd.config import Project
 from mfd.console import say
@@ -39,6 +39,7 @@ class Options:
     resume: bool = setting(
         "Resume --run (default: the latest unfinished run) with its saved settings.", default=False
     )
+    skip_invalid: bool = setting("Continue without annotations that cannot be used.", default=False)
     device: str = device_setting()
 
 
@@ -60,7 +61,16 @@ def run(project: Project, options: Options) -> None:
         head, recipe = preset.config, TrainConfig()
     head, recipe = changed(head, recipe, options.set)
     store = opening.open_store(project, options.split, options.store, layer)
-    dataset = opening.open_dataset(project, options.split, options.images, options.annotations)
+    dataset = opening.open_dataset(
+        project,
+        options.split,
+        options.images,
+        options.annotations,
+        skip_invalid=options.skip_invalid,
+    )
+    for finding in coco.require_consistent(dataset):
+        if finding.notable:
+            say(f"note: {finding}")
     say(f"store: {store.path}\nrun: {run.path}")
     device = opening.pick_device(options.device)
     head.check(store.spec)  # before targets are built

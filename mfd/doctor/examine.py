@@ -99,7 +99,7 @@ def _environment(report: _Report) -> None:
 
 def _data(report: _Report, name: str, dataset: "CocoDataset") -> "CocoDataset | None":
     """The data set of the images that are there, or None if one of those tried cannot be used."""
-    from mfd.coco import sample_evenly
+    from mfd.coco import check_consistency, sample_evenly
     from mfd.images import read_rgb
 
     objects = [a for found in dataset.annotations.values() for a in found]
@@ -117,6 +117,9 @@ def _data(report: _Report, name: str, dataset: "CocoDataset") -> "CocoDataset | 
             f"'annotations' in {dataset.annotations_file}",
             good=False,
         )
+    for finding in check_consistency(dataset):
+        if finding.notable:
+            report.say(f"{name}: {finding}", good=False)
     present = dataset.present()
     there = set(present.images)
     if missing := [entry.file_name for entry in dataset.images if entry not in there]:
