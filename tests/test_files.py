@@ -1,6 +1,10 @@
 import errno
+import json
 import os
 import random
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import google_crc32c
@@ -8,7 +12,7 @@ import pytest
 
 from mfd.cache.store.disk import crc32c, disk_errors
 from mfd.errors import StoreError, TrainingError
-from mfd.files import exclusive_lock, write_atomically
+from mfd.files import exclusive_lock, new_folder, write_atomically, write_json
 
 
 def test_a_failed_write_leaves_the_old_content_and_no_debris(
@@ -70,3 +74,53 @@ def test_a_lock_is_had_by_one_at_a_time_and_free_again_after_an_error(tmp_path: 
         raise KeyError
     with exclusive_lock(lock, busy):
         pass
+
+
+def test_a_lock_that_cannot_be_had_is_not_waited_for(tmp_path: Path) -> None:
+    lock, busy = tmp_path / ".lock", TrainingError("busy")
+    with exclusive_lock(lock, busy):
+        started = time.monotonic()
+        with pytest.raises(TrainingError, match="busy"), exclusive_lock(lock, busy):
+            pass
+        assert time.monotonic() - started < 1
+
+
+def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from mfd.files import exclusive_lock;"
+        "context = exclusive_lock(Path(sys.argv[1]), ValueError());"
+        "context.__enter__(); print('held', flush=True); sys.stdin.read()"
+    )
+    lock, busy = tmp_path / ".lock", TrainingError("busy")
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(TrainingError, match="busy"), exclusive_lock(lock, busy):
+            pass
+        other.kill()
+    with exclusive_lock(lock, busy):
+        pass
+
+
+def test_json_is_written_a_field_a_line_and_read_back(tmp_path: Path) -> None:
+    value = {"name": "crêpe", "sizes": [1, 2.5, None]}
+    write_json(tmp_path / "f.json", value)
+    text = (tmp_path / "f.json").read_text(encoding="utf-8")
+    assert json.loads(text) == value
+    assert '\n "name": "crêpe",\n' in text
+
+
+def test_a_new_folder_is_whole_or_absent(tmp_path: Path) -> None:
+    path = tmp_path / "deep/folder"
+    with pytest.raises(FileNotFoundError), new_folder(path) as unfinished:
+        (unfinished / "half").symlink_to("nowhere")  # which cannot be synced
+    assert not path.exists()
+    with new_folder(path) as unfinished:
+        assert list(unfinished.iterdir()) == []  # the earlier attempt is gone
+        (unfinished / "inner").mkdir()
+        (unfinished / "inner/file").write_text("x")
+        assert not path.exists()
+    assert (path / "inner/file").read_text() == "x"
+    assert list(path.parent.iterdir()) == [path]

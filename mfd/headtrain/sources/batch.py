@@ -36,7 +36,7 @@ class TrainingBatch:
         )
 
     def pin_memory(self) -> "TrainingBatch":
-        """The same batch in pages that a GPU can copy from while other work goes on."""
+        """The same batch in pages that a GPU can copy from asynchronously."""
         return replace(
             self,
             features=self.features.pin_memory(),

@@ -47,7 +47,9 @@ class TrainingLoop:
         record: Record = {}
         self._head.train()
         with (
-            MetricsLog(self._run.path, self.progress.step, tensorboard=config.tensorboard) as log,
+            MetricsLog(
+                self._run.metrics_file, self.progress.step, tensorboard=config.tensorboard
+            ) as log,
             progress("train", total=images, done=self.progress.images) as advance,
             closing(self._source.batches(self.progress.step, total)) as batches,
             deferred_interrupt() as interrupted,

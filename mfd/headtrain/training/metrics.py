@@ -16,10 +16,10 @@ Record = dict[str, int | float]
 
 
 class MetricsLog:
-    """Appends records to `metrics.jsonl`, one line per logged step, no step twice.
+    """Appends records to a file, one line per logged step, no step twice.
 
     Args:
-        run_dir: of the run; TensorBoard's files go to its folder `tensorboard`.
+        path: of the file; TensorBoard's go to the folder `tensorboard` beside it.
         start_step: where the run is resumed; later lines of an interrupted run are removed, and
             so are damaged ones.
         tensorboard: write there too.
@@ -28,12 +28,12 @@ class MetricsLog:
         ConfigError: TensorBoard is asked for and not installed.
     """
 
-    def __init__(self, run_dir: Path, start_step: int = 0, *, tensorboard: bool = False) -> None:
-        self.path = run_dir / "metrics.jsonl"
+    def __init__(self, path: Path, start_step: int = 0, *, tensorboard: bool = False) -> None:
+        self.path = path
         self._files = ExitStack()
         kept = [line for line in read_metrics(self.path) if line["step"] <= start_step]
         write_atomically(self.path, "".join(map(_line, kept)).encode())
-        self._writer = _summary_writer(run_dir, start_step) if tensorboard else None
+        self._writer = _summary_writer(path.parent, start_step) if tensorboard else None
         self._file = self._files.enter_context(self.path.open("a", encoding="utf-8"))
 
     def write(self, record: Record) -> None:
@@ -85,7 +85,7 @@ def _line(record: Record) -> str:
     return json.dumps(record) + "\n"
 
 
-def _summary_writer(run_dir: Path, start_step: int) -> Any:
+def _summary_writer(folder: Path, start_step: int) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
@@ -93,4 +93,4 @@ def _summary_writer(run_dir: Path, start_step: int) -> Any:
             "tensorboard=true needs TensorBoard, which is not installed; "
             "pip install 'mfd[tensorboard]' or leave it out"
         ) from error
-    return SummaryWriter(run_dir / "tensorboard", purge_step=start_step + 1)
+    return SummaryWriter(folder / "tensorboard", purge_step=start_step + 1)

@@ -9,12 +9,12 @@ from mfd.headtrain.training.metrics import MetricsLog, read_metrics
 
 
 def test_a_resumed_log_has_every_step_once(tmp_path: Path) -> None:
-    with MetricsLog(tmp_path) as log:
+    with MetricsLog(tmp_path / "metrics.jsonl") as log:
         for step in (2, 4, 6):
             log.write({"step": step, "loss": step / 2})
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 8, "lo')  # cut off by a kill
-    with MetricsLog(tmp_path, start_step=4) as log:
+    with MetricsLog(tmp_path / "metrics.jsonl", start_step=4) as log:
         log.write({"step": 6, "loss": 0.0})
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert lines == [
@@ -50,13 +50,13 @@ def test_damaged_lines_are_dropped(tmp_path: Path, line: bytes, end: bytes) -> N
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(good + line + b"\n" + good.replace(b"2", b"3") + line + end)
     assert [record["step"] for record in read_metrics(path)] == [2, 3]
-    with MetricsLog(tmp_path, start_step=2) as log:
+    with MetricsLog(tmp_path / "metrics.jsonl", start_step=2) as log:
         log.write({"step": 4, "loss": 0.0})
     assert path.read_bytes() == good + b'{"step": 4, "loss": 0.0}\n'
 
 
 def test_lines_can_be_read_while_the_run_goes_on(tmp_path: Path) -> None:
-    with MetricsLog(tmp_path) as log:
+    with MetricsLog(tmp_path / "metrics.jsonl") as log:
         log.write({"step": 1, "loss": 0.5})
         assert read_metrics(log.path) == [{"step": 1, "loss": 0.5}]
 
@@ -65,15 +65,15 @@ def test_a_missing_tensorboard_is_missed_only_when_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with MetricsLog(tmp_path) as log:
+    with MetricsLog(tmp_path / "metrics.jsonl") as log:
         log.write({"step": 1, "loss": 0.5})
     with pytest.raises(ConfigError, match=r"pip install 'mfd\[tensorboard\]'"):
-        MetricsLog(tmp_path, tensorboard=True)
+        MetricsLog(tmp_path / "metrics.jsonl", tensorboard=True)
 
 
 def test_tensorboard_gets_every_value(tmp_path: Path) -> None:
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    with MetricsLog(tmp_path, tensorboard=True) as log:
+    with MetricsLog(tmp_path / "metrics.jsonl", tensorboard=True) as log:
         for step in (2, 4):
             log.write({"step": step, "loss": step / 2})
     found = events.EventAccumulator(str(tmp_path / "tensorboard")).Reload().Scalars("loss")
