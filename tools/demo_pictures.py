@@ -26,7 +26,7 @@ CATEGORY_IDS = tuple(sorted(CATEGORIES))
 PREPROCESSING = Preprocessing(shorter_side=192, longer_side=288)
 _COLUMNS = {category_id: column for column, category_id in enumerate(CATEGORY_IDS)}
 _SMALL_SIDES = (160, 192)
-_MOST_PADDING = 32  # pixels, as in batches of real data sets
+_MAX_PADDING = 32  # pixels, as in batches of real data sets
 
 
 @dataclass
@@ -68,7 +68,7 @@ def _draw(seed: int, step: int, size: int, small: bool) -> Batch:
     padding = torch.ones(size, *common.tolist(), dtype=torch.bool)
     columns, boxes = [], []
     for index in range(size):
-        height, width = (common - rng.integers(0, _MOST_PADDING + 1, 2)).tolist()
+        height, width = (common - rng.integers(0, _MAX_PADDING + 1, 2)).tolist()
         composed = np.round(np.array([height, width]) * rng.uniform(0.83, 1.17)).astype(int)
         scene = compose(rng, (int(composed[0]), int(composed[1])), SceneConfig(crowd_probability=0))
         resized = Image.fromarray(scene.image).resize((width, height), Image.Resampling.BILINEAR)

@@ -74,7 +74,7 @@ def run(project: Project, options: Options) -> None:
     say(f"store: {store.path}\nrun: {run.path}")
     device = opening.pick_device(options.device)
     head.check(store.spec)  # before targets are built
-    targets = headtrain.build_targets(store, dataset, 4 * head.roi_size, project.stores)
+    targets = headtrain.build_targets(store, dataset, 4 * head.roi_size, project.stores, say=say)
     say(str(targets.total))
     cache.add_reference(store.path, run.path)
     choice = opening.choice_of(project, store)

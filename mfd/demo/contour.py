@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-_FEWEST_PIXELS = 6  # of a part worth drawing
+_MIN_PIXELS = 6  # of a part worth drawing
 
 
 def polygons(mask: NDArray[np.bool_]) -> list[list[float]]:
@@ -18,7 +18,7 @@ def polygons(mask: NDArray[np.bool_]) -> list[list[float]]:
     return [
         _without_straight_corners(_outer_boundary(parts == part)).ravel().tolist()
         for part in range(1, count + 1)
-        if sizes[part] >= _FEWEST_PIXELS
+        if sizes[part] >= _MIN_PIXELS
     ]
 
 

@@ -11,8 +11,8 @@ from mfd.demo.shapes import CATEGORIES, Outline, Ring
 from mfd.demo.texture import background, paint
 
 _SUPERSAMPLING = 4
-_LEAST_VISIBLE = 0.4  # of every object's own area
-_LEAST_PIXELS = 24
+_MIN_VISIBLE = 0.4  # of every object's own area
+_MIN_PIXELS = 24
 _ATTEMPTS = 8
 
 
@@ -106,7 +106,7 @@ class _Canvas:
                 continue
             there, here = inside
             solid = alpha > 0.5
-            if self._claim(solid[here], there, max(_LEAST_VISIBLE * solid.sum(), _LEAST_PIXELS)):
+            if self._claim(solid[here], there, max(_MIN_VISIBLE * solid.sum(), _MIN_PIXELS)):
                 self._paint(rng, alpha, there, here)
                 self.category_ids.append(category_id)
                 return True

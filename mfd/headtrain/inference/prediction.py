@@ -47,7 +47,7 @@ class Prediction:
 
     @property
     def mask(self) -> Bool[np.ndarray, "H W"]:
-        """True on the instance; of the image's size, made anew by each access."""
+        """True on the instance; of the image's size, made again by each access."""
         height, width = self.rle["size"]
         return decode_segmentation(self.rle, (height, width)).astype(bool)
 

@@ -15,7 +15,7 @@ from mfd.headtrain.targets.crop import box_crop
 from mfd.headtrain.targets.match import match
 from mfd.nn import cxcywh_to_xyxy, xyxy_to_cxcywh
 
-_SMALLEST_SIDE = 1e-3  # pixels; a predicted box without area still has a frame
+_MIN_SIDE = 1e-3  # pixels; a predicted box without area still has a frame
 
 
 @dataclass
@@ -110,7 +110,7 @@ def matched_objects(
         if (area := np.count_nonzero(mask)) == 0:
             continue
         left, top, right, bottom = frames[query]
-        right, bottom = max(right, left + _SMALLEST_SIDE), max(bottom, top + _SMALLEST_SIDE)
+        right, bottom = max(right, left + _MIN_SIDE), max(bottom, top + _MIN_SIDE)
         crop = box_crop(mask, (left, top, right, bottom), crop_size)
         rows.append(
             MatchedObject(
