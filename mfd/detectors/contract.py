@@ -68,7 +68,7 @@ class DetectorSpec:
 
     def to_json(self) -> dict[str, Any]:
         """The spec as plain JSON values, for the store and for run folders."""
-        return asdict(self)
+        return {**asdict(self), "preprocessing": self.preprocessing.to_json()}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "DetectorSpec":

@@ -1,11 +1,14 @@
 from .batch import collate_images as collate_images
 from .batch import similar_sizes as similar_sizes
+from .open import image_suffixes as image_suffixes
 from .prepare import LoadedImage as LoadedImage
 from .prepare import load_image as load_image
 from .prepare import prepare_image as prepare_image
 from .preprocessing import Preprocessing as Preprocessing
 from .preprocessing import input_size as input_size
+from .read import orientation as orientation
 from .read import read_rgb as read_rgb
+from .rgb import to_rgb as to_rgb
 from .views.affine import map_boxes as map_boxes
 from .views.affine import map_points as map_points
 from .views.placement import Placement as Placement

@@ -15,7 +15,7 @@ from mfd.images.read import read_rgb
 
 @dataclass(frozen=True)
 class LoadedImage:
-    """One image ready for the detector: resized and normalised RGB, and its size in the file."""
+    """One image ready for the detector: resized and normalised RGB, and its size before."""
 
     pixels: Float[Tensor, "3 H W"]
     original_hw: tuple[int, int]
@@ -31,10 +31,14 @@ def load_image(
 ) -> LoadedImage:
     """The image file as the detector's input; `read_rgb`, then `prepare_image`.
 
+    Args:
+        expected_hw: the annotated size, of the upright image if that is what `preprocessing` asks
+            for.
+
     Raises:
         DataError: as `read_rgb`.
     """
-    return prepare_image(read_rgb(path, expected_hw), preprocessing)
+    return prepare_image(read_rgb(path, expected_hw, upright=preprocessing.upright), preprocessing)
 
 
 def prepare_image(rgb: Image.Image, preprocessing: Preprocessing) -> LoadedImage:

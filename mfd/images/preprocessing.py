@@ -1,6 +1,10 @@
 """What a detector does to an image before it looks at it."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
+
+MAX_STRETCH = 16
+"""Largest ratio of an image's sides that is kept where `longer_side` sets no limit."""
 
 
 @dataclass(frozen=True)
@@ -10,6 +14,8 @@ class Preprocessing:
     Either `size_hw` is set (plain resize to a fixed height and width, aspect ratio not kept), or
     the shorter side becomes `shorter_side` unless the longer would exceed `longer_side`
     (Deformable DETR: 800 and 1333). Values are scaled to [0, 1], then `(x - mean) / std`.
+
+    `upright` turns the image file first, as its EXIF orientation says.
     """
 
     shorter_side: int = 800
@@ -17,21 +23,35 @@ class Preprocessing:
     size_hw: tuple[int, int] | None = None
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    upright: bool = False
+
+    @property
+    def max_side(self) -> int:
+        """What the longer side is limited to, whatever `longer_side` allows thin images."""
+        return min(self.longer_side, MAX_STRETCH * self.shorter_side)
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as plain JSON values; `upright` only if it is set, since it came later."""
+        values = asdict(self)
+        if not self.upright:
+            del values["upright"]
+        return values
 
 
 def input_size(size_hw: tuple[int, int], preprocessing: Preprocessing) -> tuple[int, int]:
     """Height and width after the resize.
 
     The evaluation resize of DETR and Deformable DETR: the shorter side is rounded when the
-    longer one limits it, and the other side is always truncated.
+    longer one limits it, and the other side is always truncated. The aspect ratio of images that
+    would become less than one pixel wide is not kept.
     """
     if preprocessing.size_hw is not None:
         return preprocessing.size_hw
     shorter, longer = min(size_hw), max(size_hw)
     target = preprocessing.shorter_side
-    if longer / shorter * target > preprocessing.longer_side:
-        target = max(1, round(preprocessing.longer_side * shorter / longer))
-    if target == shorter:
-        return size_hw
-    other = int(target * longer / shorter)
+    if longer / shorter * target > preprocessing.max_side:
+        target = max(1, round(preprocessing.max_side * shorter / longer))
+    other = longer if target == shorter else int(target * longer / shorter)
+    if target == 1:  # rounding up has lifted the limit
+        other = min(other, preprocessing.max_side)
     return (target, other) if size_hw[0] <= size_hw[1] else (other, target)

@@ -1,60 +1,63 @@
 """Image files as RGB pixels; what cannot be used is refused by name."""
 
-import struct
 from pathlib import Path
 
 from PIL import Image
 
 from mfd.errors import DataError
-from mfd.text import first_line
-
-_DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")  # PIL would clip them to 8 bits
-_PIL_ERRORS = (  # what Pillow raises for broken files, format by format
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    struct.error,
-    Image.DecompressionBombError,
-)
+from mfd.images.open import decode, open_image
+from mfd.images.rgb import orientation_of, to_rgb, turn_upright
 
 
-def read_rgb(path: Path, expected_hw: tuple[int, int] | None = None) -> Image.Image:
+def read_rgb(
+    path: Path, expected_hw: tuple[int, int] | None = None, *, upright: bool = False
+) -> Image.Image:
     """The whole image file, decoded, as 8-bit RGB.
 
-    Pixels are taken as stored: EXIF orientation is ignored, as COCO's annotation tools do.
-    Greyscale, palette and CMYK images become RGB; transparency is dropped.
+    Greyscale, palette and CMYK images become RGB; transparency is dropped; pixels of more than 8
+    bits are scaled as `to_rgb` says.
 
     Args:
         expected_hw: the size that annotations count on; None accepts any.
+        upright: turn the image as its EXIF orientation says; by default pixels are taken as
+            stored, as COCO's annotation tools do.
 
     Raises:
-        DataError: no file, no whole image, more than 8 bits per channel, or another size.
+        DataError: no file, no whole image, an image that is too large, or of another size.
     """
-    try:
-        with Image.open(path) as image:
-            found_hw = (image.height, image.width)
-            if expected_hw is not None and found_hw != expected_hw:
-                raise DataError(_wrong_size(path, found_hw, expected_hw))
-            if image.mode in _DEEP_MODES:
-                raise DataError(
-                    f"{path} has pixels of type {image.mode}, expected 8 bits per channel; "
-                    "convert it"
-                )
-            return image.convert("RGB")
-    except FileNotFoundError as error:
-        raise DataError(f"there is no image {path}; check the image folder") from error
-    except DataError:
-        raise
-    except _PIL_ERRORS as error:
-        raise DataError(f"{path} is not a whole image: {first_line(error)}") from error
+    with open_image(path) as image:
+        orientation = orientation_of(image)
+        stored_hw = (image.height, image.width)
+        found_hw = stored_hw[::-1] if upright and orientation >= 5 else stored_hw
+        if expected_hw is not None and found_hw != expected_hw:
+            raise DataError(_wrong_size(path, found_hw, expected_hw, orientation, upright))
+        decode(image)
+        try:
+            rgb = to_rgb(image)
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from error
+        return turn_upright(rgb, orientation) if upright else rgb
 
 
-def _wrong_size(path: Path, found: tuple[int, int], expected: tuple[int, int]) -> str:
-    turned = found == expected[::-1]
-    hint = (
-        "its annotations were made on the turned image; store the pixels turned"
-        if turned
-        else "give the annotations that belong to it"
-    )
+def orientation(path: Path) -> int:
+    """The EXIF orientation of the file, 1 to 8; only its header is read. 1 is upright.
+
+    Raises:
+        DataError: as `read_rgb`.
+    """
+    with open_image(path) as image:
+        return orientation_of(image)
+
+
+def _wrong_size(
+    path: Path, found: tuple[int, int], expected: tuple[int, int], orientation: int, upright: bool
+) -> str:
+    hint = "give the annotations that belong to it"
+    if found == expected[::-1]:
+        hint = "its annotations were made on the turned image; store the pixels turned"
+        if orientation >= 5:
+            hint = (
+                f"its annotations belong to the {'stored' if upright else 'upright'} pixels; set "
+                f'exif = "{"ignore" if upright else "apply"}"'
+            )
     return f"{path} has height and width {found}, its annotation file says {expected}; {hint}"

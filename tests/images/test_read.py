@@ -1,15 +1,26 @@
 """Image files become input as the detectors' own code makes it, or are refused by name."""
 
+import os
+import socket
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
-from mfd.errors import DataError
-from mfd.images import collate_images, input_size, load_image
-from mfd.images.preprocessing import Preprocessing
+from mfd.errors import ConfigError, DataError
+from mfd.images import (
+    Preprocessing,
+    collate_images,
+    image_suffixes,
+    input_size,
+    load_image,
+    orientation,
+    read_rgb,
+)
 
 PLAIN = Preprocessing(size_hw=(37, 53), mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 
@@ -29,8 +40,9 @@ def noise(*shape: int) -> np.ndarray:
         ((640, 360), (1333, 750)),
         ((600, 600), (800, 800)),
         ((800, 1200), (800, 1200)),
-        ((1, 9000), (1, 9000)),
-        ((2, 9000), (1, 4500)),
+        ((1, 9000), (1, 1333)),
+        ((2, 9000), (1, 1333)),
+        ((100, 500), (267, 1335)),  # rounded up, it exceeds the limit a little
     ],
 )
 def test_input_sizes_are_those_of_deformable_detr(
@@ -104,14 +116,186 @@ def test_files_that_are_no_images_are_refused_by_name(tmp_path: Path) -> None:
         load_image(tmp_path / "text.jpg", PLAIN)
     with pytest.raises(DataError, match=r"no image .*none\.jpg"):
         load_image(tmp_path / "none.jpg", PLAIN)
-    with pytest.raises(DataError, match="is not a whole image"):
-        load_image(tmp_path, PLAIN)
 
 
-def test_sixteen_bit_pixels_are_refused_rather_than_clipped(tmp_path: Path) -> None:
-    Image.fromarray(np.full((37, 53), 40_000, np.uint16)).save(tmp_path / "deep.png")
-    with pytest.raises(DataError, match="expected 8 bits per channel"):
-        load_image(tmp_path / "deep.png", PLAIN)
+def save(pixels: np.ndarray, path: Path, orientation: int | None = None, **options: object) -> None:
+    exif = Image.Exif()
+    if orientation is not None:
+        exif[0x0112] = orientation
+    Image.fromarray(pixels).save(path, exif=exif, **options)
+
+
+TURNED = {  # what an upright image looks like to a camera that was held so, and how it is stored
+    1: lambda upright: upright,
+    2: lambda upright: upright[:, ::-1],
+    3: lambda upright: upright[::-1, ::-1],
+    4: lambda upright: upright[::-1],
+    5: lambda upright: upright.transpose(1, 0, 2),
+    6: lambda upright: upright.transpose(1, 0, 2)[::-1],
+    7: lambda upright: upright[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda upright: upright.transpose(1, 0, 2)[:, ::-1],
+}
+
+
+@pytest.mark.parametrize("way", TURNED)
+@pytest.mark.parametrize("kind", ["png", "webp"])
+def test_an_image_is_turned_upright_if_asked_for(way: int, kind: str, tmp_path: Path) -> None:
+    upright = noise(37, 53, 3)
+    stored = np.ascontiguousarray(TURNED[way](upright))
+    path = tmp_path / f"a.{kind}"
+    save(stored, path, way, lossless=True)
+    assert orientation(path) == way
+    assert (np.array(read_rgb(path)) == stored).all()
+    rgb = read_rgb(path, (37, 53), upright=True)
+    assert (np.array(rgb) == upright).all()
+    assert (np.array(ImageOps.exif_transpose(rgb)) == upright).all()  # not turned once more
+    loaded = load_image(path, replace(PLAIN, upright=True), (37, 53))
+    np.testing.assert_allclose(loaded.pixels, upright.transpose(2, 0, 1) / 255, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+def test_damaged_exif_data_are_no_orientation(tmp_path: Path) -> None:
+    Image.fromarray(noise(37, 53, 3)).save(
+        tmp_path / "a.jpg", exif=b"Exif\0\0II*\0\xff\xff\xff\x7f"
+    )
+    assert orientation(tmp_path / "a.jpg") == 1
+    assert read_rgb(tmp_path / "a.jpg", (37, 53), upright=True).size == (53, 37)
+
+
+def test_a_turned_size_names_the_switch(tmp_path: Path) -> None:
+    save(noise(37, 53, 3), tmp_path / "a.png", 6)
+    with pytest.raises(DataError, match='belong to the upright pixels; set exif = "apply"'):
+        read_rgb(tmp_path / "a.png", (53, 37))
+    with pytest.raises(DataError, match='belong to the stored pixels; set exif = "ignore"'):
+        read_rgb(tmp_path / "a.png", (37, 53), upright=True)
+
+
+def test_only_a_switch_that_is_on_is_part_of_a_stores_identity() -> None:
+    assert "upright" not in Preprocessing().to_json()
+    assert Preprocessing(upright=True).to_json()["upright"] is True
+
+
+@pytest.mark.parametrize("dtype", ["<u2", ">u2", "<i4"])
+def test_sixteen_bit_pixels_are_scaled(dtype: str, tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 2**16, (37, 53))
+    values[0, :4] = (0, 128, 129, 65535)
+    path = tmp_path / "deep.tif"
+    Image.fromarray(values.astype(dtype)).save(path)
+    found = np.array(read_rgb(path))
+    assert (found[..., 0] == np.rint(values / 257)).all()
+    assert (found == found[..., :1]).all()
+
+
+@pytest.mark.parametrize("top", [1.0, 255.0])
+def test_floats_are_scaled_by_their_range(top: float, tmp_path: Path) -> None:
+    values = np.random.default_rng(0).random((37, 53), np.float32) * np.float32(top)
+    values[0, 0] = top
+    Image.fromarray(values).save(tmp_path / "deep.tif")
+    found = np.array(read_rgb(tmp_path / "deep.tif"))[..., 0]
+    assert (found == np.rint(values * np.float32(255 / top))).all()
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"), [(-1, "i4"), (65536, "i4"), (300, "f4"), (-0.1, "f4"), (np.nan, "f4")]
+)
+def test_values_without_a_known_range_are_refused(value: float, dtype: str, tmp_path: Path) -> None:
+    Image.fromarray(np.full((7, 5), value, dtype)).save(tmp_path / "deep.tif")
+    with pytest.raises(DataError, match=r"deep\.tif: pixels are from .* expected 0\.\."):
+        read_rgb(tmp_path / "deep.tif")
+
+
+def test_what_is_no_file_is_named_and_never_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "link.png").symlink_to(tmp_path / "pipe.png")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket.png"))
+    for name, kind in {
+        "pipe.png": "a pipe",
+        "link.png": "a pipe",
+        "socket.png": "a socket",
+        "/dev/zero": "a device",
+        ".": "a folder",
+    }.items():
+        with pytest.raises(DataError, match=f"is {kind}, expected an image file"):
+            read_rgb(tmp_path / name)  # an open pipe would wait for ever
+
+
+def test_a_file_without_permission_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    save(noise(5, 7, 3), tmp_path / "a.png")
+    monkeypatch.setattr(Image, "open", refuse)
+    with pytest.raises(DataError, match=r"a\.png cannot be read \(Permission denied\)"):
+        read_rgb(tmp_path / "a.png")
+
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
+
+
+def test_no_format_that_runs_a_program_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subprocess, "Popen", lambda *a, **b: pytest.fail("a program was run"))
+    for name in ("a.eps", "a.jpg"):  # Pillow goes by the content
+        (tmp_path / name).write_bytes(EPS)
+        with pytest.raises(DataError, match="is not a whole image"):
+            read_rgb(tmp_path / name)
+    assert {".jpg", ".png", ".webp", ".tif", ".mpo"} <= image_suffixes()
+    assert not {".eps", ".ps", ".pdf", ".wmf"} & image_suffixes()
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg", "tif", "webp", "gif", "bmp"])
+def test_the_largest_image_can_be_set(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"a.{kind}"
+    Image.fromarray(noise(200, 101, 3)).save(path)
+    before = Image.MAX_IMAGE_PIXELS
+    monkeypatch.setenv("MFD_MAX_MEGAPIXELS", "0.0202")
+    assert read_rgb(path).size == (101, 200)
+    for limit in ("0.0201", "0.001"):
+        monkeypatch.setenv("MFD_MAX_MEGAPIXELS", limit)
+        with pytest.raises(DataError, match=rf"a\.{kind} has .*at most {limit} megapixels; .*MFD_"):
+            read_rgb(path)
+    assert before == Image.MAX_IMAGE_PIXELS
+    monkeypatch.setenv("MFD_MAX_MEGAPIXELS", "many")
+    with pytest.raises(ConfigError, match="MFD_MAX_MEGAPIXELS is 'many'"):
+        read_rgb(path)
+
+
+@pytest.mark.parametrize("kind", ["png", "tif"])
+def test_an_image_of_196_megapixels_is_read(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a.{kind}"
+    Image.new("1", (14000, 14000)).save(path)
+    assert read_rgb(path).size == (14000, 14000)
+
+
+@pytest.mark.parametrize(
+    "preprocessing",
+    [
+        Preprocessing(),
+        Preprocessing(640, 640),
+        Preprocessing(400, 200_000),
+        Preprocessing(800, 10**9),
+        PLAIN,
+    ],
+)
+@pytest.mark.parametrize("original_hw", [(1, 6000), (6000, 1), (3, 1000), (1, 1), (60_000, 2)])
+def test_a_thin_image_stays_small(
+    original_hw: tuple[int, int], preprocessing: Preprocessing
+) -> None:
+    height, width = input_size(original_hw, preprocessing)
+    assert min(height, width) >= 1
+    assert 3 * 4 * height * width < 200e6
+    if preprocessing.size_hw is None:
+        assert max(height, width) <= 2 * min(preprocessing.longer_side, 16 * 800)
+
+
+def test_a_panorama_keeps_its_ratio_where_no_limit_is_set() -> None:
+    assert input_size((300, 3000), Preprocessing(400, 10**9)) == (400, 4000)
 
 
 def test_padding_is_zero_at_the_right_and_bottom_and_true_in_the_mask() -> None:

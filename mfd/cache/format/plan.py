@@ -70,7 +70,7 @@ def resized_sizes(
     sizes = []
     for image in images:
         short, long = sorted(image.original_hw)
-        scale = min(preprocessing.shorter_side / short, preprocessing.longer_side / long)
+        scale = min(preprocessing.shorter_side / short, preprocessing.max_side / long)
         sizes.append((ceil(image.original_hw[0] * scale), ceil(image.original_hw[1] * scale)))
     return sizes
 

@@ -4,10 +4,9 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from PIL import Image
-
 from mfd.coco import CocoDataset
 from mfd.errors import ConfigError, DataError
+from mfd.images import image_suffixes
 
 PICTURE_SUFFIX = ".masks.png"
 """Behind a photograph's whole name, so that a.jpg and a.png have pictures of their own."""
@@ -31,7 +30,7 @@ def image_files(paths: Sequence[Path], *, recursive: bool = False) -> list[Path]
     Raises:
         DataError: a path is not there, or a folder holds no image file.
     """
-    endings = Image.registered_extensions()
+    endings = image_suffixes()
     files: dict[Path, None] = {}
     for path in paths:
         if path.is_dir():

@@ -35,7 +35,7 @@ def upright_rgb(image: ImageInput) -> Image.Image:
         InputError: of no accepted type, shape or range; says which it is and what is accepted.
     """
     if isinstance(image, str | Path):
-        return _upright(read_rgb(Path(image)))
+        return read_rgb(Path(image), upright=True)
     if isinstance(image, Image.Image):
         return _from_pil(image)
     if isinstance(image, torch.Tensor):

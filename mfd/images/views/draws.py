@@ -1,6 +1,5 @@
 """The placements that the views draw; what is random comes from a generator's `random` alone."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -116,8 +115,13 @@ def _size_before_crop(
     original_hw: tuple[int, int], preprocessing: Preprocessing, side: int
 ) -> tuple[int, int]:
     """Height and width with `side` in place of 800 and the longer side free."""
-    free = replace(preprocessing, longer_side=sys.maxsize)
-    return input_size(original_hw, _with_side(free, side))
+    scaled = _with_side(preprocessing, side)
+    if scaled.size_hw is not None:
+        return scaled.size_hw
+    shorter, longer = sorted(original_hw)
+    target = scaled.shorter_side
+    other = int(target * longer / shorter)
+    return (target, other) if original_hw[0] <= original_hw[1] else (other, target)
 
 
 def _crop_limits(
