@@ -26,7 +26,7 @@ class StoreError(MfdError, ValueError):
 
 
 class TrainingError(MfdError, RuntimeError):
-    """Training that cannot go on, such as a loss that is not finite."""
+    """Training that cannot continue, such as a loss that is not finite."""
 
 
 class KernelError(MfdError, ValueError):

@@ -16,8 +16,8 @@ from mfd.errors import ConfigError, DataError, DetectorError
 from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.inference.predict import predict
 from mfd.images import prepare_image
-from tests.builders import save_head
-from tests.headtrain.scenes import CONFIG, SPEC
+from tests.builders.heads import save_head
+from tests.builders.scenes import CONFIG, SPEC
 
 
 class Tiny(nn.Module):

@@ -19,7 +19,7 @@ from mfd.demo import generate
 
 DETECTOR = """
 from dataclasses import replace
-from tests.detectors.tiny import detector as tiny
+from tests.builders.tiny import detector as tiny
 
 def detector(weights=None):
     made = tiny(weights)

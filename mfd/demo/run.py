@@ -32,7 +32,7 @@ _RECIPE = ("roi_size=16", "epochs=7", "batch_size=4", "lr=1e-3")  # pictures are
 def run_demo(folder: Path) -> Summary:
     """Generates data, then extracts, trains, evaluates and predicts; `summary.json` says it all.
 
-    A demo that was stopped goes on, and one that is finished is shown again.
+    A stopped demo is resumed, and a finished one is shown again.
 
     Args:
         folder: becomes a project folder; absent, empty or an earlier demo's.
@@ -133,7 +133,7 @@ def _run(line: str, folder: Path) -> None:
         code = command.wait()
     except KeyboardInterrupt as stop:  # the command has got it too
         command.wait()
-        raise KeyboardInterrupt("the demo stopped; `mfd demo` goes on with it") from stop
+        raise KeyboardInterrupt("the demo stopped; `mfd demo` resumes it") from stop
     if code:
         raise MfdError(
             f"the demo stopped: `{line}` ended with exit {code} in {folder}; its message is above"

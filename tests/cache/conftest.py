@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mfd.cache import StoreWriter
-from tests.cache.material import features_of, make_identity
+from tests.builders.features import features_of, make_identity
 
 
 @pytest.fixture(scope="session", autouse=True)

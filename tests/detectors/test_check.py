@@ -15,7 +15,7 @@ from mfd.detectors.load import load_detector
 from mfd.errors import DetectorError
 from mfd.images import LoadedImage
 
-TINY = Path(__file__).with_name("tiny.py")
+TINY = Path(__file__).parents[1] / "builders" / "tiny.py"
 IMAGE = LoadedImage(torch.randn(3, 40, 53), (80, 159))
 
 

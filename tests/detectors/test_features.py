@@ -14,9 +14,9 @@ from mfd.detectors.load import load_detector
 from mfd.errors import ConfigError, DetectorError
 from mfd.images import LoadedImage, collate_images
 from mfd.images.preprocessing import Preprocessing
-from tests.detectors.tiny import make_dataset
+from tests.builders.tiny import make_dataset
 
-TINY = Path(__file__).with_name("tiny.py")
+TINY = Path(__file__).parents[1] / "builders" / "tiny.py"
 
 
 def loaded(*size_hw: int) -> LoadedImage:

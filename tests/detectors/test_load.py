@@ -8,7 +8,7 @@ import torch
 from mfd.detectors import load_detector, weights_digest
 from mfd.errors import DetectorError
 
-TINY = Path(__file__).with_name("tiny.py")
+TINY = Path(__file__).parents[1] / "builders" / "tiny.py"
 
 
 def test_custom_detector_comes_frozen_and_with_the_digest_of_its_weights() -> None:

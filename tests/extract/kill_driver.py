@@ -20,10 +20,10 @@ from mfd.cache import StoreWriter
 from mfd.coco import CocoDataset
 from mfd.detectors import load_detector
 from mfd.extract import ExtractConfig, extract, image_digests, store_identity
-from tests.detectors.tiny import make_dataset
+from tests.builders.tiny import make_dataset
 
 IMAGES = 16 * 8 + 5
-TINY = Path(__file__).parents[1] / "detectors" / "tiny.py"
+TINY = Path(__file__).parents[1] / "builders" / "tiny.py"
 
 
 def run(dataset: CocoDataset, root: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mfd.extract import digests, image_digests
-from tests.detectors.tiny import make_dataset
+from tests.builders.tiny import make_dataset
 
 
 def test_digests_are_sha256_and_a_missing_file_has_a_mark(tmp_path: Path) -> None:

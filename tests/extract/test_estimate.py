@@ -21,9 +21,9 @@ from mfd.extract import (
     measure_rate,
     store_identity,
 )
-from tests.detectors.tiny import make_dataset
+from tests.builders.tiny import make_dataset
 
-TINY = Path(__file__).parents[1] / "detectors" / "tiny.py"
+TINY = Path(__file__).parents[1] / "builders" / "tiny.py"
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from mfd.errors import DataError
 from mfd.extract import ExtractConfig, features
 from mfd.extract.features import encoded_features
 from mfd.images import load_image
-from tests.detectors.tiny import make_dataset
+from tests.builders.tiny import make_dataset
 
-TINY = Path(__file__).parents[1] / "detectors" / "tiny.py"
+TINY = Path(__file__).parents[1] / "builders" / "tiny.py"
 
 
 def units_of(dataset: CocoDataset) -> list[list[StoreImage]]:

@@ -15,9 +15,9 @@ from mfd.errors import ConfigError, DataError, DetectorError, StoreError
 from mfd.extract import ExtractConfig, extract, image_digests, store_identity
 from mfd.images import input_size, load_image
 from mfd.images.batch import similar_sizes
-from tests.detectors.tiny import make_dataset
+from tests.builders.tiny import make_dataset
 
-TINY = Path(__file__).parents[1] / "detectors" / "tiny.py"
+TINY = Path(__file__).parents[1] / "builders" / "tiny.py"
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import torch
 from mfd.headtrain.evaluation.evaluate import evaluate
 from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.training.step import StepWindow, train_step
-from tests.headtrain import material, scenes
+from tests.builders import runs as material
+from tests.builders import scenes
 from tests.headtrain.training.test_step import make_batch
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

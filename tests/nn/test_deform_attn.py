@@ -9,7 +9,7 @@ from transformers.models.deformable_detr.modeling_deformable_detr import (
 
 from mfd.kernels import ms_deform_attn
 from mfd.nn import DeformableAttention, DeformableEncoderLayer
-from tests.headtrain.head.toy import error, randomise
+from tests.builders.batches import error, randomise
 
 SIZES = [(7, 11), (4, 6), (2, 3)]
 SHAPES = torch.tensor(SIZES)

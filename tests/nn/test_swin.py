@@ -9,7 +9,7 @@ from transformers import SwinConfig
 from transformers.models.swin.modeling_swin import SwinLayer as TheirLayer
 
 from mfd.nn.swin import SwinLayer, WindowAttention, relative_index
-from tests.headtrain.head.toy import error, randomise
+from tests.builders.batches import error, randomise
 
 NAMES = {
     "attention.relative_position_bias.relative_position_bias_table": "attention.relative_bias",

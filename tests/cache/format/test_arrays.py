@@ -10,7 +10,7 @@ from mfd.cache.format.arrays import create_arrays, encode, open_arrays
 from mfd.cache.format.layout import ArrayLayout, data_arrays, index_arrays
 from mfd.cache.format.plan import make_plan
 from mfd.errors import StoreError
-from tests.cache.material import SPEC, make_identity
+from tests.builders.features import SPEC, make_identity
 
 
 def test_plain_zarr_writes_where_the_layout_says(tmp_path: Path) -> None:

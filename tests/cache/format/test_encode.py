@@ -9,7 +9,7 @@ from mfd.cache.format.encodings import ENCODINGS, decode_maps
 from mfd.config import StoredDtype
 from mfd.detectors import ImageFeatures
 from mfd.errors import StoreError
-from tests.cache.material import make_features, make_identity
+from tests.builders.features import make_features, make_identity
 
 IMAGE = make_identity(5).images[1]
 

@@ -8,7 +8,7 @@ from mfd.cache.format.index import read_images, write_image_list, write_sizes
 from mfd.cache.format.layout import ArrayLayout, index_arrays
 from mfd.cache.format.plan import make_plan
 from mfd.cache.format.records import ImageRecord
-from tests.cache.material import SPEC, make_identity
+from tests.builders.features import SPEC, make_identity
 
 
 def arrays_in(path: Path, count: int) -> tuple[ArrayLayout, ...]:

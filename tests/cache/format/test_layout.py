@@ -4,7 +4,7 @@ from mfd.cache.format.layout import data_arrays
 from mfd.cache.format.plan import make_plan
 from mfd.cache.format.profiles import UNIT
 from mfd.config import StoredDtype
-from tests.cache.material import SPEC, make_identity
+from tests.builders.features import SPEC, make_identity
 
 
 @pytest.mark.parametrize("dtype", ["float16", "int8"])

@@ -9,7 +9,7 @@ from mfd.cache.format.plan import Plan, make_plan, planned_bytes, resized_sizes
 from mfd.cache.format.records import StoreImage
 from mfd.config import Profile, StoredDtype
 from mfd.images.preprocessing import Preprocessing
-from tests.cache.material import SPEC, make_features, make_identity
+from tests.builders.features import SPEC, make_features, make_identity
 
 COCO = [(480, 640), (640, 480), (427, 640), (640, 427), (333, 500), (640, 640), (240, 640)] * 40
 

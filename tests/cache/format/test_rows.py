@@ -11,7 +11,7 @@ from mfd.cache.format.plan import make_plan
 from mfd.cache.format.rows import from_rows, to_rows
 from mfd.config import Profile, StoredDtype
 from mfd.errors import StoreError
-from tests.cache.material import SPEC, make_features, make_identity
+from tests.builders.features import SPEC, make_features, make_identity
 
 IMAGES = make_identity(5).images
 IMAGE = IMAGES[1]

@@ -4,7 +4,7 @@ import pytest
 
 from mfd.cache import find_store, list_stores, remove_store
 from mfd.errors import StoreError
-from tests.cache.material import make_identity, make_store
+from tests.builders.features import make_identity, make_store
 
 
 def test_stores_are_listed_by_name_finished_or_not(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from mfd.cache import (
     verify_store,
 )
 from mfd.errors import StoreError
-from tests.cache.material import make_identity, make_store
+from tests.builders.features import make_identity, make_store
 
 
 def test_a_store_is_removed_with_all_its_files(tmp_path: Path) -> None:

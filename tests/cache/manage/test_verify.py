@@ -7,7 +7,7 @@ import pytest
 from mfd.cache import Store, StoreInfo, StoreWriter, repair_store, verify_store
 from mfd.cache.store.lock import WriterLock
 from mfd.errors import StoreError
-from tests.cache.material import features_of, make_identity
+from tests.builders.features import features_of, make_identity
 
 
 def contents(path: Path) -> dict[str, bytes]:

@@ -8,7 +8,7 @@ from mfd.cache.store.identity import StoreIdentity, difference, image_difference
 from mfd.errors import StoreError
 from mfd.files import file_sha256
 from mfd.images.preprocessing import Preprocessing
-from tests.cache.material import SPEC, make_identity
+from tests.builders.features import SPEC, make_identity
 
 
 @pytest.mark.parametrize(

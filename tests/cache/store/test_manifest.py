@@ -15,7 +15,7 @@ from mfd.cache.store.manifest import (
     write_metadata,
 )
 from mfd.errors import StoreError
-from tests.cache.material import SPEC, make_identity
+from tests.builders.features import SPEC, make_identity
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from mfd.cache.store.info import StoreInfo
 from mfd.detectors import ImageFeatures
 from mfd.errors import StoreError
 from mfd.images.preprocessing import Preprocessing
-from tests.cache.material import SPEC, features_of, make_features, make_identity
+from tests.builders.features import SPEC, features_of, make_features, make_identity
 
 
 def assert_same(found: ImageFeatures, written: ImageFeatures, dtype: torch.dtype) -> None:

@@ -19,7 +19,7 @@ from mfd.cache.store.identity import SCHEMA
 from mfd.config import StoredDtype
 from mfd.errors import StoreError
 from mfd.images.preprocessing import Preprocessing
-from tests.cache.material import SPEC, features_of, make_features, make_identity
+from tests.builders.features import SPEC, features_of, make_features, make_identity
 
 
 def fill(writer: StoreWriter) -> Path:

@@ -3,7 +3,7 @@
 import torch
 
 from mfd.detectors.deformable.decoder import InitialPosition, ReferencePosition
-from tests.detectors.deformable.small import FAMILIES, padded_images, small_network
+from tests.builders.deformable import FAMILIES, padded_images, small_network
 
 
 def test_gradients_of_a_layers_boxes_reach_its_head_and_the_one_before() -> None:

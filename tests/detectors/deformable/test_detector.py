@@ -7,7 +7,7 @@ import torch
 
 from mfd.detectors.deformable.detector import DeformableDetector
 from mfd.errors import DetectorError
-from tests.detectors.deformable.small import padded_images, small_detector
+from tests.builders.deformable import padded_images, small_detector
 
 
 def test_the_detector_gives_what_the_contract_says() -> None:

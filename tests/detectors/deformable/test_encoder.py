@@ -4,7 +4,7 @@ import torch
 
 from mfd.detectors.deformable.encoder import Encoder
 from mfd.detectors.deformable.levels import Levels, build_levels
-from tests.detectors.deformable.small import FAMILIES
+from tests.builders.deformable import FAMILIES
 
 SIZES = ((6, 5), (3, 3), (2, 2))
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from torch import nn
 
-from tests.detectors.deformable.small import FAMILIES, padded_images, small_network
+from tests.builders.deformable import FAMILIES, padded_images, small_network
 
 
 @pytest.mark.parametrize("family", FAMILIES)

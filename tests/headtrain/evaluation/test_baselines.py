@@ -7,8 +7,8 @@ from mfd.headtrain.evaluation.baselines import filled_box_entries, untrained_hea
 from mfd.headtrain.evaluation.results import box_entries
 from mfd.headtrain.inference.paste import fill_box
 from mfd.headtrain.presets.paper import find_preset
+from tests.builders.scenes import SPEC
 from tests.headtrain.evaluation.test_results import CANDIDATES
-from tests.headtrain.scenes import SPEC
 
 
 def test_filled_boxes_keep_the_detectors_scores() -> None:

@@ -23,7 +23,7 @@ from mfd.headtrain.evaluation.evaluate import evaluate
 from mfd.headtrain.evaluation.report import Evaluation
 from mfd.headtrain.head.batch import FeatureBatch
 from mfd.headtrain.head.model import HeadOutput, MaskHead
-from tests.headtrain.scenes import CONFIG, IMAGES, SPEC, Knows, make_dataset, make_store
+from tests.builders.scenes import CONFIG, IMAGES, SPEC, Knows, make_dataset, make_store
 
 FIGURES = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.head.box_encoder import build_box_encoder
-from tests.headtrain.head.toy import error, randomise
+from tests.builders.batches import error, randomise
 
 BLOCKS = ["deformable", "swin", "convnext"]
 

@@ -5,7 +5,7 @@ from transformers import ConvNextConfig
 from transformers.models.convnext.modeling_convnext import ConvNextLayer as TheirLayer
 
 from mfd.headtrain.head.convnext import ConvNeXtLayer
-from tests.headtrain.head.toy import error, randomise
+from tests.builders.batches import error, randomise
 
 NAMES = {
     "dwconv": "depthwise",

@@ -9,7 +9,7 @@ from torch import nn
 
 from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.head.image_encoder import build_image_encoder
-from tests.headtrain.head.toy import error, randomise, toy_batches, toy_spec
+from tests.builders.batches import error, randomise, toy_batches, toy_spec
 
 CONFIG = HeadConfig(num_heads=4, num_points=2)
 BLOCKS = ["deformable", "swin", "convnext"]

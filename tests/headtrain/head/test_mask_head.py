@@ -3,7 +3,7 @@
 import torch
 
 from mfd.headtrain.head.mask_head import DotProduct, SegmenterHead
-from tests.headtrain.head.toy import error
+from tests.builders.batches import error
 
 
 def test_a_logit_is_the_scaled_product_of_a_query_and_a_cell() -> None:

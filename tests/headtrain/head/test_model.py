@@ -10,7 +10,7 @@ from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.head.batch import FeatureBatch, collate
 from mfd.headtrain.head.model import HeadOutput, MaskHead
 from mfd.headtrain.presets.paper import presets
-from tests.headtrain.head.toy import (
+from tests.builders.batches import (
     CLASSES,
     SIZES,
     error,

@@ -7,7 +7,7 @@ from torch.nn.functional import conv2d, group_norm
 from mfd.headtrain.head.neck import ChannelMoments, Neck
 from mfd.headtrain.head.padding import zero_padding
 from mfd.kernels import roi_align
-from tests.headtrain.head.toy import error, randomise
+from tests.builders.batches import error, randomise
 
 SIZES = torch.tensor([[9, 13], [6, 17]])
 

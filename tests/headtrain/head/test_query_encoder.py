@@ -7,7 +7,7 @@ import torch
 
 from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.head.query_encoder import BoxToObject, ObjectToObject, QueryLayer
-from tests.headtrain.head.toy import error, randomise
+from tests.builders.batches import error, randomise
 
 IMAGE = torch.tensor([0, 0, 0, 2, 2])
 

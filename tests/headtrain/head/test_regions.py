@@ -10,7 +10,7 @@ from torch.nn.functional import avg_pool2d
 from mfd.errors import ConfigError
 from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.head.regions import Regions
-from tests.headtrain.head.toy import error, poison_padding, randomise, toy_batches, toy_spec
+from tests.builders.batches import error, poison_padding, randomise, toy_batches, toy_spec
 
 CONFIG = HeadConfig(roi_size=8, box_dim=16, mask_scoring=False)
 

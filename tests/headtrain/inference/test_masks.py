@@ -12,7 +12,7 @@ from mfd.headtrain.head.model import HeadOutput, MaskHead
 from mfd.headtrain.inference.masks import collate_candidates, predict_masks
 from mfd.headtrain.inference.paste import paste_mask
 from mfd.headtrain.inference.select import select_detections
-from tests.headtrain.scenes import CONFIG, SPEC
+from tests.builders.scenes import CONFIG, SPEC
 
 
 def features(image_id: int = 5, queries: int = SPEC.num_queries) -> ImageFeatures:

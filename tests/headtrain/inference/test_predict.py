@@ -12,7 +12,7 @@ from mfd.coco import CocoDataset
 from mfd.errors import ConfigError, DataError
 from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.inference.predict import predict
-from tests.headtrain.scenes import CONFIG, NAMES, SPEC, Knows, make_dataset, make_store
+from tests.builders.scenes import CONFIG, NAMES, SPEC, Knows, make_dataset, make_store
 
 
 @pytest.fixture(scope="module")

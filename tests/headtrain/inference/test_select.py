@@ -5,8 +5,8 @@ import torch
 
 from mfd.errors import DataError
 from mfd.headtrain.inference.select import boxes_in_pixels, select_detections
+from tests.builders.scenes import SPEC
 from tests.headtrain.inference.test_masks import features
-from tests.headtrain.scenes import SPEC
 
 
 def test_boxes_are_the_detectors_in_pixels_and_not_clipped() -> None:

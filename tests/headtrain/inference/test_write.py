@@ -10,7 +10,7 @@ from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.inference.predict import Predictor
 from mfd.headtrain.inference.prediction import draw_predictions
 from mfd.headtrain.inference.write import predict_files
-from tests.headtrain.scenes import CONFIG, NAMES, SPEC
+from tests.builders.scenes import CONFIG, NAMES, SPEC
 from tests.test_api import Tiny
 
 

@@ -10,7 +10,7 @@ from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.presets.paper import HDETR_R50, find_preset
 from mfd.headtrain.presets.sizes import ADD_MACS, ROI_ALIGN_MACS, UPSAMPLE_MACS, head_size
-from tests.headtrain.head.toy import toy_batches, toy_spec
+from tests.builders.batches import toy_batches, toy_spec
 
 
 def test_whole_image_baseline_is_its_products_and_its_upsampling() -> None:

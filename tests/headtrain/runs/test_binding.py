@@ -4,7 +4,7 @@ import pytest
 
 from mfd.errors import DetectorError
 from mfd.headtrain.runs.binding import check_binding
-from tests.headtrain.scenes import SPEC
+from tests.builders.scenes import SPEC
 
 
 def test_another_detector_is_refused_and_both_are_named() -> None:

@@ -11,7 +11,7 @@ import pytest
 from mfd.config import DetectorChoice
 from mfd.errors import ConfigError
 from mfd.headtrain.runs.config import RunConfig, anywhere, read_config
-from tests.headtrain.material import HEAD, SPEC, TRAIN
+from tests.builders.runs import HEAD, SPEC, TRAIN
 
 CONFIG = RunConfig(
     head=HEAD,

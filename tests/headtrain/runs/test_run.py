@@ -14,8 +14,8 @@ from mfd.errors import ConfigError, TrainingError
 from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.runs.config import RunConfig
 from mfd.headtrain.runs.run import Run
-from tests.headtrain.material import TRAIN
-from tests.headtrain.scenes import CONFIG, SPEC
+from tests.builders.runs import TRAIN
+from tests.builders.scenes import CONFIG, SPEC
 
 HEAD = replace(CONFIG, box_dim=4)
 DESCRIPTION = RunConfig(HEAD, SPEC, DetectorChoice("nearly"), {1: "disc", 90: "crêpe"}, TRAIN)

@@ -18,7 +18,7 @@ from mfd.errors import DataError, DetectorError
 from mfd.headtrain.sources.lite import LiteStore
 from mfd.headtrain.sources.stored import StoredSource
 from mfd.headtrain.targets.build import build_targets
-from tests.headtrain.material import HEAD, SPEC, TRAIN, make_dataset, make_store
+from tests.builders.runs import HEAD, SPEC, TRAIN, make_dataset, make_store
 
 
 class Stage1(nn.Module):

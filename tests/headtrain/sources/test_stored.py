@@ -11,7 +11,7 @@ from mfd.errors import ConfigError, TrainingError
 from mfd.headtrain.sources.stored import StoredSource
 from mfd.headtrain.targets.build import build_targets
 from mfd.headtrain.targets.read import Targets
-from tests.headtrain.material import HEAD, SPEC, TRAIN, make_dataset, make_run, make_store
+from tests.builders.runs import HEAD, SPEC, TRAIN, make_dataset, make_run, make_store
 
 NO_C1 = replace(HEAD, use_c1=False, neck=False)
 

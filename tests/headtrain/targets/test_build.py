@@ -16,7 +16,7 @@ from mfd.headtrain.targets import build as building
 from mfd.headtrain.targets.build import build_targets
 from mfd.headtrain.targets.objects import matched_objects
 from mfd.headtrain.targets.read import Targets
-from tests.headtrain.material import make_dataset, make_store
+from tests.builders.runs import make_dataset, make_store
 
 
 def test_targets_are_what_each_image_alone_gives(

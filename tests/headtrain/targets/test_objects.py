@@ -8,7 +8,7 @@ from torch import Tensor
 from mfd.coco import Annotation, ImageEntry
 from mfd.errors import StoreError
 from mfd.headtrain.targets.objects import TargetCounts, matched_objects
-from tests.headtrain.material import SPEC
+from tests.builders.runs import SPEC
 
 IMAGE = ImageEntry(5, "a.jpg", (40, 60))
 RECTANGLE = Annotation(

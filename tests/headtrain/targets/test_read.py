@@ -7,7 +7,7 @@ import zarr
 from mfd.errors import StoreError
 from mfd.headtrain.targets.build import build_targets
 from mfd.headtrain.targets.read import Targets
-from tests.headtrain.material import make_dataset, make_store
+from tests.builders.runs import make_dataset, make_store
 
 
 def test_anybody_can_read_them_with_zarr(tmp_path: Path) -> None:

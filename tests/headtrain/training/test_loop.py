@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mfd.headtrain.training.loop import autocast_dtype
-from tests.headtrain.material import TRAIN
+from tests.builders.runs import TRAIN
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 

@@ -13,8 +13,8 @@ from mfd.headtrain.sources.batch import TrainingBatch
 from mfd.headtrain.training import losses as training_losses
 from mfd.headtrain.training.loop import make_optimizer
 from mfd.headtrain.training.step import train_step
-from tests.headtrain.head.toy import randomise
-from tests.headtrain.material import HEAD, SPEC, TRAIN
+from tests.builders.batches import randomise
+from tests.builders.runs import HEAD, SPEC, TRAIN
 from tests.headtrain.training.test_step import make_batch
 
 pytestmark = pytest.mark.usefixtures("one_thread")

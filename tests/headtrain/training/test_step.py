@@ -14,7 +14,7 @@ from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.sources.batch import TrainingBatch
 from mfd.headtrain.training import step as training_step
 from mfd.headtrain.training.step import StepResult, StepWindow, step_generator, train_step
-from tests.headtrain.material import HEAD, SPEC, TRAIN
+from tests.builders.runs import HEAD, SPEC, TRAIN
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -22,7 +22,7 @@ from mfd.headtrain.sources.stored import StoredSource
 from mfd.headtrain.targets.read import Targets
 from mfd.headtrain.training.metrics import read_metrics
 from mfd.headtrain.training.train import TrainSummary, train
-from tests.headtrain.material import HEAD, TRAIN, make_run
+from tests.builders.runs import HEAD, TRAIN, make_run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

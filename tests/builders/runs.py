@@ -15,8 +15,8 @@ from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.config.train import TrainConfig
 from mfd.headtrain.targets.build import build_targets
 from mfd.headtrain.targets.read import Targets
-from tests.cache.material import SPEC as CACHE_SPEC
-from tests.cache.material import features_of, make_identity
+from tests.builders.features import SPEC as CACHE_SPEC
+from tests.builders.features import features_of, make_identity
 
 SPEC = replace(CACHE_SPEC, dim=16)
 HEAD = HeadConfig(image_layers=1, box_layers=1, box_dim=8, roi_size=8, num_heads=2, num_points=2)
