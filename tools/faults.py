@@ -79,3 +79,97 @@ FAULTS = (
         ("further layers counted once too often", "config.box_layers - 1", "config.box_layers"),
     ),
 )
+
+RECIPE = [
+    *faults(
+        "mfd/headtrain/training/step.py",
+        "tests/headtrain/training",
+        ('gradients not clipped', 'config.max_grad_norm or float("inf")', 'float("inf")'),
+    ),
+    *faults(
+        "mfd/headtrain/training/loop.py",
+        "tests/headtrain/training",
+        ('no weight decay', 'weight_decay=config.weight_decay', 'weight_decay=0.0'),
+        ('another beta1', 'betas=(config.beta1, config.beta2)', 'betas=(0.8, config.beta2)'),
+    ),
+    *faults(
+        "mfd/headtrain/sources/sampler.py",
+        "tests/headtrain/sources",
+        ('batches of an epoch not shuffled', 'random.permutation(len(batches))', 'range(len(batches))'),
+    ),
+    *faults(
+        "mfd/headtrain/evaluation/metrics/coco.py",
+        "tests/headtrain/evaluation",
+        ('300 detections per image and category', 'PER_CATEGORY = 100', 'PER_CATEGORY = 300'),
+    ),
+    *faults(
+        "mfd/headtrain/evaluation/baselines.py",
+        "tests/headtrain/evaluation",
+        ('untrained head never with C1', '"baseline-roi-c1" if spec.c1_channels == spec.dim else "baseline-roi"', '"baseline-roi"'),
+        ('untrained head of another RoI size', 'roi_size=size', 'roi_size=24'),
+    ),
+    *faults(
+        "mfd/headtrain/head/mask_scoring.py",
+        "tests/headtrain/head",
+        ('IoU estimates begin at 0', 'PRIOR_IOU = 0.7', 'PRIOR_IOU = 0.0'),
+    ),
+    *faults(
+        "mfd/headtrain/targets/match.py",
+        "tests/headtrain/targets",
+        ('no GIoU cost', 'GIOU_COST = 2.0', 'GIOU_COST = 0.0'),
+        ('L1 cost 1', 'L1_COST = 5.0', 'L1_COST = 1.0'),
+        ('class cost 1', 'CLASS_COST = 2.0', 'CLASS_COST = 1.0'),
+    ),
+    *faults(
+        "mfd/headtrain/training/losses.py",
+        "tests/headtrain/training",
+        ('dice without its 2', '(2 * overlap + 1)', '(overlap + 1)'),
+        ('IoU of masks above 0.3', 'probability > 0.5', 'probability > 0.3'),
+        ('object outside of the box ignored', 'mask.mean((1, 2)) + area_ratio.to(truth.dtype) - overlap', 'mask.mean((1, 2)) + truth.mean((1, 2)) - overlap'),
+    ),
+    *faults(
+        "mfd/headtrain/config/train.py",
+        "tests/headtrain",
+        ('warm-up one step late', '(step + 1) / max(self.warmup_steps, 1)', 'step / max(self.warmup_steps, 1)'),
+        ('drops one step late', 'step >= drop * total_steps', 'step > drop * total_steps'),
+    ),
+    *faults(
+        "mfd/headtrain/training/points.py",
+        "tests/headtrain/training",
+        ('the decided points preferred', 'undecided = -read_at', 'undecided = read_at'),
+        ('points read from padding', 'padding_mode="border"', 'padding_mode="zeros"'),
+    ),
+    *faults(
+        "mfd/headtrain/targets/objects.py",
+        "tests/headtrain/targets",
+        ('crowd regions matched', 'if annotation.iscrowd:', 'if False:'),
+    ),
+    *faults(
+        "mfd/headtrain/targets/build.py",
+        "tests/headtrain/targets",
+        ('targets of other annotations', '"annotations": file_sha256(dataset.annotations_file),', '"annotations": "",'),
+    ),
+    *faults(
+        "mfd/headtrain/inference/paste.py",
+        "tests/headtrain/inference",
+        ('masks above 0.4', 'threshold: float = 0.5', 'threshold: float = 0.4'),
+    ),
+    *faults(
+        "mfd/headtrain/inference/masks.py",
+        "tests/headtrain/inference",
+        ('mean of the mask above 0.3', 'above = maps > 0.5', 'above = maps > 0.3'),
+    ),
+    *faults(
+        "mfd/nn/boxes.py",
+        "tests/nn",
+        ('boxes of double size', 'centre - size / 2, centre + size / 2', 'centre - size, centre + size'),
+    ),
+    *faults(
+        "mfd/opening/project.py",
+        "tests/test_cli.py",
+        ('layer of --store not checked', 'store.spec.encoder_layer != layer', 'False'),
+    ),
+]
+"""Recipe constants and the joining of parts."""
+
+FAULTS = [*FAULTS, *RECIPE]

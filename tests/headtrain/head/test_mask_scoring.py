@@ -31,3 +31,9 @@ def test_before_training_every_class_is_estimated_alike() -> None:
         head = MaskScoring(128, size, num_classes=80)
         estimate = head(torch.randn(9, size, size), torch.randn(9, size, size, 128))
         assert (estimate - PRIOR_IOU).abs().max() < 0.1
+
+
+def test_estimates_begin_near_the_prior_of_every_class() -> None:
+    scoring = MaskScoring(12, 16, 5)
+    estimates = scoring(torch.randn(3, 16, 16), torch.randn(3, 16, 16, 12))
+    assert (estimates - 0.7).abs().max() < 0.05
