@@ -12,6 +12,7 @@ from mfd.coco.findings import RecordError, short
 from mfd.coco.segmentation import MAX_MASK, encode_checked, parse_segmentation
 
 _MAX_ID = 2**63  # stores keep ids as signed 64-bit integers
+_MAX_PATH = 4096  # characters; Linux takes no longer ones
 _MAX_NUMBER = 2**53  # beyond it, not every whole number is a float
 
 
@@ -97,7 +98,7 @@ def parse_image(record: Mapping[str, Any], images_dir: Path) -> tuple[int, Image
             f"{owner} has height and width {size_hw}, expected at least 1 and below 2**31 pixels",
         )
     file_name = record.get("file_name")
-    if not isinstance(file_name, str) or not file_name or "\0" in file_name:
+    if not isinstance(file_name, str) or not 0 < len(file_name) < _MAX_PATH or "\0" in file_name:
         raise RecordError(
             "file_name that is no path",
             f"{owner} has file_name {short(file_name)}, expected a path",

@@ -6,7 +6,8 @@ from .prepare import load_image as load_image
 from .prepare import prepare_image as prepare_image
 from .preprocessing import Preprocessing as Preprocessing
 from .preprocessing import input_size as input_size
-from .read import orientation as orientation
+from .read import ImageHeader as ImageHeader
+from .read import read_header as read_header
 from .read import read_rgb as read_rgb
 from .rgb import to_rgb as to_rgb
 from .views.affine import map_boxes as map_boxes

@@ -1,5 +1,6 @@
 """Image files as RGB pixels; what cannot be used is refused by name."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
@@ -39,14 +40,22 @@ def read_rgb(
         return turn_upright(rgb, orientation) if upright else rgb
 
 
-def orientation(path: Path) -> int:
-    """The EXIF orientation of the file, 1 to 8; only its header is read. 1 is upright.
+@dataclass(frozen=True)
+class ImageHeader:
+    """What a file says of its pixels: their size as stored, and their EXIF orientation, 1 to 8."""
+
+    size_hw: tuple[int, int]
+    orientation: int
+
+
+def read_header(path: Path) -> ImageHeader:
+    """The header of the image file; its pixels are not read.
 
     Raises:
         DataError: as `read_rgb`.
     """
     with open_image(path) as image:
-        return orientation_of(image)
+        return ImageHeader((image.height, image.width), orientation_of(image))
 
 
 def _wrong_size(

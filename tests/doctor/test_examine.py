@@ -1,11 +1,14 @@
 """What `mfd doctor` finds: the faults that would otherwise cost a night of extraction."""
 
 import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from mfd.config import Project
 from mfd.demo import generate
@@ -61,6 +64,37 @@ def add_category(content: dict[str, Any]) -> None:
     content["annotations"][0]["category_id"] = 4711
 
 
+def write_corners(content: dict[str, Any]) -> None:
+    for annotation in content["annotations"]:
+        x, y, width, height = annotation["bbox"]
+        annotation["bbox"] = [x, y, x + width, y + height]
+
+
+def normalise_boxes(content: dict[str, Any]) -> None:
+    for annotation in content["annotations"]:
+        annotation["bbox"] = [value / 400 for value in annotation["bbox"]]
+
+
+def make_areas_constant(content: dict[str, Any]) -> None:
+    for annotation in content["annotations"]:
+        annotation["area"] = 1.0
+
+
+def break_polygons(content: dict[str, Any]) -> None:
+    for annotation in content["annotations"][:3]:
+        annotation["segmentation"] = [[1, 2, 3, 4, 5]]
+    content["annotations"][3]["bbox"] = None
+
+
+def remove_masks(content: dict[str, Any]) -> None:
+    for annotation in content["annotations"]:
+        annotation["segmentation"] = []
+
+
+def list_images_twice(content: dict[str, Any]) -> None:
+    content["images"] += [{**image, "id": image["id"] + 10_000} for image in content["images"]]
+
+
 def call_all_crowd(content: dict[str, Any]) -> None:
     for annotation in content["annotations"]:
         annotation["iscrowd"] = 1
@@ -84,8 +118,28 @@ def test_both_splits_of_a_sound_project_are_sound(data: Path, tmp_path: Path) ->
         (add_category, "does not know (4711 'dragon')"),
         (call_all_crowd, "no object to learn from"),
         (renumber(1), "give the annotations the detector's ids"),
+        (write_corners, "boxes written as corners: "),
+        (normalise_boxes, "boxes in 0..1: "),
+        (make_areas_constant, "areas that are all 1: "),
+        (break_polygons, "polygon with an odd number of coordinates: 3 of "),
+        (break_polygons, "malformed bbox: 1 of "),
+        (remove_masks, "no object has a mask"),
+        (list_images_twice, "image files under two ids: 9 of 18"),
     ],
-    ids=["missing", "size", "unknown", "crowd", "renumbered"],
+    ids=[
+        "missing",
+        "size",
+        "unknown",
+        "crowd",
+        "renumbered",
+        "corners",
+        "normalised",
+        "areas",
+        "polygons",
+        "other-kind",
+        "no-masks",
+        "twice",
+    ],
 )
 def test_a_fault_of_the_data_is_named(faults: Callable[..., str], edit: Edit, message: str) -> None:
     assert message in faults(edit)
@@ -95,6 +149,84 @@ def test_a_missing_image_keeps_the_detector_from_no_trial(
     faults: Callable[..., str],
 ) -> None:
     assert "there is no image" not in faults(rename_first_image)
+
+
+def test_a_detector_is_not_blamed_for_boxes_that_are_wrong(faults: Callable[..., str]) -> None:
+    found = faults(normalise_boxes)
+    assert "boxes in 0..1" in found
+    assert "weights" not in found
+
+
+def copied(data: Path, folder: Path) -> Path:
+    return Path(shutil.copytree(data / "val2017", folder / "images"))
+
+
+def test_files_of_equal_content_are_found_whatever_their_names(
+    faults: Callable[..., str], data: Path, tmp_path: Path
+) -> None:
+    images = copied(data, tmp_path)
+
+    def add_copies(content: dict[str, Any]) -> None:
+        for image in content["images"][:2]:
+            copy = f"copy-{image['file_name']}"
+            shutil.copy(images / image["file_name"], images / copy)
+            content["images"].append({**image, "id": image["id"] + 10_000, "file_name": copy})
+        (images / "other.jpg").write_bytes(  # as large as another, and the same in its first bytes
+            (images / content["images"][3]["file_name"]).read_bytes()[:-9] + bytes(9)
+        )
+        other = {**content["images"][3], "id": 4711, "file_name": "other.jpg"}
+        content["images"].append(other)
+
+    assert "image files under two ids: 2 of 12" in faults(add_copies, images)
+
+
+def test_a_pipe_among_the_images_is_named_and_not_opened(
+    faults: Callable[..., str], data: Path, tmp_path: Path
+) -> None:
+    images = copied(data, tmp_path)
+    first = min(images.iterdir())
+    first.unlink()
+    os.mkfifo(first)
+    assert f"{first} is a pipe, expected an image file" in faults(lambda content: None, images)
+
+
+def turn(path: Path, way: int, stored: Image.Transpose) -> None:
+    """Store the image turned, with the EXIF orientation that makes it upright again."""
+    exif = Image.Exif()
+    exif[0x0112] = way
+    Image.open(path).transpose(stored).save(path, exif=exif, quality=97)
+
+
+def test_labels_of_upright_pixels_are_known_by_what_the_detector_finds(
+    faults: Callable[..., str], data: Path, tmp_path: Path
+) -> None:
+    images = copied(data, tmp_path)
+    for path in sorted(images.iterdir())[:4]:
+        turn(path, 3, Image.Transpose.ROTATE_180)
+    found = faults(lambda content: None, images)
+    assert "4 of 9 images tried are stored turned" in found
+    assert "their labels belong to the upright pixels" in found
+    assert 'set exif = "apply"' in found
+
+
+def test_labels_of_stored_pixels_are_left_alone(
+    faults: Callable[..., str], data: Path, tmp_path: Path
+) -> None:
+    images = copied(data, tmp_path)
+    for path in sorted(images.iterdir())[:4]:
+        exif = Image.Exif()
+        exif[0x0112] = 3
+        Image.open(path).save(path, exif=exif, quality=97)
+    assert faults(lambda content: None, images) == ""
+
+
+def test_labels_of_turned_sizes_name_the_switch(
+    faults: Callable[..., str], data: Path, tmp_path: Path
+) -> None:
+    images = copied(data, tmp_path)
+    for path in images.iterdir():
+        turn(path, 6, Image.Transpose.ROTATE_90)
+    assert 'belong to the upright pixels; set exif = "apply"' in faults(lambda c: None, images)
 
 
 def test_categories_in_another_order_are_no_fault_if_ids_mean_the_same(

@@ -13,12 +13,13 @@ from PIL import Image, ImageOps
 
 from mfd.errors import ConfigError, DataError
 from mfd.images import (
+    ImageHeader,
     Preprocessing,
     collate_images,
     image_suffixes,
     input_size,
     load_image,
-    orientation,
+    read_header,
     read_rgb,
 )
 
@@ -144,7 +145,7 @@ def test_an_image_is_turned_upright_if_asked_for(way: int, kind: str, tmp_path: 
     stored = np.ascontiguousarray(TURNED[way](upright))
     path = tmp_path / f"a.{kind}"
     save(stored, path, way, lossless=True)
-    assert orientation(path) == way
+    assert read_header(path) == ImageHeader(stored.shape[:2], way)
     assert (np.array(read_rgb(path)) == stored).all()
     rgb = read_rgb(path, (37, 53), upright=True)
     assert (np.array(rgb) == upright).all()
@@ -158,7 +159,7 @@ def test_damaged_exif_data_are_no_orientation(tmp_path: Path) -> None:
     Image.fromarray(noise(37, 53, 3)).save(
         tmp_path / "a.jpg", exif=b"Exif\0\0II*\0\xff\xff\xff\x7f"
     )
-    assert orientation(tmp_path / "a.jpg") == 1
+    assert read_header(tmp_path / "a.jpg").orientation == 1
     assert read_rgb(tmp_path / "a.jpg", (37, 53), upright=True).size == (53, 37)
 
 

@@ -4,7 +4,8 @@ from typing import Literal
 import pytest
 import torch
 
-from mfd.headtrain.training.loop import autocast_dtype
+from mfd.headtrain.config.train import TrainConfig
+from mfd.headtrain.training.loop import autocast_dtype, make_optimizer
 from tests.builders.runs import TRAIN
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -32,3 +33,10 @@ def test_auto_is_bfloat16_on_gpus_that_compute_with_it(
 
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_supported)
     assert autocast_dtype(replace(TRAIN, precision=precision), device) == expected
+
+
+def test_optimizer_is_adamw_with_the_papers_constants() -> None:
+    optimizer = make_optimizer(torch.nn.Linear(3, 2), TrainConfig())
+    (group,) = optimizer.param_groups
+    assert type(optimizer) is torch.optim.AdamW
+    assert (group["betas"], group["weight_decay"], group["lr"]) == ((0.9, 0.999), 5e-5, 1.5e-4)

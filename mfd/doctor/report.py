@@ -1,0 +1,50 @@
+"""The lines of a report, and whether all is well."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from mfd.errors import MfdError
+
+MAX_NAMED = 5
+"""Of many faults or categories, how many a line names."""
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of a report, and whether all is well."""
+
+    text: str
+    good: bool = True
+
+
+class Report(list[Finding]):
+    """Findings in the order they are made."""
+
+    def say(self, text: str, *, good: bool = True) -> None:
+        """Add a line."""
+        self.append(Finding(text, good))
+
+    def attempt(
+        self, check: Callable[..., Result], *arguments: Any, **options: Any
+    ) -> Result | None:
+        """What the check returns; None and its error as a finding if it raises one."""
+        try:
+            return check(*arguments, **options)
+        except MfdError as error:
+            self.say(str(error), good=False)
+            return None
+
+
+def some(values: Iterable[object]) -> str:
+    """The first few values, and how many more there are."""
+    shown = [str(value) for value in values]
+    more = f" and {len(shown) - MAX_NAMED} more" if len(shown) > MAX_NAMED else ""
+    return ", ".join(shown[:MAX_NAMED]) + more
+
+
+def some_categories(ids: Collection[int], names: Mapping[int, str]) -> str:
+    """The first few ids with their names."""
+    return some(f"{i} {names[i]!r}" for i in ids)
