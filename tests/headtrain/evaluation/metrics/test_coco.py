@@ -10,7 +10,7 @@ from pycocotools import mask as mask_utils
 from mfd.coco import Annotation, CocoDataset, ImageEntry
 from mfd.headtrain.evaluation.metrics import coco
 from mfd.headtrain.evaluation.metrics.figures import Figures
-from tests.builders.scenes import make_dataset
+from tests.builders import scenes
 
 SIZE_HW = (120, 171)
 
@@ -131,7 +131,7 @@ def test_nothing_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_detections_beyond_the_hundredth_of_a_category_do_not_count(tmp_path: Path) -> None:
-    dataset = make_dataset(tmp_path, images=1)
+    dataset = scenes.make_dataset(tmp_path, images=1)
     ((image_id, objects),) = dataset.annotations.items()
     found = next(each for each in objects if not each.iscrowd)
     common = {"image_id": image_id, "category_id": found.category_id}
