@@ -21,6 +21,7 @@ from mfd.coco.records import (
     parse_image,
 )
 from mfd.errors import DataError
+from mfd.text import printable
 
 _CURE = (
     "give a COCO folder by --data or as `data` in mfd.toml, or your own by --images and "
@@ -72,7 +73,7 @@ class CocoDataset:
         if len(missing) == len(self.images):
             raise DataError(
                 f"{self.images_dir} holds none of the {len(missing)} images of {source}, the first "
-                f"is {missing[0].file_name}; give the folder they are in by --images"
+                f"is {printable(missing[0].file_name)}; give the folder they are in by --images"
             )
         return missing
 

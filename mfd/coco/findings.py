@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mfd.errors import DataError
+from mfd.text import printable
 
 MAX_NAMED = 5
 """Records of a kind that a message names."""
@@ -80,4 +81,4 @@ def summary(findings: Iterable[Finding]) -> str:
 def short(value: object) -> str:
     """What a message shows of a value from a file, whatever its size or depth."""
     text = _repr.repr(value)
-    return text.encode("utf-8", "backslashreplace").decode()  # half a character has no encoding
+    return printable(text)

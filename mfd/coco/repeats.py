@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from mfd.coco.dataset import CocoDataset
 from mfd.coco.findings import MAX_NAMED, Finding
 from mfd.coco.records import Annotation
+from mfd.text import printable
 
 
 def repeated_files(
@@ -23,7 +24,7 @@ def repeated_files(
         if not key or not key.strip("0"):
             continue
         if key in first:
-            pairs.append(f"images {first[key]} and {entry.image_id}, {entry.file_name}")
+            pairs.append(f"images {first[key]} and {entry.image_id}, {printable(entry.file_name)}")
         else:
             first[key] = entry.image_id
     return _finding(

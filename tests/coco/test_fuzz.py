@@ -17,7 +17,7 @@ from mfd.coco import (
 from mfd.errors import MfdError
 
 NESTED: Any = 7
-for _ in range(400):
+for _ in range(90):
     NESTED = [NESTED]
 
 HOSTILE = [
@@ -90,7 +90,7 @@ def mutated(chance: random.Random) -> Any:
                     break
             owner[last] = deepcopy(value)
         else:
-            owner[last] = chance.choice(HOSTILE)
+            owner[last] = deepcopy(chance.choice(HOSTILE))
     return content
 
 
