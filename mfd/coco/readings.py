@@ -22,7 +22,7 @@ READINGS: dict[str, Callable[[Corners], Corners]] = {
 POLYGONS_SWAPPED = "polygons in (y, x) order"
 BOTH_SWAPPED = "boxes and polygons in (y, x) order"
 RESIZED = "boxes and masks of different resolutions"
-DIFFERENT = "boxes that are not their masks'"
+DIFFERENT = "boxes that differ from their masks"
 
 MIN_IOU = 0.5
 """Of box and mask's extent in sound data; those of COCO are above 0.9 but for a few."""
