@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import stat
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -32,6 +33,8 @@ def image_digests(dataset: CocoDataset, remembered_in: Path, workers: int = 4) -
         path = dataset.images_dir / file_name
         try:
             status = path.stat()
+            if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for
+                return [], ABSENT
             state = [status.st_size, status.st_mtime_ns]
             before = known.get(file_name)
             return state, before[1] if before and before[0] == state else file_sha256(path)

@@ -20,6 +20,16 @@ def test_digests_are_sha256_and_a_missing_file_has_a_mark(tmp_path: Path) -> Non
         assert found[i] == expected
 
 
+def test_a_pipe_is_not_opened(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / "images", 5)
+    path = dataset.path(dataset.images[1])
+    path.unlink()
+    os.mkfifo(path)  # reading it would wait for ever
+    found = image_digests(dataset, tmp_path / "stores")
+    assert [digest == digests.ABSENT for digest in found].count(True) == 1
+    assert found[1] == digests.ABSENT
+
+
 def test_files_are_read_once_until_they_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
