@@ -82,6 +82,10 @@ def test_thresholds_are_the_named_ones() -> None:
 
     assert found.overall["ap50"] == found.overall["ap75"] == pytest.approx(1)
     assert found.ap == pytest.approx(6 / 10)  # .50, .55, .60, .65, .70 and .75
+    below = average_precision(truth, [detection((0, 0, 72, 10), 0.9)], "bbox").overall
+    assert (below["ap50"], below["ap75"]) == (pytest.approx(1), 0)
+    apart = average_precision(truth, [detection((0, 0, 48, 10), 0.9)], "bbox").overall
+    assert apart["ap50"] == 0
 
 
 def test_the_masks_and_not_the_boxes_are_compared_for_segm() -> None:
