@@ -127,6 +127,15 @@ def test_objects_without_a_segmentation_are_missed_unless_their_box_is_found(
     assert average_precision(truth, both, kind).ap == (1 if kind == "bbox" else half)
 
 
+def test_the_100_best_detections_of_an_image_and_category_count() -> None:
+    truth = dataset(annotation(0, SMALL))
+    wrong = [detection((60, 10, 30 + n, 40), 0.9 - n / 1000) for n in range(100)]
+    right = detection(SMALL, 0.1)
+
+    assert average_precision(truth, [*wrong[:99], right], "bbox").ap == pytest.approx(1 / 100)
+    assert average_precision(truth, [*wrong, right], "bbox").ap == 0
+
+
 def test_nothing_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     average_precision(dataset(annotation(0, SMALL)), [], "bbox")
 
