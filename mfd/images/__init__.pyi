@@ -9,7 +9,9 @@ from .preprocessing import input_size as input_size
 from .read import ImageHeader as ImageHeader
 from .read import read_header as read_header
 from .read import read_rgb as read_rgb
+from .rgb import orientation_of as orientation_of
 from .rgb import to_rgb as to_rgb
+from .rgb import turn_upright as turn_upright
 from .views.affine import map_boxes as map_boxes
 from .views.affine import map_points as map_points
 from .views.placement import Placement as Placement

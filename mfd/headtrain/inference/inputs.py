@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from jaxtyping import Num, UInt8
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from mfd.errors import DataError, InputError
-from mfd.images import read_rgb
+from mfd.images import orientation_of, read_rgb, to_rgb, turn_upright
 from mfd.text import first_line
 
 ImageInput = Path | str | Image.Image | NDArray[Any] | torch.Tensor
@@ -45,29 +45,19 @@ def upright_rgb(image: ImageInput) -> Image.Image:
     raise InputError(f"an image is of type {type(image).__name__}, expected {_ACCEPTED}")
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    return ImageOps.exif_transpose(image)
-
-
 def _from_pil(image: Image.Image) -> Image.Image:
     described = f"a PIL image of mode {image.mode}"
+    orientation = orientation_of(image)
     try:
-        image = _upright(image)  # decodes it
+        image.load()
     except (OSError, SyntaxError, ValueError) as error:
         raise DataError(f"{described} cannot be decoded: {first_line(error)}") from error
     if not (image.width and image.height):
         raise InputError(f"{described} has no pixels, expected {_ACCEPTED}")
-    if image.mode.startswith("I;16"):
-        return _from_array(np.asarray(image).astype(np.uint16), described)
-    if image.mode == "I":  # 32 bits, in which Pillow has 16-bit files
-        values = np.asarray(image)
-        if not 0 <= values.min() <= values.max() < 2**16:
-            raise _out_of_range(described, values, "0..65535")
-        return _from_array(values.astype(np.uint16), described)
-    if image.mode == "F":
-        return _from_array(np.asarray(image), described)
-    straight = {"La": "LA", "RGBa": "RGBA"}.get(image.mode)  # premultiplied
-    return (image.convert(straight) if straight else image).convert("RGB")
+    try:
+        return turn_upright(to_rgb(image), orientation)
+    except DataError as error:
+        raise InputError(f"{described}: {error}; accepted is {_ACCEPTED}") from error
 
 
 def _channels_last(tensor: torch.Tensor) -> Num[np.ndarray, "H W *C"]:

@@ -2,11 +2,11 @@
 
 import io
 import json
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from PIL import Image
@@ -122,7 +122,7 @@ def _results(path: Path) -> Iterator[Callable[[Iterable[Entry]], None]]:
     What ends the work early leaves a file of everything that was added.
     """
     lines: list[str] = []
-    pause, written = _SECONDS, time.monotonic()
+    pause, written = _SECONDS, monotonic()
 
     def write() -> None:
         write_atomically(path, ("[\n" + ",\n".join(lines) + "\n]\n").encode("ascii"))
@@ -130,9 +130,9 @@ def _results(path: Path) -> Iterator[Callable[[Iterable[Entry]], None]]:
     def add(entries: Iterable[Entry]) -> None:
         nonlocal pause, written
         lines.extend(map(json.dumps, entries))
-        if (started := time.monotonic()) - written > pause:
+        if (started := monotonic()) - written > pause:
             write()
-            written = time.monotonic()
+            written = monotonic()
             pause = max(_SECONDS, 20 * (written - started))  # a long list takes longer
 
     try:

@@ -144,7 +144,7 @@ def test_photographs_are_turned_upright(orientation: int, ending: str, tmp_path:
         (torch.zeros(1, 3, 5, 7), "1 x 3 x 5 x 7"),
         (torch.full((3, 5, 7), 255.0), "expected 0..1"),
         (Image.fromarray(np.full((5, 7), 70000, np.int32)), "expected 0..65535"),
-        (Image.fromarray(np.full((5, 7), 9.5, np.float32)), "expected 0..1"),
+        (Image.fromarray(np.full((5, 7), 255.5, np.float32)), "expected 0..1"),
         (Image.new("L", (7, 0)), "no pixels"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -179,3 +179,16 @@ def test_a_pil_image_of_half_a_file_is_refused(tmp_path: Path) -> None:
         pytest.raises(DataError, match="cannot be decoded"),
     ):
         upright_rgb(image)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")
+def test_a_pil_image_is_read_as_its_file_is(tmp_path: Path) -> None:
+    deep = Image.fromarray((GREY[..., 0].astype(np.uint16) * 251) + 7)
+    deep.save(tmp_path / "deep.png")
+    rgb = Image.fromarray(PIXELS)
+    rgb.save(tmp_path / "damaged.jpg", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\1\x01\x12")
+
+    for name in ("deep.png", "damaged.jpg"):
+        with Image.open(tmp_path / name) as image:
+            found = np.asarray(upright_rgb(image))
+        assert (found == np.asarray(upright_rgb(tmp_path / name))).all()

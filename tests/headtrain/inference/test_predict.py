@@ -37,6 +37,16 @@ def test_threshold_acts_on_the_class_score(store: Store, dataset: CocoDataset) -
     assert 0 < len(some) < len(everything)
 
 
+def test_default_threshold_is_the_documented_one(store: Store, dataset: CocoDataset) -> None:
+    image = store[0]
+    image.logits[:] = -9
+    image.logits[:3, 0] = torch.logit(torch.tensor([0.39, 0.41, 0.9]))
+
+    (found,) = predict(Knows(dataset), [image], NAMES)
+
+    assert sorted(p.query for p in found) == [1, 2]
+
+
 def test_quality_has_a_threshold_of_its_own(store: Store, dataset: CocoDataset) -> None:
     head = Knows(dataset, iou=True)
 

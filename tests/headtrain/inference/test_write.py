@@ -1,3 +1,4 @@
+import itertools
 import json
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from PIL import Image
 
 from mfd.errors import ConfigError, DataError
 from mfd.headtrain.head.model import MaskHead
+from mfd.headtrain.inference import write
 from mfd.headtrain.inference.predict import Predictor
 from mfd.headtrain.inference.prediction import draw_predictions
 from mfd.headtrain.inference.write import predict_files
@@ -100,6 +102,28 @@ def test_results_are_kept_when_the_work_is_interrupted(
         "predictions.json",
         "cat.png.masks.png",
     }
+
+
+def test_results_are_written_while_the_work_goes_on(
+    predictor: Predictor, files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a clock by which an hour passes between any two looks at it."""
+    seen: list[int] = []
+
+    class Watching(Predictor):
+        def __call__(self, images: object, **options: object) -> object:  # type: ignore[override]
+            path = tmp_path / "out/predictions.json"
+            if path.exists():
+                seen.append(len(json.loads(path.read_text())))
+            return super().__call__(images, **options)  # type: ignore[arg-type]
+
+    hours = itertools.count(0, 3600)
+    monkeypatch.setattr(write, "monotonic", lambda: next(hours))
+    watching = Watching(predictor.detector, predictor.head, NAMES)
+    written = predict_files(watching, files, tmp_path / "out")
+
+    assert seen
+    assert 0 < seen[0] < written.masks
 
 
 def test_files_that_are_no_images_are_said_and_left_out(

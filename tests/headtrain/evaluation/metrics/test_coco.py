@@ -82,6 +82,10 @@ def test_thresholds_are_the_named_ones() -> None:
 
     assert found.overall["ap50"] == found.overall["ap75"] == pytest.approx(1)
     assert found.ap == pytest.approx(6 / 10)  # .50, .55, .60, .65, .70 and .75
+    below = average_precision(truth, [detection((0, 0, 72, 10), 0.9)], "bbox").overall
+    assert (below["ap50"], below["ap75"]) == (pytest.approx(1), 0)
+    apart = average_precision(truth, [detection((0, 0, 48, 10), 0.9)], "bbox").overall
+    assert apart["ap50"] == 0
 
 
 def test_the_masks_and_not_the_boxes_are_compared_for_segm() -> None:
@@ -121,6 +125,15 @@ def test_objects_without_a_segmentation_are_missed_unless_their_box_is_found(
     half = pytest.approx(51 / 101)  # of 101 recalls, 0 to 0.5 are reached
     assert average_precision(truth, both[:1], kind).ap == half
     assert average_precision(truth, both, kind).ap == (1 if kind == "bbox" else half)
+
+
+def test_the_100_best_detections_of_an_image_and_category_count() -> None:
+    truth = dataset(annotation(0, SMALL))
+    wrong = [detection((60, 10, 30 + n, 40), 0.9 - n / 1000) for n in range(100)]
+    right = detection(SMALL, 0.1)
+
+    assert average_precision(truth, [*wrong[:99], right], "bbox").ap == pytest.approx(1 / 100)
+    assert average_precision(truth, [*wrong, right], "bbox").ap == 0
 
 
 def test_nothing_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
