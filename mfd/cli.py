@@ -104,3 +104,7 @@ def format_os_error(error: OSError) -> str:
     where = f"{error.filename} cannot be used" if error.filename else "a file cannot be used"
     reason = error.strerror or " ".join(str(error).split())
     return f"{where} ({reason}); look at its path, its permissions and the room on its disk"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
