@@ -169,6 +169,111 @@ RECIPE = [
         "tests/test_cli.py",
         ('layer of --store not checked', 'store.spec.encoder_layer != layer', 'False'),
     ),
+    *faults(
+        "mfd/headtrain/config/train.py", "tests/headtrain/config",
+        ("default beta1 0.8", "default=0.9, ge=0, lt=1", "default=0.8, ge=0, lt=1"),
+        ("default beta2 0.99", "default=0.999, ge=0, lt=1", "default=0.99, ge=0, lt=1"),
+        ("default weight decay 5e-4", "default=5e-5", "default=5e-4"),
+        ("default warm-up of 500 steps", "default=50, ge=0", "default=500, ge=0"),
+        ("first drop at 0.8", "default=0.9, ge=0, le=1", "default=0.8, ge=0, le=1"),
+        ("second drop at 0.99", "default=0.95", "default=0.99"),
+        ("drops to a half", "time. [paper]\", default=0.1", "time. [paper]\", default=0.5"),
+        ("default gradient norm 0.1", "default=1.0,\n        ge=0,", "default=0.1,\n        ge=0,"),
+        ("default BCE weight 5", "default=2.0, ge=0", "default=5.0, ge=0"),
+        ("default dice weight 2", "default=5.0, ge=0", "default=2.0, ge=0"),
+        ("default IoU weight 0.1", "default=1.0, ge=0\n", "default=0.1, ge=0\n"),
+        ("half of the points", "cell. [paper]\", default=0.25", "cell. [paper]\", default=0.5"),
+        ("no more candidates than points", "default=3.0, ge=1", "default=1.0, ge=1"),
+        ("importance 0.5", "default=0.75, ge=0, le=1", "default=0.5, ge=0, le=1"),
+        ("point settings ignored", "PointSampling(self.point_share, self.point_oversample, self.point_importance)", "PointSampling()"),
+    ),
+    *faults(
+        "mfd/headtrain/training/losses.py", "tests/headtrain/training",
+        ("dice with a tiny epsilon", "(2 * overlap + 1) / (probability.sum(1) + target.sum(1) + 1)", "(2 * overlap + 1e-6) / (probability.sum(1) + target.sum(1) + 1e-6)"),
+        ("every cell a point", "round(sampling.share * logits[0].numel())", "logits[0].numel()"),
+        ("candidates per point not passed on", "oversample=sampling.oversample", "oversample=3.0"),
+        ("importance not passed on", "importance=sampling.importance", "importance=0.75"),
+    ),
+    *faults(
+        "mfd/headtrain/training/step.py", "tests/headtrain/training",
+        ("points of every step the same", "SeedSequence([seed, step])", "SeedSequence([seed])"),
+        ("points of every seed the same", "SeedSequence([seed, step])", "SeedSequence([step])"),
+        ("weights of BCE and dice swapped", "config.bce_weight * losses.bce", "config.dice_weight * losses.bce"),
+        ("points never sampled", "config.sampling if head.config.sampled_points else None", "None"),
+        ("point settings of the run ignored", "config.sampling if", "TrainConfig().sampling if"),
+    ),
+    *faults(
+        "mfd/headtrain/head/image_encoder.py", "tests/headtrain/head",
+        ("Swin windows of 7", "SWIN_WINDOW = 14", "SWIN_WINDOW = 7"),
+        ("Swin windows never shifted", "shifted=bool(index % 2)", "shifted=False"),
+    ),
+    *faults(
+        "mfd/headtrain/head/mask_scoring.py", "tests/headtrain/head",
+        ("scoring shapes the masks", "-1).detach()", "-1)"),
+    ),
+    *faults(
+        "mfd/headtrain/targets/match.py", "tests/headtrain/targets",
+        ("focal alpha 0.5", "_FOCAL_ALPHA = 0.25", "_FOCAL_ALPHA = 0.5"),
+    ),
+    *faults(
+        "mfd/headtrain/targets/objects.py", "tests/headtrain/targets",
+        ("crop rounded down", "np.rint(crop * 255)", "np.floor(crop * 255)"),
+    ),
+    *faults(
+        "mfd/headtrain/inference/masks.py", "tests/headtrain/inference",
+        ("masks ranked by class alone", "self.candidates.scores * self.quality", "self.candidates.scores"),
+        ("IoU of the first category", "image_iou[chosen.query_row, chosen.columns]", "image_iou[chosen.query_row, 0]"),
+    ),
+    *faults(
+        "mfd/headtrain/inference/prediction.py", "tests/headtrain/inference",
+        ("prediction scored by class alone", "self.class_score * self.quality", "self.class_score"),
+    ),
+    *faults(
+        "mfd/headtrain/inference/select.py", "tests/headtrain/inference",
+        ("boxes of a turned image", "[width, height, width, height]", "[height, width, height, width]"),
+        ("columns taken for category ids", "torch.tensor(spec.category_ids)[columns]", "columns"),
+    ),
+    *faults(
+        "mfd/headtrain/evaluation/metrics/coco.py", "tests/headtrain/evaluation",
+        ("AP75 at 0.7", "precision[5, :, :, 0]", "precision[4, :, :, 0]"),
+        ("small and medium swapped", "precision[:, :, :, 1]", "precision[:, :, :, 2]"),
+        ("masks sorted by the area of boxes", 'if kind == "bbox":', "if True:"),
+        ("crowd regions count as objects", '"iscrowd": int(found.iscrowd)', '"iscrowd": 0'),
+    ),
+    *faults(
+        "mfd/headtrain/sources/lite.py", "tests/headtrain/sources",
+        ("C1 of another image", "self._files.get(features.image_id)", "next(iter(self._files.values()))"),
+        ("lite store by any weights", '("weights_digest", "preprocessing")', '("preprocessing",)'),
+    ),
+    *faults(
+        "mfd/headtrain/sources/stored.py", "tests/headtrain/sources",
+        ("last smaller batch forgotten", "-(-len(self._positions) // self._config.batch_size)", "len(self._positions) // self._config.batch_size"),
+        ("images without objects counted", "return len(self._positions)", "return len(self._store)"),
+        ("every epoch in the order of the first", "size, seed, epoch)", "size, seed, 0)"),
+    ),
+    *faults(
+        "mfd/cache/format/encodings/int8.py", "tests/cache/format",
+        ("int8 in 63 steps", "_STEPS = 127", "_STEPS = 63"),
+        ("int8 scale by the largest value's sign", "torch.maximum(rows.amax(0), -rows.amin(0))", "rows.amax(0)"),
+    ),
+    *faults(
+        "mfd/coco/categories.py", "tests/coco",
+        ("a category of COCO lost", "range(1, 91)", "range(1, 90)"),
+    ),
+    *faults(
+        "mfd/commands/train_head.py", "tests/test_cli.py",
+        ("crops of another factor", "4 * head.roi_size", "2 * head.roi_size"),
+        ("encoder layer of a preset ignored", "options.store, layer)", "options.store)"),
+    ),
+    *faults(
+        "mfd/commands/predict.py", "tests/test_cli.py",
+        ("detector of the run ignored", "override(run.config.detector,", "override(project.choice,"),
+        ("category names of the run ignored", "run.load_head(device), run.config.categories)", "run.load_head(device), {})"),
+    ),
+    *faults(
+        "mfd/api.py", "tests/test_api.py",
+        ("layer of the run ignored", "layer = own.encoder_layer if encoder_layer is None else encoder_layer", "layer = encoder_layer"),
+    ),
 ]
 """Recipe constants and the joining of parts."""
 
