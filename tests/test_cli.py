@@ -128,6 +128,27 @@ def test_predict_draws_every_image(project: Path, capsys: pytest.CaptureFixture[
         assert changed.mean() > 0.01
 
 
+def test_predict_takes_detector_and_category_names_from_the_run(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = next((project / "coco/val2017").iterdir())
+    (tmp_path / "mfd.toml").write_text('detector = "demo"\n')
+    monkeypatch.chdir(tmp_path)
+    run = str(project / "runs/first")
+    assert main(["predict", str(image), "--run", run, "--out", "seen", "--min-score", "0"]) == 0
+    annotations = json.loads((project / "coco/annotations/instances_val2017.json").read_text())
+    names = {category["id"]: category["name"] for category in annotations["categories"]}
+    found = json.loads(Path("seen/predictions.json").read_text())
+    assert found
+    assert all(one["category"] == names[one["category_id"]] for one in found)
+
+
+def test_crops_have_four_cells_for_each_cell_of_the_masks(project: Path) -> None:
+    config = json.loads((project / "runs/first/config.json").read_text())
+    assert config["head"]["roi_size"] == 8
+    assert config["source"]["targets"]["crop_size"] == 32
+
+
 def test_predict_takes_folders_and_leaves_out_what_is_no_image(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -244,6 +265,7 @@ def test_a_store_that_a_run_needs_is_not_removed_by_mistake(
         (["train-head", "--set", "roi_size"], "field=value"),
         (["train-head", "--preset", "papper"], "did you mean 'paper'"),
         (["train-head", "--resume"], "no unfinished run"),
+        (["train-head", "--preset", "encoder-layer-6"], "no store under stores with"),
         (["train-head", "--split", "val2"], "no store"),
         (["evaluate", "nowhere"], "no run 'nowhere'"),
         (["extract", "--split", "test"], "no split 'test'"),

@@ -129,7 +129,7 @@ RECIPE = [
     ),
     *faults(
         "mfd/headtrain/config/train.py",
-        "tests/headtrain",
+        "tests/headtrain/config",
         ('warm-up one step late', '(step + 1) / max(self.warmup_steps, 1)', 'step / max(self.warmup_steps, 1)'),
         ('drops one step late', 'step >= drop * total_steps', 'step > drop * total_steps'),
     ),

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from mfd.errors import ConfigError
-from mfd.headtrain.config.train import TrainConfig
+from mfd.headtrain.config.train import PointSampling, TrainConfig
 
 
 def test_the_rate_warms_up_stays_and_drops_twice() -> None:
@@ -15,6 +15,22 @@ def test_the_rate_warms_up_stays_and_drops_twice() -> None:
     assert rates[94:96] == pytest.approx([0.1, 0.01])
     assert rates[99] == pytest.approx(0.01)
     assert replace(config, warmup_steps=0).learning_rate(0, 100) == 1.0
+
+
+def test_defaults_are_the_documented_recipe() -> None:
+    # the paper's "Experiment Setup" and, for points, PointRend (arXiv:1912.08193, section 3.1)
+    config = TrainConfig()
+    assert (config.epochs, config.batch_size, config.lr) == (6, 8, 1.5e-4)
+    assert (config.beta1, config.beta2, config.weight_decay) == (0.9, 0.999, 5e-5)
+    assert (config.first_drop, config.second_drop, config.drop_factor) == (0.9, 0.95, 0.1)
+    assert (config.warmup_steps, config.max_grad_norm) == (50, 1.0)
+    assert (config.bce_weight, config.dice_weight, config.iou_weight) == (2.0, 5.0, 1.0)
+    assert config.sampling == PointSampling(share=0.25, oversample=3.0, importance=0.75)
+
+
+def test_sampling_is_by_the_configs_own_numbers() -> None:
+    config = TrainConfig(point_share=0.4, point_oversample=5.0, point_importance=0.6)
+    assert config.sampling == PointSampling(share=0.4, oversample=5.0, importance=0.6)
 
 
 def test_json_brings_the_config_back() -> None:

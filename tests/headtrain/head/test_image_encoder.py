@@ -31,6 +31,22 @@ def test_a_batch_of_sizes_equals_each_image_alone(block: str) -> None:
         assert error(together[image, :height, :width], expected) < 2e-6
 
 
+@pytest.mark.parametrize(("layers", "reach"), [(1, 14), (2, 21)])
+def test_swin_windows_have_14_cells_and_every_second_layer_shifts_them(
+    layers: int, reach: int
+) -> None:
+    # windows begin at 0, 14, 28; shifted by 7 they begin at 0, 7, 21: two layers reach 21 from 0
+    encoder, size = build("swin", layers).double(), torch.tensor([[[31, 29]]])
+    finest = torch.randn(1, 31, 29, toy_spec().dim, dtype=torch.float64)
+    other = finest.clone()
+    other[0, 3, 5] = torch.randn(toy_spec().dim)
+    with torch.no_grad():
+        moved = (encoder([finest], size) - encoder([other], size)).abs().amax(-1)[0] > 0
+    expected = torch.zeros(31, 29, dtype=torch.bool)
+    expected[:reach, :reach] = True
+    assert torch.equal(moved, expected)
+
+
 @pytest.mark.parametrize("block", BLOCKS)
 def test_every_layer_changes_the_map_and_gets_gradients(block: str) -> None:
     batch, _ = toy_batches(toy_spec())

@@ -12,6 +12,7 @@ from mfd.errors import TrainingError
 from mfd.headtrain.head.batch import FeatureBatch
 from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.sources.batch import TrainingBatch
+from mfd.headtrain.training import losses as training_losses
 from mfd.headtrain.training import step as training_step
 from mfd.headtrain.training.step import StepResult, StepWindow, step_generator, train_step
 from tests.builders.runs import HEAD, SPEC, TRAIN
@@ -73,6 +74,25 @@ def test_points_of_a_step_follow_from_seed_and_step() -> None:
     ]
     assert draws[0] == draws[1]
     assert draws[0] != draws[2] != draws[3] != draws[0]
+
+
+@pytest.mark.parametrize("sampled", [True, False])
+def test_points_are_sampled_by_the_numbers_of_the_recipe(
+    sampled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+
+    def record(logits: Tensor, count: int, generator: torch.Generator, **numbers: float) -> Tensor:
+        drawn.append((count, numbers))
+        return torch.rand(len(logits), count, 2, generator=generator)
+
+    monkeypatch.setattr(training_losses, "sample_points", record)
+    config = replace(TRAIN, point_share=0.5, point_oversample=2.0, point_importance=0.25)
+    head = MaskHead(replace(HEAD, sampled_points=sampled), SPEC).train()
+    optimizer = torch.optim.SGD(head.parameters(), lr=1.0)
+    train_step(head, optimizer, make_batch(), config, 0, 9, None)
+    half = HEAD.roi_size**2 // 2
+    assert drawn == ([(half, {"oversample": 2.0, "importance": 0.25})] if sampled else [])
 
 
 class NothingSentOrRead(TorchDispatchMode):
