@@ -96,19 +96,6 @@ def test_the_masks_and_not_the_boxes_are_compared_for_segm() -> None:
     assert average_precision(truth, [half], "segm").ap == pytest.approx(3 / 10)  # IoU 0.6
 
 
-def test_false_detections_cost_the_figure_of_their_own_size() -> None:
-    truth = dataset(annotation(0, SMALL), annotation(1, LARGE))
-    right = [detection(SMALL, 0.8), detection(LARGE, 0.8)]
-    # a box of 110 x 99 pixels around a mask of 9 x 8: large as a box, small as a mask
-    false = {**detection((60, 10, 110, 99), 0.9), "segmentation": rle(30, 90, 9, 8)}
-
-    masks = average_precision(truth, [*right, false], "segm").overall
-    assert (masks["ap_small"], masks["ap_large"]) == (pytest.approx(1 / 2), pytest.approx(1))
-    far = {**false, "bbox": [0.0, 0.0, 170.0, 118.0]}
-    boxes = average_precision(truth, [*right, far], "bbox").overall
-    assert (boxes["ap_small"], boxes["ap_large"]) == (pytest.approx(1), pytest.approx(1 / 2))
-
-
 def test_detections_on_crowds_and_of_unknown_categories_cost_nothing() -> None:
     crowd = annotation(1, LARGE, iscrowd=True)
     truth = dataset(annotation(0, SMALL), crowd)
