@@ -31,6 +31,16 @@ def test_an_epoch_has_every_image_with_objects_once(material: tuple[Store, Targe
     )
 
 
+def test_epochs_have_orders_of_their_own(material: tuple[Store, Targets]) -> None:
+    source = StoredSource(*material, HEAD, TRAIN)
+    steps = source.steps_per_epoch
+    epochs = [
+        [batch.image_names for batch in source.batches(epoch * steps, (epoch + 1) * steps)]
+        for epoch in range(3)
+    ]
+    assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
+
+
 def test_a_batch_holds_its_images_features_and_targets(material: tuple[Store, Targets]) -> None:
     store, targets = material
     (batch,) = StoredSource(store, targets, HEAD, TRAIN).batches(1, 2)
