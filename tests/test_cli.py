@@ -143,6 +143,14 @@ def test_predict_takes_detector_and_category_names_from_the_run(
     assert all(one["category"] == names[one["category_id"]] for one in found)
 
 
+def test_store_of_another_layer_than_the_presets_is_refused(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = str(stored(project, "train"))
+    assert main(["train-head", "--preset", "encoder-layer-6", "--store", store]) == 1
+    assert "expected layer 6; run `mfd extract --encoder-layer 6`" in capsys.readouterr().err
+
+
 def test_crops_have_four_cells_for_each_cell_of_the_masks(project: Path) -> None:
     config = json.loads((project / "runs/first/config.json").read_text())
     assert config["head"]["roi_size"] == 8
