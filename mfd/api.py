@@ -54,7 +54,7 @@ class MaskFrozenDETR:
         Args:
             detector: a module on `device`, or as in `mfd.toml`; None is the run's own.
             weights: the checkpoint of a detector that needs one; None is the run's own.
-            encoder_layer: whose maps the detector gives, counted from 1; None is the run's own.
+            encoder_layer: layer whose maps the detector returns (1-based); None: the run's.
 
         Raises:
             ConfigError: the folder holds no finished head.

@@ -37,7 +37,7 @@ class DetectorChoice:
     Args:
         name: a name, `hf:<repo or folder>` or `path/to/file.py:function`.
         weights: its checkpoint, if it needs one.
-        encoder_layer: whose maps are used, counted from 1; None is the detector's default.
+        encoder_layer: layer whose feature maps are stored (1-based); None: detector's default.
     """
 
     name: str
@@ -96,7 +96,7 @@ def load_project(start: Path | None = None, commands: tuple[str, ...] = ()) -> P
         commands: whose sections are allowed.
 
     Raises:
-        ConfigError: if the file is no TOML, or a key is unknown or of the wrong type.
+        ConfigError: if the file is not valid TOML, or a key is unknown or of the wrong type.
     """
     start = start or Path()
     folder = find_folder(start)

@@ -115,7 +115,9 @@ def declared(kind: type[Any]) -> list[Setting]:
     found = []
     for field in dataclasses.fields(kind):
         info = field.default
-        assert isinstance(info, FieldInfo), f"{kind.__name__}.{field.name} is no setting()"
+        assert isinstance(info, FieldInfo), (
+            f"{kind.__name__}.{field.name}: declare it with setting()"
+        )
         extra = info.json_schema_extra
         hints = extra if isinstance(extra, dict) else {}
         text = info.description or ""

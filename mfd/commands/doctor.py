@@ -9,7 +9,7 @@ from mfd.config import Project
 from mfd.console import out
 from mfd.settings import setting, settings
 
-HELP = "Say what is wrong with environment, data and detector, and how to fix it."
+HELP = "Check environment, data and detector; report problems and how to fix them."
 PROJECT = ("data", "stores", "runs", "detector", "weights", "encoder_layer")
 
 

@@ -49,7 +49,7 @@ class Options:
 
 
 def run(project: Project, options: Options) -> None:
-    """Draw every image; what is no image is named and left out."""
+    """Draw every image; files that are not images are reported and skipped."""
     files = headtrain.image_files(options.images, recursive=options.recursive)
     device = opening.pick_device(options.device)
     run = headtrain.Run.find(project.runs, options.run)

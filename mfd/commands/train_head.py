@@ -90,7 +90,7 @@ def run(project: Project, options: Options) -> None:
 
 
 def encoder_layer(project: Project, preset: "headtrain.Preset") -> int | None:
-    """The layer whose maps the head is to be trained on; None: whichever the store has.
+    """The encoder layer that the head is trained on; None: whichever the store has.
 
     Raises:
         ConfigError: preset and project name different ones.
@@ -110,7 +110,7 @@ def changed(
     """Head and recipe with `field=value` texts applied, each to the one that has the field.
 
     Raises:
-        ConfigError: a text that is no field=value, an unknown field or an impossible value.
+        ConfigError: a text that is not field=value, an unknown field or an impossible value.
     """
     of_head, of_recipe = ({field.name for field in fields(part)} for part in (head, recipe))
     values: dict[str, str] = {}

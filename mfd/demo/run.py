@@ -86,7 +86,7 @@ def _begin(folder: Path) -> None:
     project, data = folder / "mfd.toml", folder / "data"
     ours = project.exists() and project.read_text(encoding="utf-8") == _PROJECT
     if folder.exists() and any(folder.iterdir()) and not ours:
-        raise ConfigError(f"{folder} holds something that is no demo; name another folder by --out")
+        raise ConfigError(f"{folder} exists but is not a demo; choose another folder with --out")
     folder.mkdir(parents=True, exist_ok=True)
     project.write_text(_PROJECT, encoding="utf-8")
     if not data.exists():
@@ -106,8 +106,8 @@ def commands(folder: Path) -> dict[str, str]:
     """The commands in order, by a name for each, as they are typed inside the project folder."""
     images = sorted((folder / "data" / "val2017").iterdir())[:_NUM_PREDICTED]
     recipe = " ".join(f"--set {setting}" for setting in _RECIPE)
-    begun = (folder / "runs" / _RUN / "config.json").exists()
-    train = f"--run {_RUN} --resume" if begun else f"--run {_RUN} {recipe}"
+    started = (folder / "runs" / _RUN / "config.json").exists()
+    train = f"--run {_RUN} --resume" if started else f"--run {_RUN} {recipe}"
     names = " ".join(shlex.quote(str(path.relative_to(folder))) for path in images)
     return {
         "extract train": "mfd extract --split train",

@@ -63,14 +63,14 @@ def compose(rng: Generator, size_hw: tuple[int, int], config: SceneConfig | None
     """A picture of `size_hw`, everything in it drawn from `rng`.
 
     Large objects are placed first and later ones cover them, but never so much that less than
-    two fifths of one is left: an object that is seen and not annotated would be wrong teaching.
+    two fifths of one is left: an object that is seen and not annotated would be a wrong label.
     """
     config = config or SceneConfig()
     canvas = _Canvas(background(rng, size_hw), np.full(size_hw, -1, dtype=np.int32))
     if rng.uniform() >= config.empty_probability:
         count = int(rng.integers(1, config.most_objects + 1))
-        least, most = np.log([config.smallest, config.largest * min(size_hw)]).tolist()
-        extents = np.exp(rng.uniform(least, most, count))
+        low, high = np.log([config.smallest, config.largest * min(size_hw)]).tolist()
+        extents = np.exp(rng.uniform(low, high, count))
         for extent in sorted(extents.tolist(), reverse=True):
             category_id = int(rng.choice(list(CATEGORIES)))
             canvas.place(rng, category_id, extent, _anywhere(size_hw))
@@ -80,7 +80,7 @@ def compose(rng: Generator, size_hw: tuple[int, int], config: SceneConfig | None
 
 
 Area = tuple[float, float, float, float]
-"""Least x, least y, greatest x, greatest y of an object's centre."""
+"""Minimum x, minimum y, maximum x, maximum y of an object's centre."""
 
 
 @dataclass

@@ -17,11 +17,11 @@ class Summary:
         mask_ap: of the trained head's masks.
         mask_ap_filled_boxes: of the boxes taken for masks.
         mask_ap_untrained: of the head that has nothing to train (table 1 of the paper).
-        seconds: wall time of the demo, from where it went on if it was stopped before.
+        seconds: wall time of the demo, since it was resumed if it was stopped before.
         stage_seconds: wall time of each command, likewise.
         commands: what was run, as typed.
         pictures: overlays and curves worth looking at, relative to the demo's folder.
-        evaluation: everything that `mfd evaluate --json` says.
+        evaluation: everything that `mfd evaluate --json` reports.
     """
 
     box_ap: float

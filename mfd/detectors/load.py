@@ -33,7 +33,7 @@ def load_detector(
             `path/to/file.py:function`. The function is called with those of `weights` and
             `encoder_layer` that are given here, by name, and returns the module.
         weights: the checkpoint, for detectors that need one.
-        encoder_layer: whose maps the detector gives, counted from 1; None is its own default.
+        encoder_layer: layer whose maps the detector returns (1-based); None: its default.
         device: where its weights are moved.
 
     Raises:

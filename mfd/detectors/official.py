@@ -26,7 +26,7 @@ def load_official(
     Args:
         name: a key of `OFFICIAL`.
         weights: the official checkpoint; see `read_checkpoint`.
-        encoder_layer: whose maps are given, counted from 1; 4 by default.
+        encoder_layer: layer whose maps are returned (1-based); 4 by default.
 
     Raises:
         DetectorError: if the checkpoint is absent or another detector's, or there is no such layer.

@@ -1,4 +1,4 @@
-"""What the names in a project stand for: its data set, detector, stores, and the device."""
+"""Resolve the names in a project: its data set, detector, stores, and the device."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""The data set, detector and stores that the names in a project stand for."""
+"""Resolve the names in a project to its data set, detector and stores."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -43,7 +43,7 @@ def open_store(
     """The store at `path`, or the project's one finished store of the split and detector.
 
     Args:
-        encoder_layer: whose maps are wanted; None is the project's, or whatever there is.
+        encoder_layer: layer whose maps are wanted; None: the project's, or any.
 
     Raises:
         StoreError: there is none, or it holds the maps of another layer.

@@ -11,7 +11,7 @@ from tests.demo.test_summary import SUMMARY
 
 def test_a_folder_that_holds_something_is_refused_and_left_alone(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(ConfigError, match="holds something that is no demo"):
+    with pytest.raises(ConfigError, match="exists but is not a demo"):
         run.run_demo(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 

@@ -72,7 +72,7 @@ class _Block(cpu.NDBuffer):
 
     def all_equal(self, other: Any, equal_nan: bool = True) -> bool:
         values = self.as_numpy_array()
-        bits = values.view(f"u{values.itemsize}")  # -0.0 is no zero
+        bits = values.view(f"u{values.itemsize}")  # -0.0 does not count as zero
         return other == 0 and not bits.any()
 
 

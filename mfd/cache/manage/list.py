@@ -10,7 +10,7 @@ from mfd.errors import StoreError
 def list_stores(root: Path) -> tuple[list[StoreInfo], list[StoreError]]:
     """Every store under `root`, finished or not, by name; and what is wrong with unreadable ones.
 
-    Folders that are no stores are left out.
+    Folders that are not stores are left out.
     """
     stores, errors = [], []
     for folder in sorted(root.iterdir()) if root.is_dir() else ():

@@ -21,10 +21,10 @@ def remove_store(store: Path, *, force: bool = False) -> None:
     Both are gone at once for every reader, and then deleted file by file.
 
     Raises:
-        StoreError: if it is no store, is being written, or a run needs it and `force` is not set.
+        StoreError: if it is not a store or is being written, or a run needs it and not `force`.
     """
     if not (store / FOLDER).is_dir():
-        raise StoreError(f"{store} is no feature store; give the folder extract made")
+        raise StoreError(f"{store} is not a feature store; give the folder that `mfd extract` made")
     if (runs := references(store)) and not force:
         raise StoreError(f"{store} is needed by {runs[0]}; remove that run first, or use --force")
     with WriterLock(store), disk_errors(store):

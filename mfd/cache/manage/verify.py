@@ -88,7 +88,7 @@ def repair_store(path: Path, damage: Sequence[Damage]) -> tuple[int, ...]:
 
 
 def _manifest(path: Path) -> tuple[Manifest, list[Damage]]:
-    """What the store says of itself, if need be from the copy."""
+    """The store's metadata, from the copy if the original is damaged."""
     try:
         return Manifest.read(path), []
     except StoreError as error:

@@ -24,7 +24,7 @@ _AUTOCAST: Mapping[Precision, str] = {"float32": "none", "bfloat16": "bf16", "fl
 class StoreIdentity:
     """The inputs that determine a store's content.
 
-    Annotations are no part of it, nor are chunk sizes and the codec, which change no number.
+    Annotations are not part of it, nor are chunk sizes and the codec, which change no value.
 
     Args:
         spec: of the detector; how many detections it keeps per image does not count.

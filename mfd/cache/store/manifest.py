@@ -88,7 +88,9 @@ class Manifest:
         except FileNotFoundError as error:
             if has_copy:
                 raise StoreError(f"{metadata} is missing; {cure}") from error
-            raise StoreError(f"{path} is no feature store; give the folder extract made") from error
+            raise StoreError(
+                f"{path} is not a feature store; give the folder that `mfd extract` made"
+            ) from error
         except (ValueError, KeyError, TypeError, OSError) as error:
             raise StoreError(f"{metadata} is damaged ({error}); {cure}") from error
         return cls._checked(attributes, metadata, cure)

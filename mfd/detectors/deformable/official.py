@@ -80,7 +80,7 @@ class OfficialDetector:
         Args:
             name: how `--detector` names it.
             weights: under our names, as `KeyMap.translate` gives them.
-            encoder_layer: whose maps are given, counted from 1.
+            encoder_layer: layer whose maps are returned (1-based).
 
         Raises:
             DetectorError: if there is no such layer.

@@ -67,7 +67,7 @@ def load_demo(path: Path = WEIGHTS, encoder_layer: int | None = None) -> Deforma
 
     Args:
         path: a file written by `save_demo`.
-        encoder_layer: whose maps are given, counted from 1; the spec's own by default.
+        encoder_layer: layer whose maps are returned (1-based); the spec's by default.
 
     Raises:
         DetectorError: if the file is absent or of another kind.

@@ -33,7 +33,7 @@ class TransformersDetector(nn.Module):
         name: how `--detector` names it.
         model: `family.architecture`, in evaluation mode, on the CPU.
         preprocessing: with `size_hw` unless the family masks padding.
-        encoder_layer: whose maps are given, counted from 1; None is the last.
+        encoder_layer: layer whose maps are returned (1-based); None: the last.
 
     Raises:
         DetectorError: no such encoder layer, no stage-1 map, or the trial run fails.

@@ -22,7 +22,7 @@ def keep_heads_in_float32(model: nn.Module, heads: Collection[str]) -> None:
 
 
 def _attribute(name: str) -> str:
-    """The last part of a module's name that is no position in a list."""
+    """The last part of a module's name that is not a list index."""
     return next((part for part in reversed(name.split(".")) if not part.isdigit()), "")
 
 

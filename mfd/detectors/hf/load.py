@@ -36,7 +36,7 @@ def load_hf(name: str, encoder_layer: int | None = None) -> TransformersDetector
     Args:
         name: `hf:` and a folder, or a repository on the Hugging Face Hub as owner/name. Either
             holds config.json, preprocessor_config.json and weights in safetensors files.
-        encoder_layer: whose maps are given, counted from 1; the last by default.
+        encoder_layer: layer whose maps are returned (1-based); the last by default.
 
     Raises:
         DetectorError: it is not there, of a family mfd does not know, or not complete.

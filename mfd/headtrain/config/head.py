@@ -28,7 +28,7 @@ _ABSENT = {
 class HeadConfig:
     """The choices the paper measures; the defaults are its best head (table 6, last row).
 
-    Widths, strides, number of levels and categories are no choices: they come from the
+    Widths, strides, number of levels and categories are not settings: they come from the
     `DetectorSpec` of the features.
     """
 

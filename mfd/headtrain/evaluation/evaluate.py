@@ -183,7 +183,7 @@ def _notes(features: FeatureStore, dataset: CocoDataset) -> tuple[str, ...]:
     objects = [found for image in dataset.annotations.values() for found in image]
     notes = []
     if all(found.iscrowd for found in objects):
-        notes.append("AP is undefined: the annotations hold no objects")
+        notes.append("AP is undefined: the annotations contain no objects")
     if unknown := sorted({found.category_id for found in objects} - known):
         names = ", ".join(dataset.categories[category_id] for category_id in unknown)
         notes.append(f"the detector does not know {names}: AP 0")

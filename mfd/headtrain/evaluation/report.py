@@ -119,7 +119,7 @@ class Evaluation:
         return table
 
     def category_table(self) -> Table:
-        """AP of every category, the best by the last row that is no baseline first."""
+        """AP of every category, the best by the last row that is not a baseline first."""
         rows = self._main_rows()
         table = Table("category", title="AP by category")
         for row in rows:

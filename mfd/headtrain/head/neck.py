@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mfd.headtrain.head.padding import valid_pixels
 
 NUM_GROUPS = 32
-"""GroupNorm's groups, fewer where the width is no multiple of it."""
+"""GroupNorm's groups, fewer where the width is not a multiple of it."""
 
 
 @dataclass

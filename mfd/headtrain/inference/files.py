@@ -9,7 +9,7 @@ from mfd.errors import ConfigError, DataError
 from mfd.images import image_suffixes
 
 PICTURE_SUFFIX = ".masks.png"
-"""Behind a photograph's whole name, so that a.jpg and a.png have pictures of their own."""
+"""Appended to the image's full name, so that a.jpg and a.png do not share an output file."""
 
 SOFTWARE = "mfd predict"
 """Written into every picture, by which it is recognised."""

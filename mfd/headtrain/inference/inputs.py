@@ -74,7 +74,7 @@ def _channels_last(tensor: torch.Tensor) -> Num[np.ndarray, "H W *C"]:
 
 def _from_array(values: Num[np.ndarray, "..."], described: str) -> Image.Image:
     if values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[2] not in (1, 3, 4)):
-        raise InputError(f"{described} is no image, expected {_ACCEPTED}")
+        raise InputError(f"{described} is not an image, expected {_ACCEPTED}")
     if not values.size:
         raise InputError(f"{described} has no pixels, expected {_ACCEPTED}")
     pixels = _eight_bits(values, described)

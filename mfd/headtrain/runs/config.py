@@ -114,7 +114,7 @@ def read_config(path: Path) -> RunConfig:
 def _from_schema_1(path: Path, values: dict[str, Any]) -> dict[str, Any]:
     """The same content in today's fields: the detector was known by its spec alone."""
     if unknown := sorted(values.keys() - _SCHEMA_1):
-        raise ConfigError(f"{path}: {_short(unknown[0])} is no field of a run; restore the file")
+        raise ConfigError(f"{path}: {_short(unknown[0])} is not a field of a run; restore the file")
     spec, versions, features = (
         found if isinstance(found := values.get(name, {}), dict) else {}
         for name in ("detector", "versions", "features")

@@ -59,11 +59,11 @@ def _is_free(folder: Path) -> bool:
 
 
 def run_dirs(runs: Path) -> list[Path]:
-    """The folders under `runs` that hold a run or a head, the most recently begun last."""
-    begun = []
+    """The folders under `runs` that hold a run or a head, the most recently started last."""
+    started = []
     for folder in runs.iterdir() if runs.is_dir() else ():
         try:
-            begun.append(((folder / CONFIG_FILE).stat().st_mtime_ns, folder))
+            started.append(((folder / CONFIG_FILE).stat().st_mtime_ns, folder))
         except OSError:  # no run, a broken link, or another user's
             continue
-    return [folder for _, folder in sorted(begun)]
+    return [folder for _, folder in sorted(started)]

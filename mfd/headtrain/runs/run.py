@@ -87,7 +87,7 @@ class Run:
 
     @classmethod
     def resume(cls, runs: Path, name: str | None) -> "Run":
-        """The run of this name, which has begun; None: the latest unfinished one.
+        """The existing run of this name; None: the latest unfinished one.
 
         Raises:
             ConfigError: there is none, or its `config.json` cannot be used.
@@ -229,7 +229,9 @@ class Run:
             ConfigError: the split is not a name.
         """
         if not is_folder_name(split):
-            raise ConfigError(f"the split {split!r} is no name; use letters, digits and '-'")
+            raise ConfigError(
+                f"the split {split!r} is not a valid name; use letters, digits and '-'"
+            )
         return self.path / "evaluations" / f"{split}-{store_name}"
 
     def evaluations(

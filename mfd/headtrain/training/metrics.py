@@ -62,7 +62,7 @@ class MetricsLog:
 def read_metrics(path: Path) -> list[Record]:
     """The records of a metrics file, oldest first; none if there is no file.
 
-    Lines that are no records are left out: a power cut or a kill can damage a line, and the run
+    Lines that are not records are skipped: a power cut or a kill can damage a line, and the run
     can be resumed without it.
     """
     if not path.exists():

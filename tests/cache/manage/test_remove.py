@@ -22,7 +22,7 @@ def test_a_store_is_removed_with_all_its_files(tmp_path: Path) -> None:
     train, val = make_store(tmp_path), make_store(tmp_path, split="val")
     remove_store(train)
     assert list(tmp_path.iterdir()) == [val]
-    with pytest.raises(StoreError, match="is no feature store"):
+    with pytest.raises(StoreError, match="is not a feature store"):
         remove_store(train)
 
 

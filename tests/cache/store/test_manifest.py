@@ -63,7 +63,7 @@ def test_restored_metadata_are_those_of_an_unfinished_store_to_the_byte(store: P
 
 
 def test_a_folder_that_is_no_store_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="is no feature store"):
+    with pytest.raises(StoreError, match="is not a feature store"):
         Manifest.read(tmp_path / "nothing")
     zarr.create_group(tmp_path / "other", attributes={"title": "somebody else's"})
     with pytest.raises(StoreError, match="has schema None, this mfd reads schema 1"):

@@ -225,7 +225,7 @@ def test_without_objects_ap_is_undefined_and_said_to_be(store: Store, dataset: C
 
     assert evaluation["boxes"].ap is None
     assert evaluation["masks"].overall["ap_small"] is None
-    assert evaluation.notes == ("AP is undefined: the annotations hold no objects",)
+    assert evaluation.notes == ("AP is undefined: the annotations contain no objects",)
     assert evaluation.to_json()["mask_ap"] is None
     assert evaluation.to_json()["mask_ap_filled_boxes"] is None
     assert evaluation.table().row_count == 2

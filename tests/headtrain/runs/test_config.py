@@ -112,7 +112,7 @@ JSON = CONFIG.to_json()
         (damaged(schema="2"), "has schema '2'"),
         (damaged(schema=True), "has schema True"),
         (damaged(sparkle=1), "sparkle is a field that this mfd does not know"),
-        ({**OLD, "sparkle": 1}, "'sparkle' is no field of a run"),
+        ({**OLD, "sparkle": 1}, "'sparkle' is not a field of a run"),
         (damaged(head={**JSON["head"], "sparkle": True}), "head.sparkle is a field"),
         (damaged(head=[1]), "head"),
         (damaged(head=None), "head"),

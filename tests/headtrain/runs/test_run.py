@@ -219,5 +219,5 @@ def test_evaluations_are_kept_by_split_and_store(runs: Path) -> None:
 
 @pytest.mark.parametrize("split", ["../val", "a/b", "", ".."])
 def test_evaluation_of_a_split_that_is_no_name_is_refused(runs: Path, split: str) -> None:
-    with pytest.raises(ConfigError, match="is no name"):
+    with pytest.raises(ConfigError, match="is not a valid name"):
         Run(runs / "old").evaluation_dir(split, "tiny")
