@@ -23,6 +23,7 @@ from mfd.commands import (
 )
 from mfd.console import say
 from mfd.errors import MfdError
+from mfd.stopping import Stopped
 
 VERBS: dict[str, Command] = {
     "extract": extract,
@@ -71,13 +72,18 @@ app.add_typer(_stores, name="cache")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 if it succeeded, 1 with one line if not, 2 for wrong usage."""
+    """Run one command; 0 if it succeeded, 1 with one line if not, 2 for wrong usage.
+
+    A signal that stopped it is 128 and its number, as shells count them.
+    """
     try:
         app(args=arguments)
     except SystemExit as exit_:
         stop = exit_.__context__ and exit_.__context__.__cause__
         if isinstance(stop, KeyboardInterrupt):  # typer turns it into an exit, its text unsaid
             say(str(stop) or "stopped")
+        if isinstance(stop, Stopped):
+            return 128 + stop.signum
         return exit_.code if isinstance(exit_.code, int) else 1
     except MfdError as error:
         say(f"error: {error}")

@@ -8,6 +8,8 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from mfd.stopping import stops_cleanly
+
 _SECONDS_BETWEEN_LINES = 15.0
 
 
@@ -21,8 +23,15 @@ class Advance(Protocol):
 def progress(title: str, total: int, done: int = 0, unit: str = "images") -> Iterator[Advance]:
     """A function to call after each piece of work, `done` of `total` being there already.
 
-    The rate counts this run's work only, so a resumed run does not look faster than it is.
+    The rate counts this run's work only, so a resumed run does not look faster than it is. Until
+    it is done, Ctrl-C, SIGTERM and SIGHUP raise `Stopped`: whoever works puts the work in safety.
     """
+    with stops_cleanly(), _shown(title, total, done, unit) as advance:
+        yield advance
+
+
+@contextmanager
+def _shown(title: str, total: int, done: int, unit: str) -> Iterator[Advance]:
     console = Console(stderr=True)
     started = time.monotonic()
     fresh = 0

@@ -1,6 +1,10 @@
 """The commands as a user types them, in a project folder with a small detector of its own."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from io import StringIO
@@ -359,3 +363,37 @@ def test_ctrl_c_says_how_to_go_on(
     monkeypatch.setattr("mfd.commands.options.load_project", interrupted)
     assert main(["extract"]) == 130
     assert "stopped after step 3" in capsys.readouterr().err
+
+
+SLOW = """
+import time
+from own import detector as quick
+
+def detector(weights=None):
+    made = quick(weights)
+    made.register_forward_pre_hook(lambda *_: time.sleep(0.7))
+    return made
+"""
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signal_leaves_an_extraction_that_says_what_is_safe(
+    project: Path, signum: signal.Signals
+) -> None:
+    (project / "slow.py").write_text(SLOW)
+    command = ["extract", "--detector", "slow.py:detector", "--stores", f"stopped-{signum}"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mfd", *command],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    before = iter(process.stderr.readline, "")
+    assert any("weights before" in line for line in before)
+    process.send_signal(signum)
+    _, after = process.communicate(timeout=60)
+    assert process.returncode == 128 + signum
+    assert "of 2 units are safe; the same command resumes from there" in after
+    assert "Traceback" not in after

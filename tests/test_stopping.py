@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -28,6 +29,19 @@ def test_first_signal_is_remembered_and_the_second_interrupts(signum: signal.Sig
         assert asked() == signum
         with pytest.raises(Stopped):
             signal.raise_signal(signum)
+
+
+def test_other_threads_are_never_asked_to_stop() -> None:
+    answers: list[int] = []
+
+    def work() -> None:
+        with stops_cleanly(), stop_requested() as asked:
+            answers.append(asked())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert answers == [0]
 
 
 @pytest.mark.parametrize("signum", SIGNALS)

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from mfd.demo.curves import draw_curves, smoothed
 from mfd.demo.dataset import generate
 from mfd.demo.summary import Summary
 from mfd.errors import ConfigError, MfdError
+from mfd.stopping import Stopped, stops_cleanly
 
 NUM_TRAIN, NUM_VAL, SEED = 240, 80, 0
 _NUM_PREDICTED = 6
@@ -123,17 +125,20 @@ def _run(line: str, folder: Path) -> None:
 
     Raises:
         MfdError: it failed.
-        KeyboardInterrupt: after Ctrl-C, when the command has put its work in safety.
+        Stopped: by a signal, when the command has put its work in safety.
     """
     program, *arguments = shlex.split(line)
     assert program == "mfd"
     # the same interpreter, whether or not its scripts are on the PATH
     command = subprocess.Popen([sys.executable, "-m", "mfd", *arguments], cwd=folder)
     try:
-        code = command.wait()
-    except KeyboardInterrupt as stop:  # the command has got it too
+        with stops_cleanly():
+            code = command.wait()
+    except Stopped as stop:
+        if stop.signum != signal.SIGINT:  # which a terminal sends to the command too
+            command.send_signal(stop.signum)
         command.wait()
-        raise KeyboardInterrupt("the demo stopped; `mfd demo` resumes it") from stop
+        raise Stopped("the demo stopped; `mfd demo` resumes it", stop.signum) from stop
     if code:
         raise MfdError(
             f"the demo stopped: `{line}` ended with exit {code} in {folder}; its message is above"

@@ -10,10 +10,10 @@ from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.runs.run import Run
 from mfd.headtrain.sources.protocol import BatchSource
 from mfd.headtrain.training.checkpoint import Progress, load_checkpoint, save_checkpoint
-from mfd.headtrain.training.interrupt import deferred_interrupt
 from mfd.headtrain.training.metrics import MetricsLog, Record
 from mfd.headtrain.training.step import StepWindow, train_step
 from mfd.progress import progress
+from mfd.stopping import Stopped, stop_requested
 
 
 class TrainingLoop:
@@ -38,7 +38,7 @@ class TrainingLoop:
 
         Raises:
             TrainingError: a loss was not finite; the latest checkpoint is from before.
-            KeyboardInterrupt: after Ctrl-C, once a checkpoint is written.
+            Stopped: after Ctrl-C, SIGTERM or SIGHUP, once a checkpoint is written.
         """
         config, total = self._config, self._total
         autocast = autocast_dtype(config, self._device)
@@ -52,7 +52,7 @@ class TrainingLoop:
             ) as log,
             progress("train", total=images, done=self.progress.images) as advance,
             closing(self._source.batches(self.progress.step, total)) as batches,
-            deferred_interrupt() as interrupted,
+            stop_requested() as stop_signal,
         ):
             logged, clock = self.progress, time.monotonic()
             for batch in batches:
@@ -66,8 +66,8 @@ class TrainingLoop:
                 )
                 step = self.progress.step
                 window.add(step, moved, result)
-                stop = interrupted()
-                save = stop or step % config.checkpoint_every == 0 or step == total
+                stop = stop_signal()
+                save = stop != 0 or step % config.checkpoint_every == 0 or step == total
                 note = ""
                 if save or step % config.log_every == 0:
                     record = self._record(window.close(), logged)
@@ -78,9 +78,10 @@ class TrainingLoop:
                     self._save()
                 advance(len(batch.image_names), note)
                 if stop:
-                    raise KeyboardInterrupt(
+                    raise Stopped(
                         f"stopped after step {step} of {total}; the same command with --resume "
-                        "resumes from there"
+                        "resumes from there",
+                        stop,
                     )
         return record
 

@@ -57,7 +57,8 @@ def train(
     Raises:
         ConfigError: the head has nothing to train or does not fit the detector.
         TrainingError: the run is another one, another process trains it, or a loss is not finite.
-        KeyboardInterrupt: after Ctrl-C, when a checkpoint is written; its text says how to resume.
+        Stopped: after Ctrl-C, SIGTERM or SIGHUP, when a checkpoint is written; its text says how
+            to resume.
     """
     device = torch.device(device)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):

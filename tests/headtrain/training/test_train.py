@@ -59,14 +59,16 @@ def assert_same_head(run_dir: Path, other: Path) -> None:
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def interfere(monkeypatch: pytest.MonkeyPatch, step: int, what: str) -> None:
-    """Press Ctrl-C, or spoil one image's features, when a step's batch is fetched."""
+def interfere(
+    monkeypatch: pytest.MonkeyPatch, step: int, what: str, signum: int = signal.SIGINT
+) -> None:
+    """Send a signal, or spoil one image's features, when a step's batch is fetched."""
     batches = StoredSource.batches
 
     def wrapped(self: StoredSource, start: int, stop: int) -> Generator[TrainingBatch, None, None]:
         for index, batch in enumerate(batches(self, start, stop), start):
             if index == step and what == "interrupt":
-                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(signum)
             elif index == step:
                 batch.features.memory[0][0] = float("nan")
             yield batch
@@ -99,11 +101,16 @@ def test_the_same_seed_gives_the_same_head_whatever_the_threads(
     assert_same_head(tmp_path, whole)
 
 
-def test_ctrl_c_saves_the_step_and_resuming_gives_the_same_head(
-    material: Material, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_signal_saves_the_step_and_resuming_gives_the_same_head(
+    material: Material,
+    whole: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    signum: signal.Signals,
 ) -> None:
     with monkeypatch.context() as patch:
-        interfere(patch, 6, "interrupt")
+        interfere(patch, 6, "interrupt", signum)
         with pytest.raises(KeyboardInterrupt, match=r"after step 7 of 12; .*--resume"):
             fit(material, tmp_path)
     assert not (tmp_path / "head.safetensors").exists()
