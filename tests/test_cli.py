@@ -33,9 +33,8 @@ def detector(weights=None):
 SMALL = [f"--set={s}" for s in ("roi_size=8", "box_dim=8", "num_heads=2", "epochs=2", "lr=1e-3")]
 
 OPTIONS = {
-    "extract": "batch-size workers precision strict split images annotations profile "
-    "dtype codec skip-invalid device data stores detector weights "
-    "encoder-layer",
+    "extract": "split images annotations profile dtype batch-size workers precision strict "
+    "codec skip-invalid device data stores detector weights encoder-layer",
     "train-head": "preset set split images annotations store run resume skip-invalid "
     "device data stores runs detector weights encoder-layer",
     "evaluate": "split images annotations store baselines per-category json detector "
@@ -43,8 +42,8 @@ OPTIONS = {
     "predict": "run out min-score min-quality recursive all-categories scale split "
     "annotations detector weights device data runs",
     "doctor": "split images annotations data stores runs detector weights encoder-layer",
-    "estimate": "batch-size workers precision strict split images annotations profile "
-    "dtype measure device data detector weights encoder-layer",
+    "estimate": "split images annotations profile dtype batch-size workers precision strict "
+    "measure device data detector weights encoder-layer",
     "presets": "settings json",
     "demo": "out",
     "cache ls": "stores",

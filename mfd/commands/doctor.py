@@ -5,6 +5,7 @@ from pathlib import Path
 from rich.markup import escape
 
 from mfd import doctor
+from mfd.commands.declared import annotations_setting, images_setting
 from mfd.config import Project
 from mfd.console import out
 from mfd.settings import setting, settings
@@ -18,10 +19,8 @@ class Options:
     """What is examined."""
 
     split: str | None = setting("Only this one (default: train and val).", default=None)
-    images: Path | None = setting("Image folder of a custom dataset.", default=None)
-    annotations: Path | None = setting(
-        "COCO-format annotation file of a custom dataset.", default=None
-    )
+    images: Path | None = images_setting()
+    annotations: Path | None = annotations_setting()
 
 
 def run(project: Project, options: Options) -> int:

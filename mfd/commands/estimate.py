@@ -1,10 +1,8 @@
 """`mfd estimate`: what an extraction will need, before anything is written."""
 
-from pathlib import Path
-
 from mfd import extract, opening
-from mfd.commands.options import device_setting
-from mfd.config import Profile, Project, StoredDtype
+from mfd.commands.declared import Extraction, device_setting
+from mfd.config import Project
 from mfd.console import out
 from mfd.extract import ExtractConfig
 from mfd.settings import setting, settings
@@ -15,18 +13,9 @@ PROJECT = ("data", "detector", "weights", "encoder_layer")
 
 
 @settings
-class Options(ExtractConfig):
+class Options(ExtractConfig, Extraction):  # the base named last declares the first flags
     """The extraction that is meant."""
 
-    split: str = setting("train or val; any name with --images and --annotations.", default="train")
-    images: Path | None = setting("Image folder of a custom dataset.", default=None)
-    annotations: Path | None = setting(
-        "COCO-format annotation file of a custom dataset.", default=None
-    )
-    profile: Profile = setting(
-        "full: encoder maps and C1; lite: C1 is recomputed when needed.", default="full"
-    )
-    dtype: StoredDtype = setting("Stored element type of the maps.", default="float16")
     measure: bool = setting("Time the detector on a few images.", default=True)
     device: str = device_setting()
 

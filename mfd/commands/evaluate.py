@@ -4,7 +4,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from mfd import headtrain, opening
-from mfd.commands.options import device_setting
+from mfd.commands.declared import (
+    annotations_setting,
+    detector_setting,
+    device_setting,
+    images_setting,
+    run_setting,
+    skip_invalid_setting,
+    store_setting,
+    weights_setting,
+)
 from mfd.config import DetectorChoice, Project
 from mfd.console import out, print_json, say
 from mfd.errors import ConfigError
@@ -18,27 +27,19 @@ PROJECT = ("data", "stores", "runs")
 class Options:
     """What is evaluated on what."""
 
-    run: str | None = setting(
-        "Name or folder of a run (default: the latest finished one).",
-        default=None,
-        extra={"argument": True},
-    )
+    run: str | None = run_setting(argument=True)
     split: str = setting("Split of the store and its annotations.", default="val")
-    images: Path | None = setting("Image folder of a custom dataset.", default=None)
-    annotations: Path | None = setting(
-        "COCO-format annotation file of a custom dataset.", default=None
-    )
-    store: Path | None = setting(
-        "Path of the feature store (default: the matching one under --stores).", default=None
-    )
+    images: Path | None = images_setting()
+    annotations: Path | None = annotations_setting()
+    store: Path | None = store_setting()
     baselines: bool = setting(
         "Also evaluate two baselines: boxes as masks, and the untrained head.", default=False
     )
     per_category: bool = setting("Also print the AP of every category.", default=False)
     json: bool = setting("Print JSON for machines.", default=False)
-    detector: str | None = setting("Another name of the run's own detector.", default=None)
-    weights: str | None = setting("Where its checkpoint is now.", default=None)
-    skip_invalid: bool = setting("Continue without annotations that cannot be used.", default=False)
+    detector: str | None = detector_setting()
+    weights: str | None = weights_setting()
+    skip_invalid: bool = skip_invalid_setting()
     device: str = device_setting()
 
 

@@ -1,10 +1,8 @@
 """`mfd extract`: stage one, the frozen detector once over a split, its features into a store."""
 
-from pathlib import Path
-
 from mfd import cache, coco, extract, opening
-from mfd.commands.options import device_setting
-from mfd.config import Codec, Profile, Project, StoredDtype
+from mfd.commands.declared import Extraction, device_setting, skip_invalid_setting
+from mfd.config import Codec, Project
 from mfd.console import say
 from mfd.extract import ExtractConfig
 from mfd.settings import setting, settings
@@ -15,20 +13,11 @@ PROJECT = ("data", "stores", "detector", "weights", "encoder_layer")
 
 
 @settings
-class Options(ExtractConfig):
+class Options(ExtractConfig, Extraction):  # the base named last declares the first flags
     """What is extracted, and how it is stored."""
 
-    split: str = setting("train or val; any name with --images and --annotations.", default="train")
-    images: Path | None = setting("Image folder of a custom dataset.", default=None)
-    annotations: Path | None = setting(
-        "COCO-format annotation file of a custom dataset.", default=None
-    )
-    profile: Profile = setting(
-        "full: encoder maps and C1; lite: C1 is recomputed when needed.", default="full"
-    )
-    dtype: StoredDtype = setting("Stored element type of the maps.", default="float16")
     codec: Codec = setting("Lossless compression codec.", default="none")
-    skip_invalid: bool = setting("Continue without annotations that cannot be used.", default=False)
+    skip_invalid: bool = skip_invalid_setting()
     device: str = device_setting()
 
 

@@ -17,9 +17,7 @@ import typer
 
 from mfd.config import Project, expanded, load_project
 from mfd.errors import ConfigError
-from mfd.settings import Setting, declared, from_json, setting
-
-DEVICE_TEXT = "auto, cpu, cuda or cuda:N."
+from mfd.settings import Setting, declared, from_json
 
 
 class Command(Protocol):
@@ -33,11 +31,6 @@ class Command(Protocol):
     def Options(self) -> type[Any]: ...  # noqa: N802
     @property
     def run(self) -> Callable[..., int | None]: ...
-
-
-def device_setting() -> Any:
-    """Declares the setting `device`."""
-    return setting(DEVICE_TEXT, default="auto")
 
 
 def as_callback(name: str, command: Command, sections: tuple[str, ...]) -> Callable[..., None]:
@@ -96,7 +89,7 @@ def _parameter(field: Setting) -> inspect.Parameter:
     if field.extra.get("argument"):
         info: Any = typer.Argument(show_default=False, **hints)
     else:
-        flag = "--" + field.extra.get("flag", field.name).replace("_", "-")
+        flag = "--" + field.name.replace("_", "-")
         hints["show_default"] = field.default not in (None, False, ())
         names = (flag, f"--no-{flag[2:]}") if field.default is True else (flag,)
         info = typer.Option(*(("/".join(names),) if len(names) > 1 else names), **hints)

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mfd import headtrain, opening
+from mfd.commands.declared import detector_setting, device_setting, run_setting, weights_setting
 from mfd.commands.evaluate import override
-from mfd.commands.options import device_setting
 from mfd.config import Project
 from mfd.console import print_path, say
 from mfd.errors import DataError
@@ -25,9 +25,7 @@ class Options:
     images: tuple[Path, ...] = setting(
         "Image files, or folders of them.", default=(), extra={"argument": True, "required": True}
     )
-    run: str | None = setting(
-        "Name or folder of a run (default: the latest finished one).", default=None
-    )
+    run: str | None = run_setting()
     out: Path = setting("Folder of the pictures and the JSON.", default=Path("predictions"))
     min_score: float = setting(
         "Minimum score of an instance, as the detector gives it.", default=0.4, ge=0, le=1
@@ -43,8 +41,8 @@ class Options:
     scale: int = setting("Magnify pictures by this factor.", default=1, ge=1, le=8)
     split: str | None = setting("Take image ids from the annotations of this split.", default=None)
     annotations: Path | None = setting("Take image ids from this COCO file.", default=None)
-    detector: str | None = setting("Another name of the run's own detector.", default=None)
-    weights: str | None = setting("Where its checkpoint is now.", default=None)
+    detector: str | None = detector_setting()
+    weights: str | None = weights_setting()
     device: str = device_setting()
 
 

@@ -4,7 +4,13 @@ from dataclasses import fields
 from pathlib import Path
 
 from mfd import cache, coco, headtrain, opening
-from mfd.commands.options import device_setting
+from mfd.commands.declared import (
+    annotations_setting,
+    device_setting,
+    images_setting,
+    skip_invalid_setting,
+    store_setting,
+)
 from mfd.config import Project
 from mfd.console import say
 from mfd.errors import ConfigError
@@ -28,18 +34,14 @@ class Options:
         default=(),
     )
     split: str = setting("Split of the store and its annotations.", default="train")
-    images: Path | None = setting("Image folder of a custom dataset.", default=None)
-    annotations: Path | None = setting(
-        "COCO-format annotation file of a custom dataset.", default=None
-    )
-    store: Path | None = setting(
-        "Path of the feature store (default: the matching one under --stores).", default=None
-    )
+    images: Path | None = images_setting()
+    annotations: Path | None = annotations_setting()
+    store: Path | None = store_setting()
     run: str | None = setting("Name of the run's folder.", default=None)
     resume: bool = setting(
         "Resume --run (default: the latest unfinished run) with its saved settings.", default=False
     )
-    skip_invalid: bool = setting("Continue without annotations that cannot be used.", default=False)
+    skip_invalid: bool = skip_invalid_setting()
     device: str = device_setting()
 
 

@@ -82,16 +82,14 @@ def open_store_of(project: Project, run: RunConfig, split: str, path: Path | Non
         "encoder_layer": spec.encoder_layer,
     }
     trained_on = run.source.get("path")
-    try:
-        found = find_store(project.stores, detector=spec.name, split=split, **wanted)
-    except StoreError:
-        if trained_on is None or (folder := Path(trained_on).parent) == project.stores.absolute():
-            raise
+    folders = [project.stores, *([Path(trained_on).parent] if trained_on else [])]
+    refusals = []
+    for folder in folders:
         try:
-            found = find_store(folder, detector=spec.name, split=split, **wanted)
+            return Store.open(find_store(folder, detector=spec.name, split=split, **wanted))
         except StoreError as error:
-            raise error from None
-    return Store.open(found)
+            refusals.append(error)
+    raise refusals[-1]
 
 
 def complete(

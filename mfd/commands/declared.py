@@ -1,0 +1,64 @@
+"""Settings that several commands take, each declared once."""
+
+from pathlib import Path
+from typing import Any
+
+from mfd.config import Profile, StoredDtype
+from mfd.settings import setting, settings
+
+
+def images_setting() -> Any:
+    """Declares `images`."""
+    return setting("Image folder of a custom dataset.", default=None)
+
+
+def annotations_setting() -> Any:
+    """Declares `annotations`."""
+    return setting("COCO-format annotation file of a custom dataset.", default=None)
+
+
+def skip_invalid_setting() -> Any:
+    """Declares `skip_invalid`."""
+    return setting("Continue without annotations that cannot be used.", default=False)
+
+
+def store_setting() -> Any:
+    """Declares `store`."""
+    return setting(
+        "Path of the feature store (default: the matching one under --stores).", default=None
+    )
+
+
+def run_setting(**extra: Any) -> Any:
+    """Declares `run`, a finished one; `extra` as `setting` takes it."""
+    return setting(
+        "Name or folder of a run (default: the latest finished one).", default=None, extra=extra
+    )
+
+
+def detector_setting() -> Any:
+    """Declares `detector` of commands that take it from a run."""
+    return setting("The run's detector, if it now has another name or path.", default=None)
+
+
+def weights_setting() -> Any:
+    """Declares `weights` of commands that take them from a run."""
+    return setting("The detector's checkpoint, if it has moved.", default=None)
+
+
+def device_setting() -> Any:
+    """Declares `device`."""
+    return setting("auto, cpu, cuda or cuda:N.", default="auto")
+
+
+@settings
+class Extraction:
+    """What is extracted, and how it is stored."""
+
+    split: str = setting("train or val; any name with --images and --annotations.", default="train")
+    images: Path | None = images_setting()
+    annotations: Path | None = annotations_setting()
+    profile: Profile = setting(
+        "full: encoder maps and C1; lite: C1 is recomputed when needed.", default="full"
+    )
+    dtype: StoredDtype = setting("Stored element type of the maps.", default="float16")
