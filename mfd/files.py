@@ -4,8 +4,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +22,30 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         OSError: as the file system does; `path` is then what it was before.
     """
-    temporary = path.with_name(path.name + ".tmp")
+    write_together(path.parent, {path.name: content})
+
+
+def write_together(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write all files or none: each beside its place first, then renamed one after the other.
+
+    Raises:
+        OSError: as the file system does; no file has then been replaced.
+    """
+    temporary = {name: folder / f"{name}.tmp" for name in files}
     try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        for name, content in files.items():
+            with temporary[name].open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        for name, path in temporary.items():
+            path.replace(folder / name)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        for path in temporary.values():
+            with suppress(OSError):
+                path.unlink()
         raise
-    sync(path.parent)
+    sync(folder)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from mfd.cache.store.disk import crc32c, disk_errors
 from mfd.errors import StoreError, TrainingError
-from mfd.files import exclusive_lock, new_folder, write_atomically, write_json
+from mfd.files import exclusive_lock, new_folder, write_atomically, write_json, write_together
 
 
 def test_a_failed_write_leaves_the_old_content_and_no_debris(
@@ -124,3 +124,18 @@ def test_a_new_folder_is_whole_or_absent(tmp_path: Path) -> None:
         assert not path.exists()
     assert (path / "inner/file").read_text() == "x"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_files_are_written_together_or_not_at_all(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    write_together(tmp_path / "run", {"a.json": b"1", "b.json": b"2"})
+    (tmp_path / "run/c.json.tmp").mkdir()  # where the third cannot be written
+
+    with pytest.raises(OSError, match=r"c\.json"):
+        write_together(tmp_path / "run", {"a.json": b"3", "b.json": b"4", "c.json": b"5"})
+
+    (tmp_path / "run/c.json.tmp").rmdir()
+    assert {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()} == {
+        "a.json": b"1",
+        "b.json": b"2",
+    }

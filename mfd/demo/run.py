@@ -8,10 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-from PIL import Image
 from rich.console import Console
 
-from mfd.demo.curves import draw_curves, smoothed
+from mfd.demo.curves import draw_losses
 from mfd.demo.dataset import generate
 from mfd.demo.summary import Summary
 from mfd.errors import ConfigError, MfdError
@@ -64,17 +63,17 @@ def run_demo(folder: Path) -> Summary:
 
     run_dir = folder / "runs" / _RUN
     curves = folder / "loss_curves.png"
-    _draw_losses(run_dir / "metrics.jsonl").save(curves)
+    drawn = draw_losses(run_dir / "metrics.jsonl", curves)
     (evaluation,) = run_dir.glob("evaluations/val-*/evaluation.json")
     found = json.loads(evaluation.read_text(encoding="utf-8"))
-    overlays = sorted((folder / "predictions").glob("*.png"))
+    pictures = [*sorted((folder / "predictions").glob("*.png")), *([curves] if drawn else [])]
     figures = ("box_ap", "mask_ap", "mask_ap_filled_boxes", "mask_ap_untrained")
     summary = Summary(
         **{name: found[name] for name in figures},
         seconds=round(time.monotonic() - started, 1),
         stage_seconds={name: round(value, 1) for name, value in seconds.items()},
         commands=tuple(lines.values()),
-        pictures=tuple(str(path.relative_to(folder)) for path in (*overlays, curves)),
+        pictures=tuple(str(path.relative_to(folder)) for path in pictures),
         evaluation=found,
     )
     summary.write(folder / _SUMMARY)
@@ -143,14 +142,3 @@ def _run(line: str, folder: Path) -> None:
         raise MfdError(
             f"the demo stopped: `{line}` ended with exit {code} in {folder}; its message is above"
         )
-
-
-def _draw_losses(metrics: Path) -> Image.Image:
-    """The curves of a run's losses, each the mean of five logged steps."""
-    records = [json.loads(text) for text in metrics.read_text(encoding="utf-8").splitlines()]
-    names = {"loss_bce": "cross-entropy", "loss_dice": "dice", "loss_iou": "IoU estimate"}
-    lines = {
-        label: smoothed([(record["epoch"], record[name]) for record in records], window=5)
-        for name, label in names.items()
-    }
-    return draw_curves(lines, "Losses of the mask head", "epoch")

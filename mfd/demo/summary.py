@@ -7,6 +7,8 @@ from typing import Any
 
 from rich.table import Table
 
+from mfd.files import write_json
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -43,9 +45,7 @@ class Summary:
 
     def write(self, path: Path) -> None:
         """Everything as one JSON object."""
-        unfinished = path.with_suffix(".tmp")
-        unfinished.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
-        unfinished.replace(path)
+        write_json(path, asdict(self))
 
     def table(self) -> Table:
         """The four figures, and how the mask compares with the box."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from pycocotools import mask as coco_mask
 
 from mfd.cache import Store, StoreWriter
@@ -13,6 +14,8 @@ from mfd.coco import CocoDataset, read_dataset
 from mfd.detectors.contract import DetectorSpec
 from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.config.train import TrainConfig
+from mfd.headtrain.head.batch import FeatureBatch
+from mfd.headtrain.sources.batch import TrainingBatch
 from mfd.headtrain.targets.build import build_targets
 from mfd.headtrain.targets.read import Targets
 from tests.builders.features import SPEC as CACHE_SPEC
@@ -90,3 +93,22 @@ def make_run(root: Path, count: int = 11) -> tuple[Store, Targets]:
     """A store under `root` with targets for heads of mask size 8."""
     store = make_store(root, count)
     return store, build_targets(store, make_dataset(root, store), 32, root)
+
+
+def make_batch(boxes_per_image: tuple[int, ...] = (2, 1, 2)) -> TrainingBatch:
+    """Random features and crops of images with so many boxes each."""
+    images, boxes = len(boxes_per_image), sum(boxes_per_image)
+    features = FeatureBatch(
+        memory=[torch.randn(images, 5, 7, SPEC.dim), torch.randn(images, 3, 4, SPEC.dim)],
+        memory_hw=torch.tensor([[[5, 7], [3, 4]]] * images),
+        c1=torch.randn(images, 19, 27, SPEC.c1_channels),
+        c1_hw=torch.tensor([[19, 27]] * images),
+        input_hw=torch.tensor([[75, 107]] * images),
+        queries=torch.randn(boxes, SPEC.dim),
+        boxes=torch.rand(boxes, 4) * 0.4 + 0.2,
+        labels=torch.randint(0, 3, (boxes,)),
+        image_index=torch.repeat_interleave(torch.arange(images), torch.tensor(boxes_per_image)),
+    )
+    crops = torch.randint(0, 256, (boxes, 32, 32), dtype=torch.uint8)
+    names = tuple(f"{n} ({n}.jpg)" for n in range(images))
+    return TrainingBatch(features, crops, torch.ones(boxes), names)

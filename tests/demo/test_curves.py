@@ -1,36 +1,44 @@
 """The picture of loss curves."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 
-from mfd.demo.curves import draw_curves, smoothed
+from mfd.demo import curves
 
 
-def test_a_higher_value_is_drawn_higher():
-    blue = np.array([36, 98, 180])
-    heights = []
-    for value in (2.0, 9.0):
-        lines = {"": [(0.0, value), (10.0, value)], " ": [(0.0, 10.0), (10.0, 10.0)]}
-        picture = np.asarray(draw_curves(lines, "", ""), dtype=int)
-        rows, _ = np.nonzero(np.abs(picture - blue).sum(-1) < 20)
-        heights.append(rows.mean())
+@pytest.fixture
+def metrics(tmp_path: Path) -> Path:
+    path = tmp_path / "metrics.jsonl"
+    losses = {"loss_bce": 1.0, "loss_dice": 1.0, "loss_iou": 5.0}
+    records = [{"epoch": step / 10, **losses} for step in range(30)]
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+def test_loss_of_five_is_drawn_high_above_a_loss_of_one(metrics: Path, tmp_path: Path) -> None:
+    assert curves.draw_losses(metrics, tmp_path / "losses.png")
+    picture = np.asarray(Image.open(tmp_path / "losses.png").convert("RGB"), dtype=int)
+    middle = picture[:, 400:800]  # left of the legend
+    heights = [np.nonzero(np.abs(middle - colour).sum(-1) < 9)[0].mean() for colour in COLOURS]
     assert heights[1] < heights[0] - 300
 
 
-@pytest.mark.parametrize("largest", [1e-4, 0.7, 1.0, 3.0, 9999.0, 0.0])
-def test_any_range_can_be_drawn(largest):
-    picture = draw_curves({"a": [(0.0, 0.0), (largest, largest)], "b": [(0.0, 0.0)]}, "t", "x")
-    assert len(np.unique(np.asarray(picture).reshape(-1, 3), axis=0)) > 3
+COLOURS = ((255, 127, 14), (44, 160, 44))  # matplotlib's second and third: dice and IoU estimate
 
 
-def test_no_point_at_all_is_refused():
-    with pytest.raises(ValueError, match="nothing to draw"):
-        draw_curves({"a": []}, "t", "x")
+def test_no_picture_is_drawn_without_matplotlib(
+    metrics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(curves, "find_spec", lambda _: None)
+    assert not curves.draw_losses(metrics, tmp_path / "losses.png")
+    assert not (tmp_path / "losses.png").exists()
 
 
-def test_smoothing_is_the_mean_of_the_last_values():
-    values = np.random.default_rng(0).uniform(size=13)
-    found = smoothed(list(enumerate(values)), window=4)
-    expected = [values[max(0, i - 3) : i + 1].mean() for i in range(13)]
-    assert [x for x, _ in found] == list(range(13))
-    np.testing.assert_allclose([y for _, y in found], expected)
+def test_smoothing_is_the_mean_of_the_last_values() -> None:
+    values = np.random.default_rng(0).uniform(size=13).tolist()
+    expected = [np.mean(values[max(0, i - 3) : i + 1]) for i in range(13)]
+    np.testing.assert_allclose(curves.smoothed(values, window=4), expected)

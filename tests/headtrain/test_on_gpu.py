@@ -11,7 +11,7 @@ from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.training.step import StepWindow, train_step
 from tests.builders import runs as material
 from tests.builders import scenes
-from tests.headtrain.training.test_step import make_batch
+from tests.builders.runs import make_batch
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 

@@ -9,8 +9,9 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from mfd.files import write_together
 from mfd.headtrain.evaluation.metrics.figures import Figures
-from mfd.headtrain.evaluation.results import Entry, results_json, write_together
+from mfd.headtrain.evaluation.results import Entry, results_json
 from mfd.text import printable
 
 # JSON names of the rows; a row that was not asked for is null
@@ -146,6 +147,7 @@ class Evaluation:
             if row.results is not None
         }
         files["evaluation.json"] = (json.dumps(content, indent=1) + "\n").encode()
+        folder.mkdir(parents=True, exist_ok=True)
         write_together(folder, files)
 
     def _main_rows(self) -> list[Row]:

@@ -1,16 +1,12 @@
 """Detections in the format of COCO's evaluation server."""
 
 import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
-from mfd.files import sync
 from mfd.headtrain.inference.masks import MaskPredictions
 from mfd.headtrain.inference.select import Candidates
 
@@ -49,30 +45,6 @@ def results_json(entries: Sequence[Entry]) -> bytes:
     """The detections as one JSON list, one per line."""
     lines = ",\n".join(json.dumps(entry, default=_ascii) for entry in entries)
     return f"[\n{lines}\n]\n".encode("ascii")
-
-
-def write_together(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write all files or none: each beside its place first, then renamed one after the other.
-
-    Raises:
-        OSError: as the file system does; no file has then been replaced.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = {name: folder / f"{name}.tmp" for name in files}
-    try:
-        for name, content in files.items():
-            with temporary[name].open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        for name, path in temporary.items():
-            path.replace(folder / name)
-    except OSError:
-        for path in temporary.values():
-            with suppress(OSError):
-                path.unlink()
-        raise
-    sync(folder)
 
 
 def _ascii(counts: Any) -> str:

@@ -1,5 +1,4 @@
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +8,6 @@ from mfd.headtrain.evaluation.results import (
     box_entries,
     mask_entries,
     results_json,
-    write_together,
 )
 from mfd.headtrain.inference.masks import MaskPredictions
 from mfd.headtrain.inference.paste import fill_box, paste_mask
@@ -69,17 +67,3 @@ def test_masks_are_plain_text_in_json() -> None:
 
 def test_no_detections_are_an_empty_list() -> None:
     assert json.loads(results_json([])) == []
-
-
-def test_files_are_written_together_or_not_at_all(tmp_path: Path) -> None:
-    write_together(tmp_path / "run", {"a.json": b"1", "b.json": b"2"})
-    (tmp_path / "run/c.json.tmp").mkdir()  # where the third cannot be written
-
-    with pytest.raises(OSError, match=r"c\.json"):
-        write_together(tmp_path / "run", {"a.json": b"3", "b.json": b"4", "c.json": b"5"})
-
-    (tmp_path / "run/c.json.tmp").rmdir()
-    assert {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()} == {
-        "a.json": b"1",
-        "b.json": b"2",
-    }

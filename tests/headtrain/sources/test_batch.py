@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import torch
 
-from tests.headtrain.training.test_step import make_batch
+from tests.builders.runs import make_batch
 
 
 def test_maps_and_queries_of_any_type_arrive_in_float32_and_the_rest_as_it_is() -> None:

@@ -14,8 +14,7 @@ from mfd.headtrain.training import losses as training_losses
 from mfd.headtrain.training.loop import make_optimizer
 from mfd.headtrain.training.step import train_step
 from tests.builders.batches import randomise
-from tests.builders.runs import HEAD, SPEC, TRAIN
-from tests.headtrain.training.test_step import make_batch
+from tests.builders.runs import HEAD, SPEC, TRAIN, make_batch
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

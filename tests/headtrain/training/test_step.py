@@ -9,33 +9,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from mfd.errors import TrainingError
-from mfd.headtrain.head.batch import FeatureBatch
 from mfd.headtrain.head.model import MaskHead
-from mfd.headtrain.sources.batch import TrainingBatch
 from mfd.headtrain.training import losses as training_losses
 from mfd.headtrain.training import step as training_step
 from mfd.headtrain.training.step import StepResult, StepWindow, step_generator, train_step
-from tests.builders.runs import HEAD, SPEC, TRAIN
+from tests.builders.runs import HEAD, SPEC, TRAIN, make_batch
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-def make_batch(boxes_per_image: tuple[int, ...] = (2, 1, 2)) -> TrainingBatch:
-    images, boxes = len(boxes_per_image), sum(boxes_per_image)
-    features = FeatureBatch(
-        memory=[torch.randn(images, 5, 7, SPEC.dim), torch.randn(images, 3, 4, SPEC.dim)],
-        memory_hw=torch.tensor([[[5, 7], [3, 4]]] * images),
-        c1=torch.randn(images, 19, 27, SPEC.c1_channels),
-        c1_hw=torch.tensor([[19, 27]] * images),
-        input_hw=torch.tensor([[75, 107]] * images),
-        queries=torch.randn(boxes, SPEC.dim),
-        boxes=torch.rand(boxes, 4) * 0.4 + 0.2,
-        labels=torch.randint(0, 3, (boxes,)),
-        image_index=torch.repeat_interleave(torch.arange(images), torch.tensor(boxes_per_image)),
-    )
-    crops = torch.randint(0, 256, (boxes, 32, 32), dtype=torch.uint8)
-    names = tuple(f"{n} ({n}.jpg)" for n in range(images))
-    return TrainingBatch(features, crops, torch.ones(boxes), names)
 
 
 def test_steps_on_one_batch_lower_its_loss() -> None:
