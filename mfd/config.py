@@ -26,6 +26,7 @@ Profile = Literal["full", "lite"]
 StoredDtype = Literal["float16", "int8", "float32"]
 Codec = Literal["none", "zstd", "blosc"]
 Precision = Literal["float32", "bfloat16", "float16"]
+Exif = Literal["ignore", "apply"]
 
 FILE_NAME = "mfd.toml"
 
@@ -58,6 +59,11 @@ class Project:
     weights: str | None = setting("The detector's checkpoint.", default=None)
     encoder_layer: int | None = setting(
         "Encoder layer whose feature maps are used (1-based).", default=None, ge=1
+    )
+    exif: Exif | None = setting(
+        "apply turns images as their EXIF orientation says, ignore takes them as stored, as COCO's "
+        "labels need it (default: as the detector says, which is ignore for all of mfd's).",
+        default=None,
     )
 
     @property

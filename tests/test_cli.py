@@ -34,16 +34,16 @@ SMALL = [f"--set={s}" for s in ("roi_size=8", "box_dim=8", "num_heads=2", "epoch
 
 OPTIONS = {
     "extract": "split images annotations profile dtype batch-size workers precision strict "
-    "codec skip-invalid device data stores detector weights encoder-layer",
+    "codec skip-invalid device data stores detector weights encoder-layer exif",
     "train-head": "preset set split images annotations store run resume skip-invalid "
-    "device data stores runs detector weights encoder-layer",
+    "device data stores runs detector weights encoder-layer exif",
     "evaluate": "split images annotations store baselines per-category json detector "
-    "weights skip-invalid device data stores runs",
+    "weights skip-invalid device data stores runs exif",
     "predict": "run out min-score min-quality recursive all-categories scale split "
     "annotations detector weights device data runs",
-    "doctor": "split images annotations data stores runs detector weights encoder-layer",
+    "doctor": "split images annotations data stores runs detector weights encoder-layer exif",
     "estimate": "split images annotations profile dtype batch-size workers precision strict "
-    "measure device data detector weights encoder-layer",
+    "measure device data detector weights encoder-layer exif",
     "presets": "settings json",
     "demo": "out",
     "cache ls": "stores",

@@ -11,7 +11,7 @@ from mfd.console import out
 from mfd.settings import setting, settings
 
 HELP = "Check environment, data and detector; report problems and how to fix them."
-PROJECT = ("data", "stores", "runs", "detector", "weights", "encoder_layer")
+PROJECT = ("data", "stores", "runs", "detector", "weights", "encoder_layer", "exif")
 
 
 @settings

@@ -9,7 +9,7 @@ from mfd.settings import setting, settings
 from mfd.text import duration, size
 
 HELP = "Estimate disk space and hours of `mfd extract`; writes nothing."
-PROJECT = ("data", "detector", "weights", "encoder_layer")
+PROJECT = ("data", "detector", "weights", "encoder_layer", "exif")
 
 
 @settings
@@ -25,7 +25,8 @@ def run(project: Project, options: Options) -> None:
     dataset = opening.open_dataset(
         project, options.split, options.images, options.annotations, need_masks=False
     ).present()
-    detector = opening.open_detector(project.choice, opening.pick_device(options.device))
+    device = opening.pick_device(options.device)
+    detector = opening.open_detector(project.choice, device, project.exif)
     rate = extract.measure_rate(detector, dataset, options) if options.measure else None
     found = extract.estimate(dataset, detector.spec, options.profile, options.dtype, rate)
     out.print(

@@ -20,7 +20,7 @@ from mfd.errors import ConfigError
 from mfd.settings import setting, settings
 
 HELP = "Print COCO AP of boxes and masks, and write the results files."
-PROJECT = ("data", "stores", "runs")
+PROJECT = ("data", "stores", "runs", "exif")
 
 
 @settings

@@ -9,7 +9,7 @@ from mfd.settings import setting, settings
 from mfd.text import duration
 
 HELP = "Stage one: run the frozen detector once and store its features."
-PROJECT = ("data", "stores", "detector", "weights", "encoder_layer")
+PROJECT = ("data", "stores", "detector", "weights", "encoder_layer", "exif")
 
 
 @settings
@@ -38,7 +38,7 @@ def run(project: Project, options: Options) -> None:
             f"images, the first is {missing[0].file_name}"
         )
     device = opening.pick_device(options.device)
-    detector = opening.open_detector(project.choice, device)
+    detector = opening.open_detector(project.choice, device, project.exif)
     digests = extract.image_digests(dataset, project.stores, options.workers)
     identity = extract.store_identity(
         detector.spec,

@@ -19,7 +19,7 @@ from mfd.settings import replace_from_texts, setting, settings
 from mfd.text import suggest
 
 HELP = "Stage two: train the mask head on a store; the detector does not run."
-PROJECT = ("data", "stores", "runs", "detector", "weights", "encoder_layer")
+PROJECT = ("data", "stores", "runs", "detector", "weights", "encoder_layer", "exif")
 
 
 @settings

@@ -7,12 +7,13 @@ particular detector.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Protocol
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from mfd.config import Exif
 from mfd.errors import DetectorError
 from mfd.images import Preprocessing as Preprocessing  # authors of detectors look here
 
@@ -65,6 +66,16 @@ class DetectorSpec:
     def num_logits(self) -> int:
         """Width of the stored logits: K, or K + 1 with a "no object" column."""
         return len(self.category_ids) + (self.scores == "softmax")
+
+    @property
+    def exif(self) -> Exif:
+        """Whether its images are turned as their EXIF orientation says."""
+        return "apply" if self.preprocessing.upright else "ignore"
+
+    def with_exif(self, exif: Exif) -> "DetectorSpec":
+        """The same spec with images turned as their EXIF orientation says, or taken as stored."""
+        upright = exif == "apply"
+        return replace(self, preprocessing=replace(self.preprocessing, upright=upright))
 
     def to_json(self) -> dict[str, Any]:
         """The spec as plain JSON values, for the store and for run folders."""

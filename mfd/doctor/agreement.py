@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 from mfd.coco import CocoDataset
+from mfd.config import Exif
 from mfd.detectors import Detector, DetectorSpec
 from mfd.doctor.detections import DetectionCheck, check_detections
 from mfd.doctor.report import Report, some, some_categories
@@ -56,16 +56,16 @@ def examine_agreement(report: Report, name: str, dataset: CocoDataset, detector:
         report.say(text)
 
 
-def check_read(detector: Detector, dataset: CocoDataset, upright: bool) -> DetectionCheck:
-    """`check_detections` on images that are read upright, or as stored."""
-    with _reading(detector, upright):
+def check_read(detector: Detector, dataset: CocoDataset, exif: Exif) -> DetectionCheck:
+    """`check_detections` on images that are turned as EXIF says, or taken as stored."""
+    with _reading(detector, exif):
         return check_detections(detector, dataset)
 
 
 @contextmanager
-def _reading(detector: Detector, upright: bool) -> Iterator[None]:
+def _reading(detector: Detector, exif: Exif) -> Iterator[None]:
     spec = detector.spec
-    detector.spec = replace(spec, preprocessing=replace(spec.preprocessing, upright=upright))
+    detector.spec = spec.with_exif(exif)
     try:
         yield
     finally:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mfd.coco import CocoDataset, check_consistency, sample_evenly
+from mfd.config import Exif
+from mfd.doctor.orientation import Check, examine_orientation
 from mfd.doctor.report import MAX_NAMED, Report, some
 from mfd.errors import DataError
 from mfd.files import file_sha256
@@ -16,7 +18,7 @@ _FIRST_BYTES = 4096  # which tell most files of one size apart
 
 
 def examine_data(
-    report: Report, name: str, dataset: CocoDataset, upright: bool
+    report: Report, name: str, dataset: CocoDataset, exif: Exif, check: Check | None = None
 ) -> CocoDataset | None:
     """Say what is wrong with the data set; None if it is not worth trying a detector on.
 
@@ -25,7 +27,8 @@ def examine_data(
 
     Args:
         dataset: read without its invalid annotations.
-        upright: whether the detector sees images as their EXIF orientation says.
+        exif: whether images are turned as their EXIF orientation says.
+        check: what the detector finds; None without a detector.
     """
     _examine_objects(report, name, dataset)
     present = dataset.present()
@@ -36,7 +39,8 @@ def examine_data(
     for finding in check_consistency(dataset, _contents(paths)):
         report.say(f"{name}: {finding}", good=not finding.notable)
         sound = sound and not finding.certain
-    usable = _examine_pixels(report, name, present, upright)
+    examine_orientation(report, name, present, exif, check if sound else None)
+    usable = _examine_pixels(report, name, present, exif)
     return present if usable and sound else None
 
 
@@ -82,13 +86,13 @@ def _examine_files(report: Report, name: str, dataset: CocoDataset, present: Coc
         report.attempt(read_header, path)
 
 
-def _examine_pixels(report: Report, name: str, dataset: CocoDataset, upright: bool) -> bool:
+def _examine_pixels(report: Report, name: str, dataset: CocoDataset, exif: Exif) -> bool:
     """Whether all images of a sample can be used."""
     opened = sample_evenly(dataset.images, IMAGES_OPENED)
     faults = []
     for entry in opened:
         try:
-            read_rgb(dataset.path(entry), entry.size_hw, upright=upright)
+            read_rgb(dataset.path(entry), entry.size_hw, upright=exif == "apply")
         except DataError as error:
             faults.append(str(error))
     for fault in faults[:MAX_NAMED]:

@@ -8,7 +8,6 @@ from mfd.config import Project
 from mfd.doctor.agreement import check_read, describe_detector, examine_agreement
 from mfd.doctor.data import examine_data
 from mfd.doctor.environment import examine_environment
-from mfd.doctor.orientation import examine_orientation
 from mfd.doctor.report import Finding, Report
 from mfd.doctor.stores import examine_stores
 
@@ -27,8 +26,9 @@ def examine(
     """
     report = Report()
     examine_environment(report)
-    detector = report.attempt(opening.open_detector, project.choice)
-    upright = detector is not None and detector.spec.preprocessing.upright
+    detector = report.attempt(opening.open_detector, project.choice, "cpu", project.exif)
+    exif = project.exif or "ignore" if detector is None else detector.spec.exif
+    check = None if detector is None else partial(check_read, detector)
     own = images is not None and annotations is not None
     datasets = {}
     for name in [split] if split else ["data"] if own else ["train", "val"]:
@@ -37,14 +37,12 @@ def examine(
         )
         if dataset is None:
             continue
-        present = report.attempt(examine_data, report, name, dataset, upright)
+        present = report.attempt(examine_data, report, name, dataset, exif, check)
         if present is not None:
             datasets[name] = present
     if detector is not None:
         describe_detector(report, detector.spec)
-        check = partial(check_read, detector)
         for name, dataset in datasets.items():
-            report.attempt(examine_orientation, report, name, dataset, upright, check)
             report.attempt(examine_agreement, report, name, dataset, detector)
     examine_stores(report, project, datasets, None if detector is None else detector.spec)
     return report

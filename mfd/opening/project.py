@@ -8,7 +8,7 @@ import torch
 
 from mfd.cache import Store, find_store
 from mfd.coco import CocoDataset, read_dataset, split_paths
-from mfd.config import DetectorChoice, Project
+from mfd.config import DetectorChoice, Exif, Project
 from mfd.detectors import Detector, load_detector
 from mfd.errors import StoreError
 from mfd.headtrain import FeatureStore, LiteStore, RunConfig
@@ -32,9 +32,18 @@ def open_dataset(
     return read_dataset(annotations, images, **reading)
 
 
-def open_detector(choice: DetectorChoice, device: torch.device | str = "cpu") -> Detector:
-    """The detector, frozen, on its device."""
-    return load_detector(choice.name, choice.weights, choice.encoder_layer, device)
+def open_detector(
+    choice: DetectorChoice, device: torch.device | str = "cpu", exif: Exif | None = None
+) -> Detector:
+    """The detector, frozen, on its device.
+
+    Args:
+        exif: what its spec says of image files that are stored turned; None leaves that to it.
+    """
+    detector = load_detector(choice.name, choice.weights, choice.encoder_layer, device)
+    if exif is not None:
+        detector.spec = detector.spec.with_exif(exif)
+    return detector
 
 
 def open_store(
@@ -46,11 +55,12 @@ def open_store(
         encoder_layer: layer whose maps are wanted; None: the project's, or any.
 
     Raises:
-        StoreError: there is none, or it holds the maps of another layer.
+        StoreError: there is none, or it holds the maps of another layer, or those of images that
+            were turned otherwise than `exif` says.
     """
     layer = project.encoder_layer if encoder_layer is None else encoder_layer
     if path is not None:
-        store = Store.open(path)
+        store = _open_at(path, project)
         if layer is not None and store.spec.encoder_layer != layer:
             raise StoreError(
                 f"{path} holds the maps of encoder layer {store.spec.encoder_layer}, expected "
@@ -63,6 +73,8 @@ def open_store(
         wanted = {"detector": spec.name, "weights_digest": spec.weights_digest}
     if layer is not None:
         wanted["encoder_layer"] = layer
+    if project.exif is not None:
+        wanted["exif"] = project.exif
     return Store.open(find_store(project.stores, split=split, **wanted))  # type: ignore[arg-type]
 
 
@@ -72,15 +84,18 @@ def open_store_of(project: Project, run: RunConfig, split: str, path: Path | Non
     It is looked for in the project's folder and where the store is that the run was trained on.
 
     Raises:
-        StoreError: there is none in either.
+        StoreError: there is none in either, or it is of images that were turned otherwise than
+            `exif` says.
     """
     if path is not None:
-        return Store.open(path)
+        return _open_at(path, project)
     spec = run.spec
     wanted: dict[str, object] = {
         "weights_digest": spec.weights_digest,
         "encoder_layer": spec.encoder_layer,
     }
+    if project.exif is not None:
+        wanted["exif"] = project.exif
     trained_on = run.source.get("path")
     folders = [project.stores, *([Path(trained_on).parent] if trained_on else [])]
     refusals = []
@@ -90,6 +105,16 @@ def open_store_of(project: Project, run: RunConfig, split: str, path: Path | Non
         except StoreError as error:
             refusals.append(error)
     raise refusals[-1]
+
+
+def _open_at(path: Path, project: Project) -> Store:
+    store = Store.open(path)
+    if project.exif not in (None, store.spec.exif):
+        raise StoreError(
+            f'{path} was extracted with exif = "{store.spec.exif}", expected "{project.exif}"; run '
+            f"`mfd extract --exif {project.exif}`, or change `exif` in mfd.toml"
+        )
+    return store
 
 
 def complete(
@@ -103,7 +128,7 @@ def complete(
     """The store; where it leaves out C1 and the head needs it, recomputed by the detector."""
     if store.has_c1 or not needed:
         return store
-    return LiteStore(store, open_detector(choice, device), dataset)
+    return LiteStore(store, open_detector(choice, device, store.spec.exif), dataset)
 
 
 def choice_of(project: Project, store: Store) -> DetectorChoice:

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from mfd.coco import Annotation, CocoDataset, ImageEntry
+from mfd.config import Exif
 from mfd.doctor.detections import DetectionCheck
 from mfd.doctor.orientation import examine_orientation
 from mfd.doctor.report import Report
@@ -24,7 +25,7 @@ def examined(
     orientation: int,
     annotated_hw: tuple[int, int],
     recalled: tuple[int, int],
-    upright: bool,
+    exif: Exif,
     square: bool = False,
 ) -> tuple[Report, list[CocoDataset]]:
     """The report on two images, one of them turned; and the data sets the detector was tried on."""
@@ -35,36 +36,36 @@ def examined(
     dataset = CocoDataset(None, folder, images, {1: "a"}, {1: (found,), 2: (found,)})
     tried = []
 
-    def check(subset: CocoDataset, upright: bool) -> DetectionCheck:
+    def check(subset: CocoDataset, exif: Exif) -> DetectionCheck:
         tried.append(subset)
-        return DetectionCheck(1, 10, recalled[upright], 0)
+        return DetectionCheck(1, 10, recalled[exif == "apply"], 0)
 
     report = Report()
-    examine_orientation(report, "val", dataset, upright, check)
+    examine_orientation(report, "val", dataset, exif, check)
     return report, tried
 
 
-@pytest.mark.parametrize("upright", [False, True])
+@pytest.mark.parametrize("exif", ["ignore", "apply"])
 @pytest.mark.parametrize(
     ("recalled", "where"), [((1, 9), "upright"), ((9, 1), "stored"), ((5, 6), "not clear")]
 )
 def test_the_detector_tells_which_pixels_labels_of_the_same_size_belong_to(
-    recalled: tuple[int, int], where: str, upright: bool, tmp_path: Path
+    recalled: tuple[int, int], where: str, exif: Exif, tmp_path: Path
 ) -> None:
     (line,), tried = examined(
-        tmp_path, orientation=3, annotated_hw=(37, 53), recalled=recalled, upright=upright
+        tmp_path, orientation=3, annotated_hw=(37, 53), recalled=recalled, exif=exif
     )
     assert [[entry.file_name for entry in each.images] for each in tried] == [["turned.jpg"]] * 2
     assert "1 of 2 images tried are stored turned" in line.text
     assert "(turned.jpg)" in line.text
     assert where in line.text
-    assert line.good == (where in ("not clear", "upright" if upright else "stored"))
+    assert line.good == (where in ("not clear", "upright" if exif == "apply" else "stored"))
 
 
 @pytest.mark.parametrize("annotated_hw", [(53, 37), (37, 53)])
 def test_sizes_tell_it_where_they_differ(annotated_hw: tuple[int, int], tmp_path: Path) -> None:
     (line,), tried = examined(
-        tmp_path, orientation=8, annotated_hw=annotated_hw, recalled=(0, 0), upright=False
+        tmp_path, orientation=8, annotated_hw=annotated_hw, recalled=(0, 0), exif="ignore"
     )
     assert not tried
     assert line.good == (annotated_hw == (37, 53))
@@ -72,7 +73,7 @@ def test_sizes_tell_it_where_they_differ(annotated_hw: tuple[int, int], tmp_path
 
 def test_a_square_image_is_tried(tmp_path: Path) -> None:
     (line,), tried = examined(
-        tmp_path, orientation=6, annotated_hw=(37, 37), recalled=(0, 9), upright=False, square=True
+        tmp_path, orientation=6, annotated_hw=(37, 37), recalled=(0, 9), exif="ignore", square=True
     )
     assert len(tried) == 2
     assert not line.good
@@ -80,6 +81,30 @@ def test_a_square_image_is_tried(tmp_path: Path) -> None:
 
 def test_nothing_is_said_without_turned_images(tmp_path: Path) -> None:
     report, tried = examined(
-        tmp_path, orientation=1, annotated_hw=(37, 53), recalled=(0, 9), upright=False
+        tmp_path, orientation=1, annotated_hw=(37, 53), recalled=(0, 9), exif="ignore"
     )
     assert (list(report), tried) == ([], [])
+
+
+def test_labels_of_both_kinds_are_a_fault(tmp_path: Path) -> None:
+    for name in ("1.jpg", "2.jpg"):
+        save(tmp_path / name, 6)
+    images = (ImageEntry(1, "1.jpg", (37, 53)), ImageEntry(2, "2.jpg", (53, 37)))
+    report = Report()
+    examine_orientation(
+        report, "val", CocoDataset(None, tmp_path, images, {1: "a"}, {}), "apply", None
+    )
+    (line,) = report
+    assert "by their sizes 1 have labels of the upright pixels, 1 of the stored ones" in line.text
+    assert not line.good
+
+
+def test_without_a_detector_labels_of_the_same_size_stay_unclear(tmp_path: Path) -> None:
+    save(tmp_path / "1.jpg", 3)
+    images = (ImageEntry(1, "1.jpg", (37, 53)),)
+    report = Report()
+    examine_orientation(
+        report, "val", CocoDataset(None, tmp_path, images, {1: "a"}, {}), "ignore", None
+    )
+    (line,) = report
+    assert "is not clear: no detector was tried on them" in line.text
