@@ -35,7 +35,7 @@ SMALL = [f"--set={s}" for s in ("roi_size=8", "box_dim=8", "num_heads=2", "epoch
 OPTIONS = {
     "extract": "split images annotations profile dtype batch-size workers precision strict "
     "codec skip-invalid device data stores detector weights encoder-layer exif",
-    "train-head": "preset set split images annotations store run resume skip-invalid "
+    "train-head": "preset set split images annotations store live run resume skip-invalid "
     "device data stores runs detector weights encoder-layer exif",
     "evaluate": "split images annotations store baselines per-category json detector "
     "weights skip-invalid device data stores runs exif",
@@ -396,3 +396,19 @@ def test_signal_leaves_an_extraction_that_says_what_is_safe(
     assert process.returncode == 128 + signum
     assert "of 2 units are safe; the same command resumes from there" in after
     assert "Traceback" not in after
+
+
+def test_live_training_needs_no_store_and_is_resumed_without_the_flag(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def power_cut(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    nowhere = ["--stores", "no-stores"]
+    with monkeypatch.context() as patch:
+        patch.setattr("mfd.headtrain.runs.run.Run.save_head", power_cut)
+        assert main(["train-head", "--live", "--run", "live", *SMALL, *nowhere]) == 130
+    assert main(["train-head", "--resume", "--run", "live", *nowhere]) == 0
+    assert "the detector took" in capsys.readouterr().err
+    assert json.loads(Path("runs/live/config.json").read_text())["source"]["kind"] == "live"
+    assert main(["evaluate", "live"]) == 0

@@ -1,7 +1,8 @@
-"""`mfd train-head`: stage two, a mask head trained on a store."""
+"""`mfd train-head`: stage two, a mask head trained on a store, or beside the detector at work."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mfd import cache, coco, headtrain, opening
 from mfd.commands.declared import (
@@ -16,9 +17,15 @@ from mfd.console import say
 from mfd.errors import ConfigError
 from mfd.headtrain import HeadConfig, TrainConfig
 from mfd.settings import replace_from_texts, setting, settings
-from mfd.text import suggest
+from mfd.text import duration, suggest
 
-HELP = "Stage two: train the mask head on a store; the detector does not run."
+if TYPE_CHECKING:
+    import torch
+
+    from mfd.coco import CocoDataset
+    from mfd.config import DetectorChoice
+
+HELP = "Stage two: train the mask head on a store; the detector does not run, except with --live."
 PROJECT = ("data", "stores", "runs", "detector", "weights", "encoder_layer", "exif")
 
 
@@ -37,6 +44,7 @@ class Options:
     images: Path | None = images_setting()
     annotations: Path | None = annotations_setting()
     store: Path | None = store_setting()
+    live: bool = setting("Run the detector on every batch, without a store.", default=False)
     run: str | None = setting("Name of the run's folder.", default=None)
     resume: bool = setting(
         "Resume --run (default: the latest unfinished run) with its saved settings.", default=False
@@ -47,13 +55,14 @@ class Options:
 
 def run(project: Project, options: Options) -> None:
     """Begin a run, or resume one."""
+    saved = None
     if options.resume:
         layer: int | None
         run = headtrain.Run.resume(project.runs, options.run)
-        config = run.config
-        name = options.preset or config.preset
-        layer = config.spec.encoder_layer or None
-        head, recipe = config.head, config.train or TrainConfig()
+        saved = run.config
+        name = options.preset or saved.preset
+        layer = saved.spec.encoder_layer or None
+        head, recipe = saved.head, saved.train or TrainConfig()
         if options.preset is not None:
             head = headtrain.find_preset(options.preset).config
     else:
@@ -62,7 +71,8 @@ def run(project: Project, options: Options) -> None:
         name, layer = preset.name, encoder_layer(project, preset)
         head, recipe = preset.config, TrainConfig()
     head, recipe = changed(head, recipe, options.set)
-    store = opening.open_store(project, options.split, options.store, layer)
+    live = options.live or (saved is not None and saved.source.get("kind") == "live")
+    store = None if live else opening.open_store(project, options.split, options.store, layer)
     dataset = opening.open_dataset(
         project,
         options.split,
@@ -73,22 +83,47 @@ def run(project: Project, options: Options) -> None:
     for finding in coco.require_consistent(dataset):
         if finding.notable:
             say(f"note: {finding}")
-    say(f"store: {store.path}\nrun: {run.path}")
     device = opening.pick_device(options.device)
-    head.check(store.spec)  # before targets are built
-    targets = headtrain.build_targets(store, dataset, 4 * head.roi_size, project.stores, say=say)
-    say(str(targets.total))
-    cache.add_reference(store.path, run.path)
-    choice = opening.choice_of(project, store)
-    features = opening.complete(store, dataset, choice, device, needed=head.use_c1)
-    source = headtrain.StoredSource(
-        features, targets, head, recipe, pin_memory=device.type == "cuda"
-    )
-    headtrain.train(
+    source: headtrain.BatchSource
+    if store is None:
+        say(f"store: none, the detector runs on every batch\nrun: {run.path}")
+        choice = saved.detector if saved else replace(project.choice, encoder_layer=layer)
+        exif = saved.spec.exif if saved else project.exif
+        detector = opening.open_detector(choice, device, exif)
+        head.check(detector.spec)
+        source = headtrain.LiveSource(detector, choice, dataset, head, recipe)
+    else:
+        say(f"store: {store.path}\nrun: {run.path}")
+        choice = opening.choice_of(project, store)
+        source = stored_source(project, store, choice, dataset, head, recipe, device)
+        cache.add_reference(store.path, run.path)
+    done = headtrain.train(
         head, recipe, source, run,
         detector=choice, preset=name, device=device, resume=options.resume,
     )  # fmt: skip
+    if live:
+        say(
+            f"the detector took {duration(done.progress.detector_seconds)} of "
+            f"{duration(done.progress.seconds)}"
+        )
     say(f"trained: {run.path}/head.safetensors")
+
+
+def stored_source(
+    project: Project,
+    store: "cache.Store",
+    choice: "DetectorChoice",
+    dataset: "CocoDataset",
+    head: HeadConfig,
+    recipe: TrainConfig,
+    device: "torch.device",
+) -> "headtrain.StoredSource":
+    """Batches of a store and its targets, which are built if they are not there."""
+    head.check(store.spec)  # before targets are built
+    targets = headtrain.build_targets(store, dataset, 4 * head.roi_size, project.stores, say=say)
+    say(str(targets.total))
+    features = opening.complete(store, dataset, choice, device, needed=head.use_c1)
+    return headtrain.StoredSource(features, targets, head, recipe, pin_memory=device.type == "cuda")
 
 
 def encoder_layer(project: Project, preset: "headtrain.Preset") -> int | None:

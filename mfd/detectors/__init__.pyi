@@ -6,6 +6,7 @@ from .contract import DetectorSpec as DetectorSpec
 from .contract import Preprocessing as Preprocessing
 from .features import detect as detect
 from .features import detect_all as detect_all
+from .features import device_of as device_of
 from .features import stage1_features as stage1_features
 from .freeze import freeze as freeze
 from .freeze import stays_frozen as stays_frozen

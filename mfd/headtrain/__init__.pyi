@@ -25,6 +25,7 @@ from .runs.config import RunConfig as RunConfig
 from .runs.run import Run as Run
 from .sources.lite import FeatureStore as FeatureStore
 from .sources.lite import LiteStore as LiteStore
+from .sources.live import LiveSource as LiveSource
 from .sources.protocol import BatchSource as BatchSource
 from .sources.stored import StoredSource as StoredSource
 from .targets.build import build_targets as build_targets

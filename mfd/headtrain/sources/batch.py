@@ -18,6 +18,7 @@ class TrainingBatch:
         area_ratio: the objects' areas per box area.
         image_names: what to call each image in an error.
         bytes_read: from the store.
+        detector_seconds: that a detector in the loop took for it.
     """
 
     features: FeatureBatch
@@ -25,6 +26,7 @@ class TrainingBatch:
     area_ratio: Float[Tensor, " N"]
     image_names: tuple[str, ...]
     bytes_read: int = 0
+    detector_seconds: float = 0.0
 
     def to(self, device: torch.device | str) -> "TrainingBatch":
         """The same batch on another device in float32, copied asynchronously from pinned memory."""

@@ -89,7 +89,7 @@ def matched_objects(
             f"the detector's output for image {image.image_id} ({image.file_name}) holds NaN or "
             "infinity; verify the store or extract it again"
         )
-    usable, counts = _usable(annotations, image, spec)
+    usable, counts = usable_objects(annotations, image, spec)
     height, width = image.size_hw
     size = torch.tensor([width, height, width, height])
     objects = [annotation for annotation, _ in usable]
@@ -128,7 +128,7 @@ def matched_objects(
     )
 
 
-def _usable(
+def usable_objects(
     annotations: Sequence[Annotation], image: ImageEntry, spec: DetectorSpec
 ) -> tuple[list[tuple[Annotation, tuple[float, float, float, float]]], TargetCounts]:
     """The objects that can be matched, with their boxes' corners cut to the image, in pixels."""

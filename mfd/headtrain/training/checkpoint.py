@@ -26,36 +26,46 @@ class Progress:
         images: seen, counted once per epoch.
         seconds: of training, pauses left out.
         bytes_read: by the batch source.
+        detector_seconds: how many of the seconds a detector in the loop took.
     """
 
     step: int = 0
     images: int = 0
     seconds: float = 0.0
     bytes_read: int = 0
+    detector_seconds: float = 0.0
 
-    def after(self, images: int, seconds: float, bytes_read: int) -> "Progress":
+    def after(
+        self, images: int, seconds: float, bytes_read: int, detector_seconds: float = 0.0
+    ) -> "Progress":
         """One step further."""
         return Progress(
             self.step + 1,
             self.images + images,
             self.seconds + seconds,
             self.bytes_read + bytes_read,
+            self.detector_seconds + detector_seconds,
         )
 
     def to_cost(self) -> dict[str, Any]:
         """The entry of training in a run's ledger."""
-        return {
+        cost = {
             "seconds": round(self.seconds, 3),
             "bytes": self.bytes_read,
             "images": self.images,
             "steps": self.step,
         }
+        if self.detector_seconds:
+            cost["detector_seconds"] = round(self.detector_seconds, 3)
+            cost["head_seconds"] = round(self.seconds - self.detector_seconds, 3)
+        return cost
 
     @classmethod
     def from_cost(cls, cost: Mapping[str, Any]) -> "Progress":
         """The progress that a run's ledger tells of; none if it tells of no training."""
         entry = cost.get("training", {})
         names = {"step": "steps", "images": "images", "seconds": "seconds", "bytes_read": "bytes"}
+        names["detector_seconds"] = "detector_seconds"
         return cls(**{field: entry[name] for field, name in names.items() if name in entry})
 
 

@@ -5,6 +5,7 @@ from contextlib import closing
 
 import torch
 
+from mfd.headtrain.config.precision import autocast_dtype
 from mfd.headtrain.config.train import TrainConfig
 from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.runs.run import Run
@@ -62,7 +63,7 @@ class TrainingLoop:
                 )
                 seconds, clock = time.monotonic() - clock, time.monotonic()
                 self.progress = self.progress.after(
-                    len(batch.image_names), seconds, batch.bytes_read
+                    len(batch.image_names), seconds, batch.bytes_read, batch.detector_seconds
                 )
                 step = self.progress.step
                 window.add(step, moved, result)
@@ -111,11 +112,3 @@ def make_optimizer(head: MaskHead, config: TrainConfig) -> torch.optim.Optimizer
         weight_decay=config.weight_decay,
         fused=True,
     )
-
-
-def autocast_dtype(config: TrainConfig, device: torch.device) -> torch.dtype | None:
-    """Element type of the forward pass; None for that of the weights, float32."""
-    if config.precision == "auto":
-        fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.bfloat16 if fast else None
-    return torch.bfloat16 if config.precision == "bfloat16" else None

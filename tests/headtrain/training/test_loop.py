@@ -4,8 +4,9 @@ from typing import Literal
 import pytest
 import torch
 
+from mfd.headtrain.config.precision import autocast_dtype
 from mfd.headtrain.config.train import TrainConfig
-from mfd.headtrain.training.loop import autocast_dtype, make_optimizer
+from mfd.headtrain.training.loop import make_optimizer
 from tests.builders.runs import TRAIN
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
