@@ -5,6 +5,7 @@ import pickle
 import re
 import warnings
 import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from mfd.detectors.placeholders import refuse_placeholder
+from mfd.detectors.state_dicts import StateDict, best_fit
 from mfd.errors import DetectorError
 from mfd.files import file_sha256
 from mfd.text import first_line
@@ -26,13 +29,16 @@ PUBLISHED = {
 }
 
 
-def read_checkpoint(weights: str | Path) -> dict[str, Tensor]:
+def read_checkpoint(
+    weights: str | Path, fit: Callable[[Mapping[str, Tensor]], float] = lambda state: 1.0
+) -> StateDict:
     """The named tensors of a checkpoint, on the CPU.
 
     Args:
-        weights: a safetensors file, a `torch.save`d file as the official code writes it
-            (`{"model": ..., "args": Namespace, ...}`, or `ema_model` where there is no `model`),
-            or `hf://OWNER/REPO/FILE` on the Hugging Face Hub.
+        weights: a safetensors file, a `torch.save`d file with the weights at any place in it
+            (`{"model": ..., "args": Namespace, ...}`, `{"ema": {"module": ...}}`, bare, ...), or
+            `hf://OWNER/REPO/FILE` on the Hugging Face Hub.
+        fit: how well named tensors fit what is wanted, from 0 to 1, see `best_fit`.
 
     Raises:
         DetectorError: if there is no such file, it has anything but tensors and settings, or it
@@ -41,20 +47,26 @@ def read_checkpoint(weights: str | Path) -> dict[str, Tensor]:
     path = _download(str(weights)) if str(weights).startswith(HUB) else Path(weights)
     if not path.is_file():
         raise DetectorError(f"no checkpoint at {path}; give the path of a file or hf://...")
+    refuse_placeholder(path)
     expected = PUBLISHED.get(path.name)
-    if expected and (found := file_sha256(path)) != expected:
+    if expected and (digest := file_sha256(path)) != expected:
         raise DetectorError(
-            f"{path} has the sha256 {found[:16]}..., the published file of this name "
+            f"{path} has the sha256 {digest[:16]}..., the published file of this name "
             f"{expected[:16]}...; download it again, or rename it if it is another file"
         )
     if path.suffix == ".safetensors":
         try:
-            return load_file(path)
+            content = load_file(path)
         except SafetensorError as error:
             raise DetectorError(
                 f"{path} is not a valid safetensors file ({error}); download it again"
             ) from error
-    return _tensors(path, _unpickle(path))
+    else:
+        content = _unpickle(path)
+    found = best_fit(content, fit)
+    if found is None:
+        raise DetectorError(f"{path} has no state dict, {_found_instead(content)}")
+    return found
 
 
 def _unpickle(path: Path) -> Any:
@@ -80,19 +92,12 @@ def _unpickle(path: Path) -> Any:
         ) from error
 
 
-def _tensors(path: Path, content: Any) -> dict[str, Tensor]:
-    for part in ("model", "ema_model"):
-        if isinstance(content, dict) and isinstance(content.get(part), dict):
-            content = content[part]
-    if not isinstance(content, dict) or not content:
-        raise DetectorError(f"{path} has no state dict, expected one, or one under 'model'")
-    strange = [key for key, value in content.items() if not isinstance(value, Tensor)]
-    if strange:
-        raise DetectorError(
-            f"{path} has no tensor under {strange[0]!r}, expected a state dict of tensors, "
-            "or one under 'model'"
-        )
-    return dict(content)
+def _found_instead(content: Any) -> str:
+    """What a file without named tensors has, and what was expected."""
+    if isinstance(content, Mapping) and content:
+        names = ", ".join(map(repr, list(content)[:3]))
+        return f"only {names}; expected named tensors, bare or under 'model'"
+    return f"but a {type(content).__name__}; expected named tensors, bare or under 'model'"
 
 
 def _download(address: str) -> Path:

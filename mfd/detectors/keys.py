@@ -40,10 +40,11 @@ class KeyMap:
         return key.endswith(self.ignored)
 
     def share(self, state: Mapping[str, Tensor]) -> float:
-        """Of all keys in the state dict or expected, the fraction both have, equally shaped."""
+        """Of all keys needed or expected, the fraction both have, equally shaped; 1 if all do."""
         expected = {key: self.shapes[ours] for ours, keys in self.names.items() for key in keys}
         common = sum(k in state and state[k].shape == shape for k, shape in expected.items())
-        return common / len(state.keys() | expected.keys())
+        needed = {key for key in state if key in expected or not self.is_ignored_key(key)}
+        return common / len(needed | expected.keys())
 
     def translate(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The weights under our names, in float32 where they are floating point."""

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ def load_detector(
     weights: str | Path | None = None,
     encoder_layer: int | None = None,
     device: torch.device | str = "cpu",
+    say: Callable[[str], object] = lambda line: None,
 ) -> Detector:
     """The detector, frozen, on a device.
 
@@ -35,11 +37,12 @@ def load_detector(
         weights: the checkpoint, for detectors that need one.
         encoder_layer: layer whose maps the detector returns (1-based); None: its default.
         device: where its weights are moved.
+        say: is told, line by line, how a checkpoint differs from a published one.
 
     Raises:
         DetectorError: no such detector, or one that does not obey the contract.
     """
-    detector: Any = _loader(name)(name, weights, encoder_layer)
+    detector: Any = _loader(name, say)(name, weights, encoder_layer)
     check_contract(name, detector)
     freeze(detector)
     detector.spec = replace(detector.spec, weights_digest=weights_digest(detector))
@@ -48,10 +51,12 @@ def load_detector(
     return moved
 
 
-def _loader(name: str) -> Callable[[str, str | Path | None, int | None], object]:
+def _loader(
+    name: str, say: Callable[[str], object]
+) -> Callable[[str, str | Path | None, int | None], object]:
     """What loads a detector of this name, given name, weights and encoder layer."""
     if name in OFFICIAL:
-        return load_official
+        return partial(load_official, say=say)
     if name == "demo":
         return _demo
     if name.startswith("hf:"):

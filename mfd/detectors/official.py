@@ -1,6 +1,6 @@
 """The detectors of the paper, from their official checkpoints as published."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from torch import Tensor
@@ -19,7 +19,10 @@ OFFICIAL: dict[str, OfficialDetector] = {
 
 
 def load_official(
-    name: str, weights: str | Path | None, encoder_layer: int | None = None
+    name: str,
+    weights: str | Path | None,
+    encoder_layer: int | None = None,
+    say: Callable[[str], object] = lambda line: None,
 ) -> DeformableDetector:
     """A published detector with its weights, on the CPU; freezing it is the caller's part.
 
@@ -27,6 +30,8 @@ def load_official(
         name: a key of `OFFICIAL`.
         weights: the official checkpoint; see `read_checkpoint`.
         encoder_layer: layer whose maps are returned (1-based); 4 by default.
+        say: is told, in one line each, what was taken off the weights' names and of another number
+            of categories than the published one.
 
     Raises:
         DetectorError: if the checkpoint is absent or another detector's, or there is no such layer.
@@ -38,7 +43,13 @@ def load_official(
             "give its path with --weights"
         )
     layer = ENCODER_LAYER if encoder_layer is None else encoder_layer
-    return build_official(name, detector, read_checkpoint(weights), layer)
+    found = read_checkpoint(weights, detector.share)
+    built = build_official(name, detector, found.weights, layer)
+    if found.remark:
+        say(f"{weights}: {found.remark}")
+    if (count := len(built.spec.category_ids)) != detector.config.num_classes:
+        say(f"{weights}: {count} categories, counted 0 to {count - 1} as in its training")
+    return built
 
 
 def build_official(
@@ -55,14 +66,10 @@ def build_official(
 
 def _advice(name: str, share: float, state: Mapping[str, Tensor]) -> str:
     """Which detector most of the keys belong to, and what to do."""
-    shares = {
-        other: detector.key_map().share(state)
-        for other, detector in OFFICIAL.items()
-        if other != name
-    }
+    shares = {other: detector.share(state) for other, detector in OFFICIAL.items() if other != name}
     likely = max(shares, key=lambda other: shares[other])
     if shares[likely] > share:
         return f"it looks like {likely}: use --detector {likely}"
     if share < 0.5:
         return f"mfd knows no detector with such keys, only {', '.join(OFFICIAL)}"
-    return "the checkpoint looks modified or truncated; download it again"
+    return "it looks changed or truncated; check the program that wrote it, or download it again"

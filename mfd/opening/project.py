@@ -9,6 +9,7 @@ import torch
 from mfd.cache import Store, find_store
 from mfd.coco import CocoDataset, read_dataset, split_paths
 from mfd.config import DetectorChoice, Exif, Project
+from mfd.console import say
 from mfd.detectors import Detector, load_detector
 from mfd.errors import StoreError
 from mfd.headtrain import FeatureStore, LiteStore, RunConfig
@@ -35,12 +36,12 @@ def open_dataset(
 def open_detector(
     choice: DetectorChoice, device: torch.device | str = "cpu", exif: Exif | None = None
 ) -> Detector:
-    """The detector, frozen, on its device.
+    """The detector, frozen, on its device; how its checkpoint was read is said where unusual.
 
     Args:
         exif: what its spec says of image files that are stored turned; None leaves that to it.
     """
-    detector = load_detector(choice.name, choice.weights, choice.encoder_layer, device)
+    detector = load_detector(choice.name, choice.weights, choice.encoder_layer, device, say)
     if exif is not None:
         detector.spec = detector.spec.with_exif(exif)
     return detector

@@ -34,7 +34,7 @@ def test_a_training_checkpoint_gives_its_model_and_may_hold_settings(
     }
     path = tmp_path / "checkpoint0035.pth"
     torch.save(content, path, _use_new_zipfile_serialization=not legacy)
-    assert _same(read_checkpoint(path), STATE)
+    assert _same(read_checkpoint(path).weights, STATE)
 
 
 def test_a_bare_state_dict_and_averaged_weights_are_read(tmp_path: Path) -> None:
@@ -45,12 +45,12 @@ def test_a_bare_state_dict_and_averaged_weights_are_read(tmp_path: Path) -> None
         ("both", {"ema_model": other, "model": STATE}, STATE),
     ]:
         torch.save(content, tmp_path / name)
-        assert _same(read_checkpoint(tmp_path / name), expected)
+        assert _same(read_checkpoint(tmp_path / name).weights, expected)
 
 
 def test_safetensors_are_read(tmp_path: Path) -> None:
     save_file(STATE, tmp_path / "model.safetensors")
-    assert _same(read_checkpoint(str(tmp_path / "model.safetensors")), STATE)
+    assert _same(read_checkpoint(str(tmp_path / "model.safetensors")).weights, STATE)
 
 
 def test_a_published_name_on_another_content_is_refused(
@@ -62,7 +62,7 @@ def test_a_published_name_on_another_content_is_refused(
         read_checkpoint(path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     monkeypatch.setitem(PUBLISHED, path.name, digest)
-    assert _same(read_checkpoint(path), STATE)
+    assert _same(read_checkpoint(path).weights, STATE)
 
 
 class _Code:
@@ -112,14 +112,35 @@ def test_a_truncated_checkpoint_is_refused(tmp_path: Path, name: str, kept: int)
         ([1, 2], "has no state dict"),
         ({}, "has no state dict"),
         ({"model": {}}, "has no state dict"),
-        ({"epoch": 3, "optimizer": {}}, "has no tensor under 'epoch'"),
-        ({"model": {"a.weight": [1.0]}}, "has no tensor under 'a.weight'"),
+        ({"epoch": 3, "optimizer": {}}, "has no state dict, only 'epoch', 'optimizer'; expected"),
+        ({"model": {"a.weight": [1.0]}}, "has no state dict, only 'model'; expected"),
     ],
 )
 def test_a_file_without_a_state_dict_is_refused(tmp_path: Path, content: Any, problem: str) -> None:
     torch.save(content, tmp_path / "c.pth")
     with pytest.raises(DetectorError, match=problem):
         read_checkpoint(tmp_path / "c.pth")
+
+
+@pytest.mark.parametrize("name", ["model.pth", "model.safetensors"])
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "is an empty file"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
+            "LFS pointer",
+        ),
+        (b"\n<!DOCTYPE html><html><body>Sign in</body></html>", "is a saved web page"),
+        (b"\xef\xbb\xbf<HTML lang='en'>", "is a saved web page"),
+    ],
+)
+def test_what_a_failed_download_left_is_named(
+    tmp_path: Path, name: str, content: bytes, problem: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DetectorError, match=problem):
+        read_checkpoint(tmp_path / name)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
@@ -138,7 +159,7 @@ def test_a_hub_file_comes_from_the_local_copy_when_there_is_one(
         return str(tmp_path / "local.safetensors")
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
-    assert _same(read_checkpoint("hf://owner/repo/sub/model.safetensors"), STATE)
+    assert _same(read_checkpoint("hf://owner/repo/sub/model.safetensors").weights, STATE)
     assert asked == [("owner/repo", "sub/model.safetensors")]
 
 

@@ -1,7 +1,7 @@
 """A published detector on the shared network: how it is built and how its checkpoint is read."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from mfd.detectors.deformable.model import DeformableDetr
 from mfd.detectors.keys import KeyMap
 
 SWIN_INDEX = "relative_position_index"  # follows from the window
+_CLASS_BIAS = "class_embed.0.bias"  # of the first decoder layer, in every family
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class OfficialFamily:
         names: official names of one of our weights outside the backbone, given the number of
             decoder layers; the first is the main one, the others are copies.
         ignored: ends of keys that are not needed to run the detector.
-        adapt: the detector with the settings that a checkpoint of it tells; None: it tells none.
+        adapt: the detector with further settings that a checkpoint of it tells; None: it tells
+            none.
     """
 
     names: Callable[[str, int], tuple[str, ...]]
@@ -58,8 +60,16 @@ class OfficialDetector:
             return DeformableDetr(self.config, self.backbone())
 
     def adapted_to(self, state: Mapping[str, Tensor]) -> "OfficialDetector":
-        """The detector with the settings that the checkpoint tells."""
-        return self if self.family.adapt is None else self.family.adapt(self, state)
+        """The detector with the settings that the checkpoint tells, the number of classes first."""
+        detector = self
+        bias = state.get(_CLASS_BIAS)
+        if bias is not None and bias.ndim == 1:
+            detector = replace(self, config=replace(self.config, num_classes=len(bias)))
+        return detector if self.family.adapt is None else self.family.adapt(detector, state)
+
+    def share(self, state: Mapping[str, Tensor]) -> float:
+        """How well a state dict fits the detector with the settings that it tells; 1 if whole."""
+        return self.adapted_to(state).key_map().share(state)
 
     def key_map(self) -> KeyMap:
         """What the checkpoint must hold, and under which names."""

@@ -1,7 +1,10 @@
 """The published DINO detectors."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+
+from torch import Tensor
 
 from mfd.detectors.backbones import FocalNet, ResNet, swin_large
 from mfd.detectors.deformable.config import DeformableConfig
@@ -18,9 +21,21 @@ DINO = DeformableConfig(
     shared_heads=True,
     box_eps=1e-3,
 )
+
+
+def _with_its_queries(detector: OfficialDetector, state: Mapping[str, Tensor]) -> OfficialDetector:
+    """The same with as many queries as the checkpoint has."""
+    table = state.get("transformer.tgt_embed.weight")
+    if table is None or table.ndim != 2:
+        return detector
+    return replace(detector, config=replace(detector.config, num_queries=len(table)))
+
+
 DINO_FAMILY = OfficialFamily(
-    official_names, ignored=("label_enc.weight",)
-)  # it serves denoising only
+    official_names,
+    ignored=("label_enc.weight",),  # it serves denoising only
+    adapt=_with_its_queries,
+)
 
 _dino = partial(
     OfficialDetector,

@@ -14,6 +14,7 @@ from mfd.detectors.hf.detector import TransformersDetector
 from mfd.detectors.hf.families import FAMILIES, Family
 from mfd.detectors.hf.preprocessing import read_preprocessing
 from mfd.detectors.hf.quiet import quiet_transformers
+from mfd.detectors.placeholders import refuse_placeholder
 from mfd.errors import DetectorError
 from mfd.text import first_line
 
@@ -48,6 +49,8 @@ def load_hf(name: str, encoder_layer: int | None = None) -> TransformersDetector
                 f"{name} has no {pattern}; expected {_CONFIG}, {_PREPROCESSOR} and weights saved "
                 "by save_pretrained as safetensors"
             )
+    for weights in folder.glob(_WEIGHTS):
+        refuse_placeholder(weights)
     family = _family(name, folder / _CONFIG)
     preprocessing = read_preprocessing(
         folder / _PREPROCESSOR, fixed_size=not family.sequence_encoder

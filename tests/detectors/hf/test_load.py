@@ -83,6 +83,12 @@ def test_pickled_weights_are_not_opened(folder: Path) -> None:
         load_detector(f"hf:{folder}")
 
 
+def test_a_folder_cloned_without_lfs_is_refused(folder: Path) -> None:
+    (folder / WEIGHTS).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n")
+    with pytest.raises(DetectorError, match=r"is a Git LFS pointer, .* `git lfs pull`"):
+        load_detector(f"hf:{folder}")
+
+
 def test_code_in_the_folder_is_not_run(folder: Path) -> None:
     (folder / "modeling_own.py").write_text("raise SystemExit('this ran')")
     change_config(folder, auto_map={"AutoModelForObjectDetection": "modeling_own.Own"})
