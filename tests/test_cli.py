@@ -17,6 +17,7 @@ import typer
 from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from safetensors.torch import load_file
 
 from mfd.cli import app, main
 from mfd.demo import generate
@@ -152,6 +153,33 @@ def test_store_of_another_layer_than_the_presets_is_refused(
     store = str(stored(project, "train"))
     assert main(["train-head", "--preset", "encoder-layer-6", "--store", store]) == 1
     assert "expected layer 6; run `mfd extract --encoder-layer 6`" in capsys.readouterr().err
+
+
+def test_a_detector_without_c1_gets_a_head_without_it_and_is_told(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = DETECTOR.format(ids="1, 2, 3").replace(
+        "import detector as", "import detector_without_c1 as"
+    )
+    (project / "vit.py").write_text(source.replace('name="tiny"', 'name="vit"'))
+    chosen = ["--detector", "vit.py:detector", "--stores", "vit-stores"]
+    for split in ("train", "val"):
+        assert main(["extract", "--split", split, *chosen]) == 0
+    capsys.readouterr()
+    assert main(["train-head", "--run", "vit", *SMALL, *chosen]) == 0
+    told = capsys.readouterr().err
+    assert "head: focalnet-2-2 (without C1: vit has none finer than its encoder's maps)" in told
+    config = json.loads((project / "runs/vit/config.json").read_text())
+    assert (config["head"]["use_c1"], config["spec"]["c1_channels"]) == (False, 0)
+    weights = load_file(project / "runs/vit/head.safetensors")
+    parameters = sum(value.numel() for value in weights.values()) / 1e6
+    assert f"{parameters:.2f} M parameters" in told
+    assert main(["evaluate", "vit", "--json", "--stores", "vit-stores"]) == 0
+    assert json.loads(capsys.readouterr().out)["images"] == 5
+    image = str(next((project / "coco/val2017").iterdir()))
+    assert main(["predict", image, "--run", "vit", "--out", "seen-vit", "--min-score", "0"]) == 0
+    assert main(["train-head", "--preset", "paper", "--run", "no", *SMALL, *chosen]) == 1
+    assert "vit has no stage-1 map C1, which this head adds" in capsys.readouterr().err
 
 
 def test_crops_have_four_cells_for_each_cell_of_the_masks(project: Path) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from mfd.coco import CocoDataset
     from mfd.config import DetectorChoice
+    from mfd.detectors import DetectorSpec
 
 HELP = "Stage two: train the mask head on a store; the detector does not run, except with --live."
 PROJECT = ("data", "stores", "runs", "detector", "weights", "encoder_layer", "exif")
@@ -34,7 +35,9 @@ class Options:
     """Which head is trained, on what, and where it goes."""
 
     preset: str | None = setting(
-        "A head of the paper (default: paper); see `mfd presets`.", default=None
+        "A head of the paper; see `mfd presets`. Default: paper, or focalnet-2-2 for detectors "
+        "without a stage-1 map that is finer than their encoder's.",
+        default=None,
     )
     set: tuple[str, ...] = setting(
         "field=value of head or recipe; repeatable. `mfd presets --settings` lists the fields.",
@@ -55,24 +58,30 @@ class Options:
 
 def run(project: Project, options: Options) -> None:
     """Begin a run, or resume one."""
-    saved = None
-    if options.resume:
-        layer: int | None
-        run = headtrain.Run.resume(project.runs, options.run)
-        saved = run.config
-        name = options.preset or saved.preset
-        layer = saved.spec.encoder_layer or None
-        head, recipe = saved.head, saved.train or TrainConfig()
-        if options.preset is not None:
-            head = headtrain.find_preset(options.preset).config
-    else:
-        preset = headtrain.find_preset(options.preset or "paper")
-        run = headtrain.Run.new(project.runs, options.run, preset.name)
-        name, layer = preset.name, encoder_layer(project, preset)
-        head, recipe = preset.config, TrainConfig()
-    head, recipe = changed(head, recipe, options.set)
+    run = headtrain.Run.resume(project.runs, options.run) if options.resume else None
+    saved = run.config if run else None
+    preset = headtrain.find_preset(options.preset) if options.preset else None
+    layer = (saved.spec.encoder_layer or None) if saved else encoder_layer(project, preset)
     live = options.live or (saved is not None and saved.source.get("kind") == "live")
-    store = None if live else opening.open_store(project, options.split, options.store, layer)
+    device = opening.pick_device(options.device)
+    if live:
+        choice = saved.detector if saved else replace(project.choice, encoder_layer=layer)
+        exif = saved.spec.exif if saved else project.exif
+        detector = opening.open_detector(choice, device, exif)
+        spec = detector.spec
+    else:
+        store = opening.open_store(project, options.split, options.store, layer)
+        choice = opening.choice_of(project, store)
+        spec = store.spec
+    name: str | None
+    if run is None or saved is None:
+        own = preset or headtrain.default_preset(spec)
+        run = headtrain.Run.new(project.runs, options.run, own.name)
+        name, head, recipe = own.name, own.config, TrainConfig()
+    else:
+        name, recipe = options.preset or saved.preset, saved.train or TrainConfig()
+        head = preset.config if preset else saved.head
+    head, recipe = changed(head, recipe, options.set)
     dataset = opening.open_dataset(
         project,
         options.split,
@@ -83,18 +92,14 @@ def run(project: Project, options: Options) -> None:
     for finding in coco.require_consistent(dataset):
         if finding.notable:
             say(f"note: {finding}")
-    device = opening.pick_device(options.device)
+    head.check(spec)  # before targets are built
+    where = "none, the detector runs on every batch" if live else store.path
+    say(f"store: {where}\nrun: {run.path}")
+    say(description(name, head, spec, chosen=preset is None and saved is None))
     source: headtrain.BatchSource
-    if store is None:
-        say(f"store: none, the detector runs on every batch\nrun: {run.path}")
-        choice = saved.detector if saved else replace(project.choice, encoder_layer=layer)
-        exif = saved.spec.exif if saved else project.exif
-        detector = opening.open_detector(choice, device, exif)
-        head.check(detector.spec)
+    if live:
         source = headtrain.LiveSource(detector, choice, dataset, head, recipe)
     else:
-        say(f"store: {store.path}\nrun: {run.path}")
-        choice = opening.choice_of(project, store)
         source = stored_source(project, store, choice, dataset, head, recipe, device)
         cache.add_reference(store.path, run.path)
     done = headtrain.train(
@@ -119,20 +124,34 @@ def stored_source(
     device: "torch.device",
 ) -> "headtrain.StoredSource":
     """Batches of a store and its targets, which are built if they are not there."""
-    head.check(store.spec)  # before targets are built
     targets = headtrain.build_targets(store, dataset, 4 * head.roi_size, project.stores, say=say)
     say(str(targets.total))
     features = opening.complete(store, dataset, choice, device, needed=head.use_c1)
     return headtrain.StoredSource(features, targets, head, recipe, pin_memory=device.type == "cuda")
 
 
-def encoder_layer(project: Project, preset: "headtrain.Preset") -> int | None:
+def description(name: str | None, head: HeadConfig, spec: "DetectorSpec", *, chosen: bool) -> str:
+    """Which head it is, why if it was chosen for the detector, and its size."""
+    size_hw = spec.preprocessing.size_hw or headtrain.IMAGE_HW
+    size = headtrain.head_size(head, spec, size_hw)
+    why = f" (without C1: {spec.name} has none finer than its encoder's maps)"
+    return (
+        f"head: {name or 'without a name'}{why if chosen and not head.use_c1 else ''}, "
+        f"{size.parameters / 1e6:.2f} M parameters, {size.macs / 1e9:.3g} G multiply-accumulates "
+        f"on {size_hw[0]} x {size_hw[1]} pixels with 100 boxes"
+    )
+
+
+def encoder_layer(project: Project, preset: "headtrain.Preset | None") -> int | None:
     """The encoder layer that the head is trained on; None: whichever the store has.
 
     Raises:
         ConfigError: preset and project name different ones.
     """
-    named, wanted = preset.encoder_layer, project.encoder_layer
+    wanted = project.encoder_layer
+    if preset is None:
+        return wanted
+    named = preset.encoder_layer
     if named is not None and wanted is not None and named != wanted:
         raise ConfigError(
             f"preset {preset.name} is about encoder layer {named}, encoder_layer is {wanted}; "

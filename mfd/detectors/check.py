@@ -58,14 +58,18 @@ def check_output(output: Any, spec: DetectorSpec, batch_hw: tuple[int, int, int]
     per_query = {"queries": spec.dim, "boxes": 4, "logits": spec.num_logits}
     for field, channels in per_query.items():
         _check_tensor(spec, field, getattr(output, field), (batch, spec.num_queries, channels))
-    maps = [
+    maps: list[tuple[str, Any, int, int]] = [
         (f"memory[{level}]", values, stride, spec.dim)
         for level, (values, stride) in enumerate(zip(output.memory, spec.strides, strict=True))
     ]
-    for field, values, stride, channels in (
-        *maps,
-        ("c1", output.c1, spec.c1_stride, spec.c1_channels),
-    ):
+    if spec.has_c1:
+        maps.append(("c1", output.c1, spec.c1_stride, spec.c1_channels))
+    elif output.c1 is not None:
+        raise DetectorError(
+            f"detector {spec.name!r} gave a stage-1 map, expected None as c1 by its spec "
+            "(c1_channels=0); set c1_channels and c1_stride"
+        )
+    for field, values, stride, channels in maps:
         rows, columns = -(-height // stride), -(-width // stride)
         expected = (batch, rows, columns, channels)
         context = f"for images of {height} x {width} at stride {stride}, channels last"

@@ -28,8 +28,8 @@ class DetectorSpec:
         strides: of the encoder maps, finest first; L = len(strides).
         num_queries: Q per image.
         category_ids: COCO category id of every logit column; K = len(category_ids).
-        c1_channels: width of the stage-1 backbone map.
-        c1_stride: of that map, normally 4.
+        c1_channels: width of the stage-1 map; 0 if the detector has none, such as a plain ViT.
+        c1_stride: of that map, normally 4; without one, what heads up-sample encoder maps to.
         weights_digest: sha256 of the weights, hex.
         preprocessing: what its images go through.
         scores: "sigmoid" (one score per column), or "softmax" over K columns and one more last
@@ -59,8 +59,18 @@ class DetectorSpec:
             raise DetectorError(f"strides must be given, finest first; found {self.strides}")
         if strange := [i for i in self.category_ids if not isinstance(i, int)]:
             raise DetectorError(f"category_ids must be COCO's numbers; found {strange[0]!r}")
+        if self.c1_channels < 0 or self.c1_stride < 1:
+            raise DetectorError(
+                f"c1_channels must be 0 or more and c1_stride 1 or more; found {self.c1_channels}, "
+                f"{self.c1_stride}"
+            )
         if self.scores not in ("sigmoid", "softmax"):
             raise DetectorError(f"scores must be 'sigmoid' or 'softmax', found {self.scores!r}")
+
+    @property
+    def has_c1(self) -> bool:
+        """Whether there is a stage-1 map."""
+        return self.c1_channels > 0
 
     @property
     def num_logits(self) -> int:
@@ -107,14 +117,14 @@ class DetectorOutput:
         logits: class scores before sigmoid or softmax; one more column than K for softmax.
         memory: encoder maps, one per stride, channels last; rows and columns of padding are
             allowed and ignored.
-        c1: the stage-1 backbone map, channels last.
+        c1: the stage-1 backbone map, channels last; None where the spec has `c1_channels=0`.
     """
 
     queries: Float[Tensor, "B Q D"]
     boxes: Float[Tensor, "B Q 4"]
     logits: Float[Tensor, "B Q K"]
     memory: list[Float[Tensor, "B _H _W D"]]
-    c1: Float[Tensor, "B H4 W4 C"]
+    c1: Float[Tensor, "B H4 W4 C"] | None = None
 
 
 class Detector(Protocol):

@@ -34,7 +34,7 @@ def detect(
         images: one batch.
         image_ids: what errors and the result call the images.
         precision: the element type of the detector's matrix products.
-        with_c1: whether the stage-1 map is kept.
+        with_c1: whether the stage-1 map is kept, if there is one.
 
     Raises:
         DetectorError: an output that is not what the spec says.
@@ -46,7 +46,8 @@ def detect(
         output = detector(pixels, padding_mask.to(device))
     check_output(output, detector.spec, (len(batch), *batch.shape[-2:]))
     level_sizes = [valid_sizes(padding_mask, level) for level in output.memory]
-    c1_sizes = valid_sizes(padding_mask, output.c1)
+    c1 = output.c1 if with_c1 else None
+    c1_sizes = [] if c1 is None else valid_sizes(padding_mask, c1)
     return [
         ImageFeatures(
             image_id=image_id,
@@ -59,7 +60,7 @@ def detect(
                 _crop(level[row], sizes[row])
                 for level, sizes in zip(output.memory, level_sizes, strict=True)
             ],
-            c1=_crop(output.c1[row], c1_sizes[row]) if with_c1 else None,
+            c1=None if c1 is None else _crop(c1[row], c1_sizes[row]),
         )
         for row, (image, image_id) in enumerate(zip(images, image_ids, strict=True))
     ]

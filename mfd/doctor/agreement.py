@@ -18,9 +18,10 @@ _MIN_CLASSIFIED = 0.5  # of those
 def describe_detector(report: Report, spec: DetectorSpec) -> None:
     """Say which detector it is."""
     strides = ", ".join(map(str, spec.strides))
+    c1 = f"C1 of width {spec.c1_channels} at stride {spec.c1_stride}" if spec.has_c1 else "no C1"
     report.say(
         f"detector {spec.name}: {spec.num_queries} queries of width {spec.dim}, encoder maps at "
-        f"strides {strides}, weights {spec.weights_digest[:12]}"
+        f"strides {strides}, {c1}, weights {spec.weights_digest[:12]}"
     )
 
 

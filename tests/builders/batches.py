@@ -37,7 +37,7 @@ def toy_image(spec: DetectorSpec, input_hw: tuple[int, int]) -> ImageFeatures:
         ),
         logits=torch.randn(spec.num_queries, spec.num_logits),
         memory=[torch.randn(*size(stride), spec.dim) for stride in spec.strides],
-        c1=torch.randn(*size(spec.c1_stride), spec.c1_channels),
+        c1=torch.randn(*size(spec.c1_stride), spec.c1_channels) if spec.has_c1 else None,
     )
 
 

@@ -1,5 +1,6 @@
 """A detector small enough for tests, loadable as `tiny.py:detector`, and images for it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,14 @@ def detector(weights: str | None = None, encoder_layer: int | None = None) -> "T
     """A detector with fixed random weights; `weights` is the seed they are drawn from."""
     torch.manual_seed(int(weights or 0))
     return TinyDetector(encoder_layer or 0)
+
+
+def detector_without_c1(weights: str | None = None) -> "TinyDetector":
+    """The same with a patch embedding of stride 7 for a stem: maps at strides 14 and 28, no C1."""
+    tiny = detector(weights)
+    tiny.stem = nn.Conv2d(3, 6, 7, stride=7)
+    tiny.spec = replace(tiny.spec, name="tiny-vit", strides=(14, 28), c1_channels=0)
+    return tiny
 
 
 class TinyDetector(nn.Module):
@@ -54,7 +63,7 @@ class TinyDetector(nn.Module):
             boxes=self.boxes(queries).sigmoid(),
             logits=self.classes(queries),
             memory=[fine.permute(0, 2, 3, 1), coarse.permute(0, 2, 3, 1)],
-            c1=c1.permute(0, 2, 3, 1),
+            c1=c1.permute(0, 2, 3, 1) if self.spec.has_c1 else None,
         )
 
     def stage1(self, images: Tensor, padding_mask: Tensor) -> Tensor:

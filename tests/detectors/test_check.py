@@ -101,3 +101,13 @@ def test_categories_are_numbers_not_names() -> None:
     spec = load_detector(f"{TINY}:detector").spec
     with pytest.raises(DetectorError, match="category_ids must be COCO's numbers; found 'cat'"):
         replace(spec, category_ids=(1, "cat", 3))  # type: ignore[arg-type]
+
+
+def test_a_map_that_the_spec_denies_is_refused() -> None:
+    detector = load_detector(f"{TINY}:detector_without_c1")
+    detector.register_forward_hook(
+        lambda module, inputs, output: replace(output, c1=output.memory[0])
+    )
+    assert "gave a stage-1 map, expected None as c1 by its spec (c1_channels=0)" in refusal(
+        detector
+    )

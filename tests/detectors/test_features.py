@@ -145,3 +145,13 @@ def test_autocast_changes_little_and_an_unknown_one_is_refused() -> None:
     torch.testing.assert_close(rounded.queries, exact.queries, rtol=0, atol=0.05)
     with pytest.raises(ConfigError, match="precision is 'int8'"):
         detect(detector, [image], [1], precision="int8")
+
+
+def test_a_detector_without_c1_gives_none_whether_it_is_wanted_or_not() -> None:
+    detector = load_detector(f"{TINY}:detector_without_c1")
+    assert not detector.spec.has_c1
+    image = LoadedImage(torch.randn(3, 56, 70), (80, 100))
+    for with_c1 in (True, False):
+        (found,) = detect(detector, [image], [1], with_c1=with_c1)
+        assert found.c1 is None
+        assert [level.shape[:2] for level in found.memory] == [(4, 5), (2, 3)]

@@ -12,7 +12,7 @@ from math import ceil
 
 from mfd.cache.format.encodings import CONSTANT_DTYPE, ENCODINGS, Encoding
 from mfd.cache.format.plan import Plan
-from mfd.cache.format.profiles import PROFILES, UNIT, MapKind
+from mfd.cache.format.profiles import UNIT, MapKind, map_kinds
 from mfd.config import Profile, StoredDtype
 from mfd.detectors import DetectorSpec
 
@@ -57,7 +57,11 @@ def data_arrays(
         ArrayLayout("dec/box", "float32", (rows, *boxes), (UNIT, *boxes)),
         ArrayLayout("dec/query", small, (rows, *queries), (1, *queries), (UNIT, *queries)),
         ArrayLayout("dec/logit", small, (rows, *logits), (1, *logits), (UNIT, *logits)),
-        *(a for kind in PROFILES[profile] for a in _map_arrays(kind, spec, encoding, rows, plan)),
+        *(
+            a
+            for kind in map_kinds(spec, profile)
+            for a in _map_arrays(kind, spec, encoding, rows, plan)
+        ),
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from mfd.cache.format.encodings import ENCODINGS
-from mfd.cache.format.profiles import C1, ENCODER, PROFILES, MapKind
+from mfd.cache.format.profiles import C1, ENCODER, MapKind, map_kinds
 from mfd.cache.format.records import StoreImage
 from mfd.config import Profile, StoredDtype
 from mfd.detectors import DetectorSpec
@@ -26,7 +26,8 @@ class Plan:
 
     Args:
         tokens: per image of `enc/tokens`; a multiple of `token_chunk`.
-        pixels: per image of `c1/map`; a multiple of `pixel_chunk`. There in every profile.
+        pixels: per image of `c1/map`; a multiple of `pixel_chunk`. There in every profile; 0 for
+            detectors without that map.
         name_bytes: of the longest file name, in UTF-8.
     """
 
@@ -56,7 +57,9 @@ def make_plan(spec: DetectorSpec, dtype: StoredDtype, images: Sequence[StoreImag
     sizes = np.array(resized_sizes(spec.preprocessing, images), np.int64)
     itemsize = ENCODINGS[dtype].itemsize
     tokens, token_chunk = _room(sizes, ENCODER.strides(spec), ENCODER.channels(spec) * itemsize)
-    pixels, pixel_chunk = _room(sizes, C1.strides(spec), C1.channels(spec) * itemsize)
+    pixels = pixel_chunk = 0
+    if spec.has_c1:
+        pixels, pixel_chunk = _room(sizes, C1.strides(spec), C1.channels(spec) * itemsize)
     name_bytes = max(len(image.file_name.encode()) for image in images)
     return Plan(tokens, token_chunk, pixels, pixel_chunk, name_bytes)
 
@@ -87,7 +90,7 @@ def planned_bytes(
     sizes = np.array(input_hw, np.int64)
     query_bytes = (spec.dim + spec.num_logits) * ENCODINGS[encoding.query_dtype].itemsize
     total = len(sizes) * spec.num_queries * (query_bytes + 4 * 4)  # boxes are float32
-    for kind in PROFILES[profile]:
+    for kind in map_kinds(spec, profile):
         channels, strides = kind.channels(spec), kind.strides(spec)
         total += int(_positions(sizes, strides).sum()) * channels * encoding.itemsize
         total += len(sizes) * len(strides) * channels * encoding.constant_bytes

@@ -66,4 +66,9 @@ C1 = MapKind(
     constants=lambda features: features.c1_constants,
 )
 
-PROFILES: Mapping[Profile, tuple[MapKind, ...]] = {"full": (ENCODER, C1), "lite": (ENCODER,)}
+_PROFILES: Mapping[Profile, tuple[MapKind, ...]] = {"full": (ENCODER, C1), "lite": (ENCODER,)}
+
+
+def map_kinds(spec: DetectorSpec, profile: Profile) -> tuple[MapKind, ...]:
+    """The kinds of maps that a store of this profile holds: of those the detector has."""
+    return tuple(kind for kind in _PROFILES[profile] if kind.channels(spec))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mfd.cache.format.layout import ArrayLayout
-from mfd.cache.format.profiles import C1, ENCODER, PROFILES, MapKind
+from mfd.cache.format.profiles import C1, ENCODER, MapKind, map_kinds
 from mfd.cache.format.records import ImageRecord
 from mfd.config import Profile
 from mfd.detectors import DetectorSpec, ImageFeatures
@@ -34,7 +34,8 @@ def to_rows(
         "dec/logit": [features.logits.numpy()],
         "dec/box": [features.boxes.numpy()],
     }
-    for kind in PROFILES[profile]:
+    kinds = map_kinds(spec, profile)
+    for kind in kinds:
         maps, expected = kind.maps(features), len(kind.strides(spec))
         if len(maps) != expected:
             raise StoreError(
@@ -44,7 +45,7 @@ def to_rows(
         rows[kind.array] = [level.flatten(0, 1).numpy() for level in maps]
         for name, values in kind.constants(features).items():
             rows[kind.constant_array(name)] = [values.numpy()]
-    padded = {kind.array for kind in PROFILES[profile]}
+    padded = {kind.array for kind in kinds}
     for array in arrays:
         _check(features.image_id, array, rows.get(array.name, ()), array.name in padded)
     c1_hw = (0, 0) if C1.array not in rows or features.c1 is None else _size(features.c1)

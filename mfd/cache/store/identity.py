@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any, get_args
 
-from mfd.cache.format.profiles import C1, PROFILES
+from mfd.cache.format.profiles import C1, map_kinds
 from mfd.cache.format.records import StoreImage
 from mfd.config import Precision, Profile, StoredDtype
 from mfd.detectors import DetectorSpec
@@ -85,7 +85,7 @@ class StoreIdentity:
     @property
     def has_c1(self) -> bool:
         """Whether the stage-1 map is stored."""
-        return C1 in PROFILES[self.profile]
+        return C1 in map_kinds(self.spec, self.profile)
 
     @property
     def folder_name(self) -> str:

@@ -12,7 +12,7 @@ from mfd.cache.format.arrays import REPAIR
 from mfd.cache.format.chunks import read_row
 from mfd.cache.format.index import read_images, read_index
 from mfd.cache.format.layout import ArrayLayout
-from mfd.cache.format.profiles import C1, PROFILES, UNIT
+from mfd.cache.format.profiles import C1, UNIT, map_kinds
 from mfd.cache.format.records import ImageRecord, StoreImage
 from mfd.cache.format.rows import from_rows
 from mfd.cache.store.identity import StoreIdentity
@@ -41,7 +41,7 @@ class Store:
         self._journal = Journal(path)
         self._units: dict[int, UnitRecord] = {}
         self._layout = manifest.data_arrays
-        self._kinds = PROFILES[manifest.profile]
+        self._kinds = map_kinds(manifest.spec, manifest.profile)
         ids = read_index(path, "index/image_id")
         self._rows = np.flatnonzero(read_index(path, "index/valid"))
         self.image_ids: tuple[int, ...] = tuple(ids[self._rows].tolist())

@@ -123,6 +123,11 @@ class HeadConfig:
         Raises:
             ConfigError: naming the width and the field to change.
         """
+        if self.use_c1 and not spec.has_c1:
+            raise ConfigError(
+                f"{spec.name} has no stage-1 map C1, which this head adds; set use_c1=false and "
+                "neck=false"
+            )
         if self.use_c1 and not self.neck and spec.c1_channels != spec.dim:
             raise ConfigError(
                 f"without a neck C1 is added as it is, so it must have {spec.dim} channels, but "

@@ -49,8 +49,8 @@ class Regions(nn.Module):
         super().__init__()
         dim = config.region_dim(spec)
         self.use_c1, self.roi_size = config.use_c1, config.roi_size
-        self.stride = spec.c1_stride if config.use_c1 else min(spec.c1_stride, spec.strides[0])
-        self.magnification = max(spec.strides[0] // self.stride, 1)
+        self.magnification = max(spec.strides[0] // spec.c1_stride, 1)
+        self.stride = spec.c1_stride if config.use_c1 else spec.strides[0] / self.magnification
         self.neck = Neck(spec.c1_channels, spec.dim) if config.neck else None
         self.mapper = nn.Linear(spec.dim, dim) if dim != spec.dim else None  # PyTorch's own init
 

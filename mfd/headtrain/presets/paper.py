@@ -77,6 +77,16 @@ def find_preset(name: str) -> Preset:
     return known[name]
 
 
+def default_preset(spec: DetectorSpec) -> Preset:
+    """The best head of the paper for a detector of this kind.
+
+    That of tables 1 to 6 where C1 is finer than the encoder's maps. Where it is not, or there is
+    none, that of table 15, which goes without.
+    """
+    finer = spec.has_c1 and spec.c1_stride < spec.strides[0]
+    return find_preset("paper" if finer else "focalnet-2-2")
+
+
 def preset_table() -> list[dict[str, Any]]:
     """Our sizes beside the paper's, one JSON object per preset, as `mfd presets` prints them."""
 

@@ -113,11 +113,11 @@ def _meta_batch(spec: DetectorSpec, image_hw: tuple[int, int], num_boxes: int) -
     def size(stride: int) -> tuple[int, int]:
         return -(-image_hw[0] // stride), -(-image_hw[1] // stride)
 
-    c1_hw = size(spec.c1_stride)
+    c1_hw = size(spec.c1_stride) if spec.has_c1 else (0, 0)
     return FeatureBatch(
         memory=[torch.empty(1, *size(s), spec.dim, device="meta") for s in spec.strides],
         memory_hw=torch.tensor([[size(stride) for stride in spec.strides]]),
-        c1=torch.empty(1, *c1_hw, spec.c1_channels, device="meta"),
+        c1=torch.empty(1, *c1_hw, spec.c1_channels, device="meta") if spec.has_c1 else None,
         c1_hw=torch.tensor([c1_hw]),
         input_hw=torch.tensor([image_hw]),
         queries=torch.empty(num_boxes, spec.dim, device="meta"),

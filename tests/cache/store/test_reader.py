@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mfd.cache import Store, StoreWriter, decode_maps, remove_store
+from mfd.cache import Store, StoreWriter, decode_maps, encode_features, remove_store
 from mfd.cache.format.plan import planned_bytes
 from mfd.cache.store.info import StoreInfo
 from mfd.detectors import ImageFeatures
@@ -177,3 +177,28 @@ def test_a_missing_index_array_is_named(store_path: Path, name: str) -> None:
     next((store_path / "index" / name).glob("c.*")).unlink()
     with pytest.raises(StoreError, match=f"index/{name} is damaged"):
         Store.open(store_path)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int8"])
+@pytest.mark.parametrize("profile", ["full", "lite"])
+def test_a_store_of_a_detector_without_c1_has_none_in_either_profile(
+    tmp_path: Path, profile: str, dtype: str
+) -> None:
+    spec = replace(SPEC, c1_channels=0, strides=(14, 28))
+    identity = make_identity(19, spec, profile=profile, dtype=dtype)
+    with StoreWriter.open(tmp_path, identity) as writer:
+        for unit in writer.todo:
+            written = [replace(make_features(i, spec), c1=None) for i in writer.images(unit)]
+            writer.write(unit, [encode_features(features, dtype) for features in written])
+        store = Store.open(writer.finish())
+    assert not store.has_c1
+    assert not (store.path / "c1").exists()
+    for position in (0, 18):
+        exact = encode_features(
+            replace(make_features(identity.images[position], spec), c1=None), dtype
+        )
+        found = store[position]
+        assert found.c1 is None
+        assert all(torch.equal(a, b) for a, b in zip(found.memory, exact.memory, strict=True))
+    sizes = store.input_hw[[0, 18]].tolist()
+    assert planned_bytes(spec, "full", dtype, sizes) == planned_bytes(spec, "lite", dtype, sizes)

@@ -32,6 +32,8 @@ def build(c1_channels: int = 12, strides: tuple[int, ...] = (8, 16, 32), **field
         (12, (8, 16, 32), {"box_dim": None}),
         (12, (8, 16, 32), {"neck": False, "use_c1": False}),
         (12, (4, 8), {"neck": False, "use_c1": False}),
+        (0, (14, 28), {"neck": False, "use_c1": False}),
+        (12, (14, 28), {}),
     ],
 )
 def test_roi_align_first_and_last_give_the_same_regions_and_gradients(
@@ -77,6 +79,22 @@ def test_boxes_are_measured_in_the_detectors_input_pixels() -> None:
         width = float(batch.input_hw[image, 1])  # 131 pixels make 33 columns, not 32.75
         expected = width / 4 * (0.3 + 0.4 * (torch.arange(4) + 0.5) / 4)
         torch.testing.assert_close(region[0, :, 0], expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("stride", [4, 8, 14, 16, 21])
+def test_boxes_are_measured_in_input_pixels_without_c1(stride: int, training: bool) -> None:
+    """A ramp of the finest map's own pixels, up-sampled and read by a box inside the image."""
+    module = build(0, (stride,), neck=False, use_c1=False, box_dim=None, roi_size=4)
+    module.train(training)
+    batch, _ = toy_batches(toy_spec(strides=(stride,), c1_channels=0))
+    finest = batch.memory[0]
+    finest[:] = stride * (torch.arange(finest.shape[2]).view(1, 1, -1, 1) + 0.5)
+    batch.boxes[:] = torch.tensor([0.5, 0.5, 0.3, 0.3])
+    found = module(finest, batch)
+    for region, image in zip(found, batch.image_index.tolist(), strict=True):
+        expected = float(batch.input_hw[image, 1]) * (0.35 + 0.3 * (torch.arange(4) + 0.5) / 4)
+        torch.testing.assert_close(region[0, :, 0], expected, atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize("training", [True, False])

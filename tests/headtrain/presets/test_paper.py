@@ -1,6 +1,7 @@
 """The presets are the paper's rows, and our sizes are the paper's."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,13 @@ import pytest
 
 from mfd.errors import ConfigError
 from mfd.headtrain.config.head import HeadConfig
-from mfd.headtrain.presets.paper import HDETR_R50, find_preset, preset_table, presets
+from mfd.headtrain.presets.paper import (
+    HDETR_R50,
+    default_preset,
+    find_preset,
+    preset_table,
+    presets,
+)
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +93,27 @@ def test_names_are_unique(table: list[dict[str, Any]]) -> None:
 def test_an_unknown_preset_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(ConfigError, match="no preset is called 'papers'; did you mean 'paper'"):
         find_preset("papers")
+
+
+@pytest.mark.parametrize(
+    ("strides", "c1_channels", "name"),
+    [
+        ((8, 16), 256, "paper"),
+        ((16,), 64, "paper"),
+        ((14,), 0, "focalnet-2-2"),
+        ((4, 8), 192, "focalnet-2-2"),
+    ],
+)
+def test_the_default_has_c1_where_it_is_finer_than_the_encoders_maps(
+    strides: tuple[int, ...], c1_channels: int, name: str
+) -> None:
+    spec = replace(HDETR_R50, strides=strides, c1_channels=c1_channels)
+    preset = default_preset(spec)
+    assert preset.name == name
+    preset.config.check(spec)
+
+
+def test_a_head_with_c1_is_refused_where_there_is_none() -> None:
+    spec = replace(HDETR_R50, c1_channels=0)
+    with pytest.raises(ConfigError, match=r"no stage-1 map C1.*use_c1=false and neck=false"):
+        find_preset("paper").config.check(spec)
