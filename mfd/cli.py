@@ -19,6 +19,7 @@ from mfd.commands import (
     extract,
     predict,
     presets,
+    report,
     train_head,
 )
 from mfd.console import say
@@ -30,6 +31,7 @@ VERBS: dict[str, Command] = {
     "train-head": train_head,
     "evaluate": evaluate,
     "predict": predict,
+    "report": report,
     "doctor": doctor,
     "estimate": estimate,
     "presets": presets,

@@ -45,6 +45,7 @@ OPTIONS = {
     "doctor": "split images annotations data stores runs detector weights encoder-layer exif",
     "estimate": "split images annotations profile dtype batch-size workers precision strict "
     "measure device data detector weights encoder-layer exif",
+    "report": "split images annotations out min-score skip-invalid data runs",
     "presets": "settings json",
     "demo": "out",
     "cache ls": "stores",

@@ -23,7 +23,7 @@ FLOORS = (
     {"cache"},
     {"extract", "headtrain"},
     {"api", "opening"},
-    {"doctor"},
+    {"doctor", "report"},
     {"demo"},
     {"commands"},
     {"cli"},

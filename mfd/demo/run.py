@@ -10,7 +10,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mfd.demo.curves import draw_losses
 from mfd.demo.dataset import generate
 from mfd.demo.summary import Summary
 from mfd.errors import ConfigError, MfdError
@@ -62,11 +61,9 @@ def run_demo(folder: Path) -> Summary:
         seconds[name] = time.monotonic() - before
 
     run_dir = folder / "runs" / _RUN
-    curves = folder / "loss_curves.png"
-    drawn = draw_losses(run_dir / "metrics.jsonl", curves)
     (evaluation,) = run_dir.glob("evaluations/val-*/evaluation.json")
     found = json.loads(evaluation.read_text(encoding="utf-8"))
-    pictures = [*sorted((folder / "predictions").glob("*.png")), *([curves] if drawn else [])]
+    pictures = [*sorted((folder / "predictions").glob("*.png")), folder / "report.html"]
     figures = ("box_ap", "mask_ap", "mask_ap_filled_boxes", "mask_ap_untrained")
     summary = Summary(
         **{name: found[name] for name in figures},
@@ -99,7 +96,7 @@ def _begin(folder: Path) -> None:
 def _show(screen: Console, folder: Path, summary: Summary) -> None:
     screen.print(summary.table())
     screen.print("Worth looking at:")
-    for picture in (*summary.pictures, _SUMMARY):
+    for picture in (_SUMMARY, *summary.pictures):
         screen.print(f"  {folder / picture}")
 
 
@@ -116,6 +113,7 @@ def commands(folder: Path) -> dict[str, str]:
         "train-head": f"mfd train-head {train}",
         "evaluate": "mfd evaluate --baselines",
         "predict": f"mfd predict {names}",
+        "report": "mfd report --out report.html",
     }
 
 

@@ -22,7 +22,7 @@ class Summary:
         seconds: wall time of the demo, since it was resumed if it was stopped before.
         stage_seconds: wall time of each command, likewise.
         commands: what was run, as typed.
-        pictures: overlays and curves worth looking at, relative to the demo's folder.
+        pictures: overlays and the report, relative to the demo's folder.
         evaluation: everything that `mfd evaluate --json` reports.
     """
 

@@ -7,6 +7,7 @@ from .inference.files import file_ids as file_ids
 from .inference.files import image_files as image_files
 from .inference.inputs import ImageInput as ImageInput
 from .inference.inputs import upright_rgb as upright_rgb
+from .inference.outline import outlines as outlines
 from .inference.predict import MIN_SCORE as MIN_SCORE
 from .inference.predict import Categories as Categories
 from .inference.predict import Predictor as Predictor

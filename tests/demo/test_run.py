@@ -53,7 +53,7 @@ def test_a_finished_demo_is_shown_again_without_running_anything(tmp_path, monke
     monkeypatch.setattr(run, "_run", None)
     assert run.run_demo(tmp_path) == SUMMARY
     shown = capsys.readouterr().out
-    assert "loss_curves.png" in shown
+    assert "report.html" in shown
     assert "Nothing was left to do" in shown
 
 
@@ -61,10 +61,10 @@ def test_commands_are_what_a_user_types_and_their_images_exist(tmp_path):
     run.generate(tmp_path / "data", num_train=1, num_val=3, seed=0)
     lines = [shlex.split(line) for line in run.commands(tmp_path).values()]
     verbs = [line[1] for line in lines]
-    assert verbs == ["extract", "extract", "train-head", "evaluate", "predict"]
+    assert verbs == ["extract", "extract", "train-head", "evaluate", "predict", "report"]
     assert all(line[0] == "mfd" for line in lines)
-    assert len(lines[-1][2:]) == 3
-    assert all((tmp_path / image).is_file() for image in lines[-1][2:])
+    assert len(lines[-2][2:]) == 3
+    assert all((tmp_path / image).is_file() for image in lines[-2][2:])
 
 
 def test_a_command_that_fails_stops_the_demo_and_is_named(tmp_path):

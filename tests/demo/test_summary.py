@@ -15,7 +15,7 @@ SUMMARY = Summary(
     seconds=201.5,
     stage_seconds={"generate": 5.0},
     commands=("mfd extract --split train",),
-    pictures=("loss_curves.png",),
+    pictures=("report.html",),
     evaluation={"box_ap": 0.64},
 )
 
@@ -28,7 +28,7 @@ def test_the_json_holds_every_figure_under_its_own_name(tmp_path):
     assert found["mask_ap_filled_boxes"] == 0.16
     assert found["mask_ap_untrained"] == 0.008
     assert found["seconds"] == 201.5
-    assert found["pictures"] == ["loss_curves.png"]
+    assert found["pictures"] == ["report.html"]
 
 
 def test_a_summary_is_read_as_it_was_written(tmp_path):

@@ -134,13 +134,14 @@ class Evaluation:
     def write(self, folder: Path) -> None:
         """Write evaluation.json and, for COCO's server, results_bbox.json and results_segm.json.
 
-        All of them are replaced or none is. `evaluation.json` has `split` and `store` besides the
-        fields of `to_json`; its figures are those of the results.
+        All of them are replaced or none is. `evaluation.json` has `split`, `store` and the `curves`
+        of every row besides the fields of `to_json`; its figures are those of the results.
 
         Raises:
             OSError: as the file system does; the folder then has what it had before.
         """
-        content = {**self.to_json(), "split": self.split, "store": self.store}
+        curves = {row.name: dict(row.figures.curves) for row in self.rows}
+        content = {**self.to_json(), "split": self.split, "store": self.store, "curves": curves}
         files = {
             f"results_{row.kind}.json": results_json(row.results)
             for row in self.rows

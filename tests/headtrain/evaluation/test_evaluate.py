@@ -185,7 +185,9 @@ def test_json_has_every_figure_and_is_what_the_run_folder_gets(
     figures = known.to_json()
 
     written = json.loads((run_dir / "evaluation.json").read_text())
-    assert written == {**figures, "split": "val", "store": known.store}
+    curves = {row.name: row.figures.curves for row in known.rows}
+    assert written == {**figures, "split": "val", "store": known.store, "curves": curves}
+    assert len(curves["masks"]["precision_75"]) == 101
     assert known.store == store.path.name
     for kind in ("box", "mask"):
         assert {f"{kind}_{name}" for name in FIGURES} <= figures.keys()

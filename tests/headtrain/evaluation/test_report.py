@@ -147,7 +147,8 @@ def test_files_hold_figures_split_and_store_and_the_results(tmp_path: Path) -> N
     found.write(tmp_path / "run")
 
     content = json.loads((tmp_path / "run/evaluation.json").read_text())
-    assert content == {**found.to_json(), "split": "val", "store": "demo-val"}
+    rest = {"split": "val", "store": "demo-val", "curves": {"boxes": {}, "masks": {}}}
+    assert content == {**found.to_json(), **rest}
     (box,) = json.loads((tmp_path / "run/results_bbox.json").read_text())
     (mask,) = json.loads((tmp_path / "run/results_segm.json").read_text())
     assert (box["bbox"], mask["segmentation"]["counts"]) == ([1, 2, 3, 4], "abc")

@@ -58,6 +58,9 @@ def average_precision(truth: COCO, entries: Sequence[Entry], kind: Kind) -> Figu
     annotations), `ap_medium` from there to 96 * 96, `ap_large` above. Detections of categories
     that the annotations do not know are ignored, as by COCO's server.
 
+    Curves: `ap_by_iou` at each of the ten thresholds; `precision_50` and `precision_75` at recalls
+    of 0, .01 ... 1, the mean over the categories.
+
     Args:
         truth: of `ground_truth`, of the same kind.
         kind: which of an entry's fields is compared with the annotations.
@@ -86,6 +89,11 @@ def average_precision(truth: COCO, entries: Sequence[Entry], kind: Kind) -> Figu
         per_category={
             int(category_id): _mean(precision[:, :, column, 0])
             for column, category_id in enumerate(evaluation.params.catIds)
+        },
+        curves={
+            "ap_by_iou": [_mean(at) for at in precision[..., 0]],
+            "precision_50": [_mean(at) for at in precision[0, :, :, 0]],
+            "precision_75": [_mean(at) for at in precision[5, :, :, 0]],
         },
     )
 

@@ -1,6 +1,7 @@
 """What a metric says of some detections."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -10,10 +11,12 @@ class Figures:
     Attributes:
         overall: over all categories, by the figure's name, such as "ap" and "ap_small".
         per_category: the first of them for each category id.
+        curves: what a metric would plot, each by its name: values at equal steps.
     """
 
     overall: dict[str, float | None]
     per_category: dict[int, float | None]
+    curves: Mapping[str, Sequence[float | None]] = field(default_factory=dict, repr=False)
 
     @property
     def ap(self) -> float | None:

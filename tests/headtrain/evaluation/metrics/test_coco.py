@@ -88,6 +88,17 @@ def test_thresholds_are_the_named_ones() -> None:
     assert apart["ap50"] == 0
 
 
+def test_curves_are_of_the_thresholds_and_recalls() -> None:
+    truth = dataset(annotation(0, (0, 0, 100, 10)), annotation(1, (0, 50, 100, 10)))
+    found = average_precision(
+        truth, [detection((0, 0, 77, 10), 0.9), detection((0, 50, 52, 10), 0.8)], "bbox"
+    )  # IoU 0.77 and 0.52
+    assert found.curves["ap_by_iou"] == pytest.approx([1.0] + [51 / 101] * 5 + [0.0] * 4)
+    assert found.curves["precision_50"] == pytest.approx([1.0] * 101)
+    assert found.curves["precision_75"] == pytest.approx([1.0] * 51 + [0.0] * 50)
+    assert np.mean(found.curves["ap_by_iou"]) == pytest.approx(found.ap)
+
+
 def test_the_masks_and_not_the_boxes_are_compared_for_segm() -> None:
     truth = dataset(annotation(0, LARGE))
     half = {**detection(LARGE, 0.9), "segmentation": rle(60, 10, 60, 99)}

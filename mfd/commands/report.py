@@ -1,0 +1,48 @@
+"""`mfd report`: one HTML page about runs, to look at and to pass on."""
+
+from pathlib import Path
+
+from mfd import headtrain, opening, report
+from mfd.commands.declared import annotations_setting, images_setting, skip_invalid_setting
+from mfd.config import Project
+from mfd.console import print_path, say
+from mfd.settings import setting, settings
+
+HELP = "Write one HTML page about evaluated runs: figures, curves, costs, images."
+PROJECT = ("data", "runs")
+
+
+@settings
+class Options:
+    """Which runs, and where the page goes."""
+
+    run: tuple[str, ...] = setting(
+        "Names or folders of runs (default: the latest finished one); the first is shown in full.",
+        default=(),
+        extra={"argument": True},
+    )
+    split: str = setting("Split that they were evaluated on.", default="val")
+    images: Path | None = images_setting()
+    annotations: Path | None = annotations_setting()
+    out: Path = setting("The page.", default=Path("report.html"))
+    min_score: float = setting(
+        "Minimum score of the detections that are judged and drawn.", default=0.4, ge=0, le=1
+    )
+    skip_invalid: bool = skip_invalid_setting()
+
+
+def run(project: Project, options: Options) -> None:
+    """Read the runs' evaluations and write the page."""
+    names = options.run or (None,)
+    runs = [headtrain.Run.find(project.runs, name) for name in names]
+    dataset = opening.open_dataset(
+        project,
+        options.split,
+        options.images,
+        options.annotations,
+        skip_invalid=options.skip_invalid,
+    )
+    report.write_report(
+        options.out, runs, dataset, options.split, min_score=options.min_score, say=say
+    )
+    print_path(options.out)

@@ -1,0 +1,181 @@
+"""The sections of a report: tables and charts from runs and judged images."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from mfd.report.cells import Cell, Table, average_precision, number, text
+from mfd.report.chart import Series, line_chart
+from mfd.report.judge import Verdict
+from mfd.report.subject import Subject
+from mfd.report.tables import Bin, ClassRow
+from mfd.text import duration, size
+
+_FIGURES = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
+_BASELINES = {"filled boxes": "mask_ap_filled_boxes", "untrained head": "mask_ap_untrained"}
+_THRESHOLDS = [0.5 + 0.05 * k for k in range(10)]
+_MEANINGS: Mapping[str, str] = {
+    Verdict.CORRECT: "mask IoU of 0.5 and more with a free object of the category",
+    Verdict.POOR_MASK: "the box fits, the mask does not: the head's fault",
+    Verdict.POOR_BOX: "near an object, but the box does not fit: the detector's fault",
+    Verdict.WRONG_CLASS: "fits an object of another category",
+    Verdict.DUPLICATE: "fits an object that a better detection has",
+    Verdict.BACKGROUND: "near no object that is annotated",
+    Verdict.IGNORED: "inside a crowd region; does not count",
+    "missed": "objects that no detection came near",
+}
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart and what stands above it."""
+
+    title: str
+    svg: Markup
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A count as a bar: its name, style, share of the largest in percent, and what it means."""
+
+    name: str
+    style: str
+    count: int
+    percent: float
+    text: str
+
+
+def figures_table(subjects: Sequence[Subject]) -> Table:
+    """COCO's figures of every run's boxes, masks and baselines, with differences to the first."""
+    reference = subjects[0].evaluation
+    rows = []
+    for subject in subjects:
+        lead = f"{subject.name}: " if len(subjects) > 1 else ""
+        against: Mapping[str, Any] = {} if subject is subjects[0] else reference
+        for name, prefix in (("masks", "mask"), ("boxes", "box")):
+            keys = [f"{prefix}_{figure}" for figure in _FIGURES]
+            if subject.evaluation.get(keys[0]) is not None:
+                rows.append([text(lead + name), *_cells(subject.evaluation, against, keys)])
+        for name, key in _BASELINES.items():
+            if subject.evaluation.get(key) is not None:
+                rest = [Cell("")] * (len(_FIGURES) - 1)
+                rows.append([text(lead + name), *_cells(subject.evaluation, against, [key]), *rest])
+    return Table(("", "AP", "AP50", "AP75", "small", "medium", "large"), rows)
+
+
+def _cells(
+    values: Mapping[str, Any], reference: Mapping[str, Any], keys: Sequence[str]
+) -> list[Cell]:
+    return [average_precision(values.get(key), reference.get(key)) for key in keys]
+
+
+def cost_table(subjects: Sequence[Subject]) -> Table:
+    """Time, data and device of every stage of every run."""
+    rows = []
+    for subject in subjects:
+        lead = f"{subject.name}: " if len(subjects) > 1 else ""
+        total = 0.0
+        for stage, entry in subject.cost.items():
+            if not isinstance(entry, Mapping) or "seconds" not in entry:
+                continue
+            seconds, device = entry["seconds"] or 0.0, str(entry.get("device", ""))
+            total += seconds
+            rows.append([text(lead + stage), *_cost_cells(entry, seconds, device)])
+        rows.append([text(lead + "in all"), *_cost_cells({}, total, "")])
+    return Table(("stage", "images", "data", "time", "GPU hours", "device"), rows)
+
+
+def _cost_cells(entry: Mapping[str, Any], seconds: float, device: str) -> list[Cell]:
+    num_bytes = entry.get("bytes")
+    on_gpu = bool(device) and not device.lower().startswith("cpu")
+    return [
+        number(entry.get("images")),
+        Cell("-" if num_bytes is None else size(num_bytes), str(num_bytes or -1)),
+        Cell(duration(seconds), str(seconds)),
+        number(seconds / 3600 if on_gpu else None, 3),
+        text(device),
+    ]
+
+
+def class_table(
+    rows: Sequence[ClassRow], figures: Sequence[Mapping[str, Any]], names: Mapping[int, str]
+) -> Table:
+    """Objects, matches, confusions and AP of every category that has objects."""
+    ap = {names.get(each["category_id"], each["name"]): each for each in figures}
+    return Table(
+        ("category", "mask AP", "box AP", "objects", "found", "missed", "taken for"),
+        [
+            [
+                text(row.name),
+                average_precision(ap.get(row.name, {}).get("mask_ap")),
+                average_precision(ap.get(row.name, {}).get("box_ap")),
+                number(row.objects),
+                number(row.found),
+                number(row.missed),
+                text(", ".join(f"{name} {count}" for name, count in row.confused)),
+            ]
+            for row in rows
+        ],
+        sortable=True,
+    )
+
+
+def error_bars(counts: Mapping[str, int]) -> list[Bar]:
+    """A bar for each kind of detection, and for the objects missed."""
+    largest = max(1, *counts.values())
+    return [
+        Bar(name, name.replace(" ", "-"), count, 100 * count / largest, _MEANINGS[name])
+        for name, count in counts.items()
+        if count or name != Verdict.IGNORED
+    ]
+
+
+def charts(subjects: Sequence[Subject], bins: Sequence[Bin]) -> list[Chart]:
+    """Curves of the evaluations and of the trainings."""
+    several = len(subjects) > 1
+    found = []
+    recalls = [k / 100 for k in range(101)]
+    for name, title, xs, x_label in (
+        ("ap_by_iou", "AP over IoU thresholds", _THRESHOLDS, "IoU threshold"),
+        ("precision_50", "Precision and recall at IoU 0.5", recalls, "recall"),
+        ("precision_75", "Precision and recall at IoU 0.75", recalls, "recall"),
+    ):
+        lines = [
+            Series(f"{subject.name}: {row}" if several else row, pairs, dashed=row != "masks")
+            for subject in subjects
+            for row in subject.evaluation.get("curves", {})
+            if not several or row in ("masks", "boxes")
+            if (pairs := list(zip(xs, subject.curve(row, name), strict=False)))
+        ]
+        label = "AP" if name == "ap_by_iou" else "precision"
+        x_range = (0.5, 0.95) if name == "ap_by_iou" else (0.0, 1.0)
+        found.append(
+            Chart(title, line_chart(lines, x_label, label, x_range=x_range, y_range=(0.0, 1.0)))
+        )
+    losses = [
+        Series(f"{subject.name}: {line.name}" if several else line.name, line.points)
+        for subject in subjects
+        for line in subject.losses()
+    ]
+    found.append(Chart("Losses", line_chart(losses, "epoch", "loss")))
+    validation = [
+        Series(subject.name, points, dots=True)
+        for subject in subjects
+        if (points := subject.validation())
+    ]
+    if validation:
+        found.append(Chart("Validation", line_chart(validation, "epoch", "mask AP")))
+    found.append(Chart("Can quality be trusted?", _calibration(bins)))
+    return found
+
+
+def _calibration(bins: Sequence[Bin]) -> Markup:
+    """Measured IoU over the quality that the head expects."""
+    measured = Series("mean of masks", [(b.expected, b.measured) for b in bins], dots=True)
+    ideal = Series("ideal", [(0.0, 0.0), (1.0, 1.0)], dashed=True)
+    return line_chart(
+        [measured, ideal], "quality, the expected IoU", "measured IoU",
+        x_range=(0.0, 1.0), y_range=(0.0, 1.0),
+    )  # fmt: skip

@@ -1,0 +1,152 @@
+"""A report as one HTML file that needs no other file and no network."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+import mfd
+from mfd.coco import CocoDataset
+from mfd.errors import DataError
+from mfd.files import write_atomically
+from mfd.headtrain import MIN_SCORE, Run
+from mfd.report import pictures, sections, tables
+from mfd.report.judge import JudgedImage, judge_image
+from mfd.report.results import read_detections
+from mfd.report.subject import Subject
+from mfd.text import duration
+
+_HERE = Path(__file__).parent
+PICTURES = 8
+"""Images of each group: best, median and worst."""
+
+
+def write_report(
+    path: Path,
+    runs: Sequence[Run],
+    dataset: CocoDataset,
+    split: str,
+    *,
+    min_score: float = MIN_SCORE,
+    say: Callable[[str], object] = lambda line: None,
+) -> None:
+    """Write a page about runs that were evaluated on one data set.
+
+    The first run is shown with its images and categories, the others beside it.
+
+    Args:
+        path: of the HTML file.
+        runs: at least one.
+        dataset: what they were evaluated on, with its images.
+        split: what their evaluations call it.
+        min_score: least class score of the detections that are judged and drawn.
+        say: is told what is left out.
+
+    Raises:
+        ConfigError: a run was not evaluated on the split.
+        DataError: its results are missing or damaged.
+        OSError: as the file system does.
+    """
+    subjects = [Subject.of(run, split) for run in runs]
+    first = subjects[0]
+    judged = _judge(first, dataset, min_score)
+    upright = first.run.config.spec.preprocessing.upright
+    drawn = []
+    for group, image in pictures.choose(judged, PICTURES):
+        try:
+            drawn.append(pictures.draw(group, image, dataset, upright))
+        except DataError as error:
+            say(f"left out: {error}")
+    page = (
+        _environment()
+        .get_template("page.html")
+        .render(**_content(subjects, judged, dataset, split, min_score), pictures=drawn)
+    )
+    write_atomically(path, page.encode())
+
+
+def _judge(subject: Subject, dataset: CocoDataset, min_score: float) -> list[JudgedImage]:
+    detections = read_detections(subject.folder, min_score)
+    return [
+        judge_image(
+            entry.image_id,
+            entry.size_hw,
+            detections.get(entry.image_id, ()),
+            dataset.annotations.get(entry.image_id, ()),
+        )
+        for entry in dataset.images
+    ]
+
+
+def _content(
+    subjects: Sequence[Subject],
+    judged: Sequence[JudgedImage],
+    dataset: CocoDataset,
+    split: str,
+    min_score: float,
+) -> dict[str, Any]:
+    """What the page's template shows, but for the pictures."""
+    first = subjects[0]
+    config, evaluation = first.run.config, first.evaluation
+    names = dict(config.categories) | dataset.categories
+    sections_of = {
+        "figures": sections.figures_table(subjects),
+        "costs": sections.cost_table(subjects),
+        "charts": sections.charts(subjects, tables.calibration(judged)),
+        "errors": sections.error_bars(tables.count_verdicts(judged)),
+        "classes": sections.class_table(tables.class_rows(judged, names), first.categories, names),
+    }
+    return {
+        **sections_of,
+        "title": " and ".join(subject.name for subject in subjects),
+        "facts": [
+            f"preset {config.preset or 'none'}",
+            f"detector {config.spec.name}",
+            f"store {evaluation.get('store')}",
+            f"{split}: {evaluation.get('images')} images",
+        ],
+        "cards": _cards(first),
+        "notes": evaluation.get("notes", []),
+        "baseline": first.name if len(subjects) > 1 else None,
+        "errors_text": f"{first.name}: detections with a class score of at least {min_score:g}, by "
+        "the IoU of their masks, and the objects that they leave out.",
+        "classes_text": "Objects are found by a mask of IoU 0.5 and the right category. They are "
+        "taken for the category of the best detection whose box covers them.",
+        "footer": f"mfd {mfd.__version__}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "style": Markup((_HERE / "page.css").read_text(encoding="utf-8")),
+        "script": Markup((_HERE / "page.js").read_text(encoding="utf-8")),
+    }
+
+
+def _cards(subject: Subject) -> list[dict[str, str]]:
+    """The figures that come first."""
+    box, mask = (subject.evaluation.get(f"{name}_ap") for name in ("box", "mask"))
+    ratio = f"{mask / box:.0%}" if box and mask is not None else "-"
+    seconds = subject.cost.get("training", {}).get("seconds")
+    return [
+        {"label": "mask AP", "value": "-" if mask is None else f"{mask:.3f}"},
+        {"label": "box AP", "value": "-" if box is None else f"{box:.3f}"},
+        {"label": "of box AP", "value": ratio},
+        {"label": "images", "value": str(subject.evaluation.get("images", "-"))},
+        {
+            "label": "training",
+            "value": "-" if seconds is None else duration(seconds),
+        },
+    ]
+
+
+def _environment() -> jinja2.Environment:
+    """Templates that escape every text they are given."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    table = environment.get_template("table.html")
+    environment.globals["table"] = lambda content: Markup(table.render(table=content))
+    return environment
