@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mfd.config import Precision
 from mfd.detectors.check import check_output
+from mfd.detectors.contract import DetectorOutput, DetectorSpec
 from mfd.detectors.image_features import ImageFeatures
 from mfd.errors import ConfigError, DetectorError
 from mfd.images import LoadedImage, Preprocessing, collate_images, load_image, similar_sizes
@@ -44,7 +45,28 @@ def detect(
     with torch.no_grad(), autocast_context(device, precision):
         pixels = batch.to(device, memory_format=torch.channels_last)
         output = detector(pixels, padding_mask.to(device))
-    check_output(output, detector.spec, (len(batch), *batch.shape[-2:]))
+    return split_images(output, detector.spec, images, image_ids, padding_mask, with_c1=with_c1)
+
+
+def split_images(
+    output: DetectorOutput,
+    spec: DetectorSpec,
+    images: Sequence[LoadedImage],
+    image_ids: Sequence[int],
+    padding_mask: Bool[Tensor, "B H W"],
+    *,
+    with_c1: bool = True,
+) -> list[ImageFeatures]:
+    """A batch's output as that of each image, float32, without padding; see `detect`.
+
+    Args:
+        padding_mask: of the batch, in the CPU's memory.
+
+    Raises:
+        DetectorError: an output that is not what the spec says.
+    """
+    batch, height, width = padding_mask.shape
+    check_output(output, spec, (batch, height, width))
     level_sizes = [valid_sizes(padding_mask, level) for level in output.memory]
     c1 = output.c1 if with_c1 else None
     c1_sizes = [] if c1 is None else valid_sizes(padding_mask, c1)

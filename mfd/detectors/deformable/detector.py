@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from mfd.detectors.contract import DetectorOutput, DetectorSpec
-from mfd.detectors.deformable.model import DeformableDetr
+from mfd.detectors.deformable.model import DeformableDetr, Predictions
 from mfd.errors import DetectorError
 
 
@@ -34,11 +34,17 @@ class DeformableDetector(nn.Module):
 
         Images with fewer cells than there are queries get more padding below while it runs.
         """
+        return self.run(images, padding_mask)[1]
+
+    def run(
+        self, images: Float[Tensor, "B 3 H W"], padding_mask: Bool[Tensor, "B H W"]
+    ) -> tuple[Predictions, DetectorOutput]:
+        """Everything that the network computes, and of it what `forward` gives."""
         height = images.shape[-2]
         images, padding_mask = self._enough_cells(images, padding_mask)
         found = self.network(images.contiguous(memory_format=torch.channels_last), padding_mask)
         maps = found.geometry.split(found.encoder[self.spec.encoder_layer - 1])
-        return DetectorOutput(
+        return found, DetectorOutput(
             queries=found.queries[-1],
             boxes=found.boxes[-1],
             logits=found.logits[-1],

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from jaxtyping import Float, Int, Num
 from torch import Tensor
+from torch.nn.functional import pad
 
 from mfd.cache import decode_maps
 from mfd.detectors import ImageFeatures
@@ -140,6 +141,9 @@ def _pad(maps: Sequence[Num[Tensor, "_h _w C"]]) -> Num[Tensor, "B H W C"]:
     if len(maps) == 1:
         return maps[0][None].contiguous()
     height, width = (max(m.shape[axis] for m in maps) for axis in (0, 1))
+    if any(m.requires_grad for m in maps):
+        ends = [(0, 0, 0, width - m.shape[1], 0, height - m.shape[0]) for m in maps]
+        return torch.stack([pad(m, end) for m, end in zip(maps, ends, strict=True)])
     padded = maps[0].new_zeros(len(maps), height, width, maps[0].shape[2])
     for whole, single in zip(padded, maps, strict=True):
         part = whole[: single.shape[0], : single.shape[1]]

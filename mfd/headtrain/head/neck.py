@@ -26,9 +26,11 @@ class ChannelMoments:
     covariance: Float[Tensor, "B C C"]
 
     @classmethod
-    @torch.no_grad()
     def of(cls, maps: Float[Tensor, "B H W C"], sizes_hw: Int[Tensor, "B 2"]) -> "ChannelMoments":
-        """The moments of maps whose padding is zero, in float32 or better."""
+        """The moments of maps whose padding is zero, in float32 or better.
+
+        They carry gradients if the maps do, which those of a frozen detector do not.
+        """
         with torch.autocast(maps.device.type, enabled=False):
             exact = maps.flatten(1, 2)
             exact = exact if exact.dtype == torch.float64 else exact.float()

@@ -50,7 +50,8 @@ def test_moments_are_those_of_each_images_pixels() -> None:
 
 def test_after_roi_align_it_gives_what_it_gives_before() -> None:
     neck = randomise(Neck(10, 64), 0.5)
-    maps = make_maps()
+    raw = make_maps().requires_grad_()  # as the map of a detector that is trained too
+    maps = zero_padding(raw, SIZES)
     boxes = torch.tensor([[1.0, 2, 8, 7], [-4, -3, 20, 5], [0.3, 0, 4.2, 9], [5, 5, 30, 12]])
     image_index = torch.tensor([0, 0, 1, 1])
 
@@ -62,9 +63,10 @@ def test_after_roi_align_it_gives_what_it_gives_before() -> None:
     found = neck.on_regions(read(maps), inside, image_index, ChannelMoments.of(maps, SIZES))
     assert error(found, expected) < 1e-5
     loss_weight = torch.randn_like(found)
-    expected_grads = torch.autograd.grad((expected * loss_weight).sum(), neck.parameters())
+    inputs = (raw, *neck.parameters())
+    expected_grads = torch.autograd.grad((expected * loss_weight).sum(), inputs, retain_graph=True)
     for ours, theirs in zip(
-        torch.autograd.grad((found * loss_weight).sum(), neck.parameters()),
+        torch.autograd.grad((found * loss_weight).sum(), inputs),
         expected_grads,
         strict=True,
     ):

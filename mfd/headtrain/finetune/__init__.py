@@ -1,0 +1,1 @@
+"""Training the detector along with the head, by its own losses (table 16)."""
