@@ -87,7 +87,7 @@ def measure(
     folder = run.evaluation_dir("val", unseen.path.name)
     if not (folder / "evaluation.json").exists():
         device = pick_device(options.device)
-        targets = build_targets(seen, datasets["train"], 4 * config.roi_size, options.stores)
+        targets = build_targets(seen, datasets["train"], options.stores)
         source = StoredSource(seen, targets, config, recipe)
         begun = (run_dir / "config.json").exists()
         train(config, recipe, source, run, device=device, resume=begun)

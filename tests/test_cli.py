@@ -183,12 +183,6 @@ def test_a_detector_without_c1_gets_a_head_without_it_and_is_told(
     assert "vit has no stage-1 map C1, which this head adds" in capsys.readouterr().err
 
 
-def test_crops_have_four_cells_for_each_cell_of_the_masks(project: Path) -> None:
-    config = json.loads((project / "runs/first/config.json").read_text())
-    assert config["head"]["roi_size"] == 8
-    assert config["source"]["targets"]["crop_size"] == 32
-
-
 def test_predict_takes_folders_and_leaves_out_what_is_no_image(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

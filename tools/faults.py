@@ -217,7 +217,9 @@ RECIPE = [
     ),
     *faults(
         "mfd/headtrain/targets/objects.py", "tests/headtrain/targets",
-        ("crop rounded down", "np.rint(crop * 255)", "np.floor(crop * 255)"),
+        ("crop rounded down", "np.rint(cells * 255)", "np.floor(cells * 255)"),
+        ("crops of a flipped view not flipped", "-1 if self.view.flips else 1", "1"),
+        ("crops beyond the edge of a view", "frame, size, window)", "frame, size)"),
     ),
     *faults(
         "mfd/headtrain/inference/masks.py", "tests/headtrain/inference",
@@ -246,6 +248,10 @@ RECIPE = [
         ("lite store by any weights", '("weights_digest", "preprocessing")', '("preprocessing",)'),
     ),
     *faults(
+        "mfd/headtrain/sources/assemble.py", "tests/headtrain/sources",
+        ("crops of another factor", "CELLS_PER_CELL = 4", "CELLS_PER_CELL = 2"),
+    ),
+    *faults(
         "mfd/headtrain/sources/stored.py", "tests/headtrain/sources",
         ("last smaller batch forgotten", "-(-len(self._positions) // self._config.batch_size)", "len(self._positions) // self._config.batch_size"),
         ("images without objects counted", "return len(self._positions)", "return len(self._store)"),
@@ -262,7 +268,6 @@ RECIPE = [
     ),
     *faults(
         "mfd/commands/train_head.py", "tests/test_cli.py",
-        ("crops of another factor", "4 * head.roi_size", "2 * head.roi_size"),
         ("encoder layer of a preset ignored", "options.store, layer)", "options.store)"),
     ),
     *faults(

@@ -10,3 +10,4 @@ from .records import Annotation as Annotation
 from .records import ImageEntry as ImageEntry
 from .segmentation import decode_segmentation as decode_segmentation
 from .segmentation import encode_segmentation as encode_segmentation
+from .segmentation import mask_runs as mask_runs

@@ -58,9 +58,20 @@ def decode_segmentation(segmentation: Any, size_hw: tuple[int, int]) -> UInt8[np
         DataError: as `encode_segmentation`.
     """
     height, width = size_hw
-    runs = _decompress_runs(encode_segmentation(segmentation, size_hw)["counts"])
+    runs = mask_runs(segmentation, size_hw)
     values = (np.arange(len(runs)) % 2).astype(np.uint8)  # runs of 0 and 1 take turns
     return np.ascontiguousarray(np.repeat(values, runs).reshape(width, height).T)
+
+
+def mask_runs(segmentation: Any, size_hw: tuple[int, int]) -> Int64[np.ndarray, " n"]:
+    """How many pixels are 0, then 1, then 0 ..., down one column after the other.
+
+    Arguments as for `encode_segmentation`.
+
+    Raises:
+        DataError: as `encode_segmentation`.
+    """
+    return _decompress_runs(encode_segmentation(segmentation, size_hw)["counts"])
 
 
 def parse_segmentation(segmentation: Any, size_hw: tuple[int, int]) -> Any:

@@ -124,7 +124,7 @@ def stored_source(
     device: "torch.device",
 ) -> "headtrain.StoredSource":
     """Batches of a store and its targets, which are built if they are not there."""
-    targets = headtrain.build_targets(store, dataset, 4 * head.roi_size, project.stores, say=say)
+    targets = headtrain.build_targets(store, dataset, project.stores, say=say)
     say(str(targets.total))
     features = opening.complete(store, dataset, choice, device, needed=head.use_c1)
     return headtrain.StoredSource(features, targets, head, recipe, pin_memory=device.type == "cuda")

@@ -1,6 +1,6 @@
 """Layers that detectors and head share, each once."""
 
-from mfd.nn.boxes import cxcywh_to_xyxy, pairwise_giou, xyxy_to_cxcywh
+from mfd.nn.boxes import cxcywh_to_xyxy, pairwise_giou, pairwise_iou, xyxy_to_cxcywh
 from mfd.nn.deform_attn import DeformableAttention, DeformableEncoderLayer
 from mfd.nn.mlp import MLP, FeedForward
 from mfd.nn.sine import box_encoding, grid_encoding, sine_encoding
@@ -18,6 +18,7 @@ __all__ = [
     "grid_encoding",
     "keep_state_names",
     "pairwise_giou",
+    "pairwise_iou",
     "sine_encoding",
     "xyxy_to_cxcywh",
 ]

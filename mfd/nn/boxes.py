@@ -17,6 +17,14 @@ def xyxy_to_cxcywh(boxes_xyxy: Float[Tensor, "*N 4"]) -> Float[Tensor, "*N 4"]:
     return torch.cat(((first + second) / 2, second - first), -1)
 
 
+def pairwise_iou(
+    a_xyxy: Float[Tensor, "A 4"], b_xyxy: Float[Tensor, "B 4"]
+) -> Float[Tensor, "A B"]:
+    """IoU of every box of `a` with every box of `b`; that of boxes without area is 0."""
+    overlap, union = _overlap_and_union(a_xyxy[:, None], b_xyxy[None])
+    return overlap / union.clamp(min=torch.finfo(union.dtype).tiny)
+
+
 def pairwise_giou(
     a_xyxy: Float[Tensor, "A 4"], b_xyxy: Float[Tensor, "B 4"]
 ) -> Float[Tensor, "A B"]:
@@ -26,11 +34,17 @@ def pairwise_giou(
     eq. 1 and 2). Boxes without area have IoU 0 with everything.
     """
     a, b = a_xyxy[:, None], b_xyxy[None]
-    overlap = _area(torch.maximum(a[..., :2], b[..., :2]), torch.minimum(a[..., 2:], b[..., 2:]))
-    union = _area(a[..., :2], a[..., 2:]) + _area(b[..., :2], b[..., 2:]) - overlap
+    overlap, union = _overlap_and_union(a, b)
     hull = _area(torch.minimum(a[..., :2], b[..., :2]), torch.maximum(a[..., 2:], b[..., 2:]))
     tiny = torch.finfo(union.dtype).tiny
     return overlap / union.clamp(min=tiny) - (hull - union) / hull.clamp(min=tiny)
+
+
+def _overlap_and_union(
+    a: Float[Tensor, "A 1 4"], b: Float[Tensor, "1 B 4"]
+) -> tuple[Float[Tensor, "A B"], Float[Tensor, "A B"]]:
+    overlap = _area(torch.maximum(a[..., :2], b[..., :2]), torch.minimum(a[..., 2:], b[..., 2:]))
+    return overlap, _area(a[..., :2], a[..., 2:]) + _area(b[..., :2], b[..., 2:]) - overlap
 
 
 def _area(

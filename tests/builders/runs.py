@@ -92,7 +92,7 @@ def make_dataset(root: Path, store: Store, objects: int = 2, **changes: Any) -> 
 def make_run(root: Path, count: int = 11) -> tuple[Store, Targets]:
     """A store under `root` with targets for heads of mask size 8."""
     store = make_store(root, count)
-    return store, build_targets(store, make_dataset(root, store), 32, root)
+    return store, build_targets(store, make_dataset(root, store), root)
 
 
 def make_batch(boxes_per_image: tuple[int, ...] = (2, 1, 2)) -> TrainingBatch:

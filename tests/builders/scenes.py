@@ -16,8 +16,8 @@ from mfd.detectors.contract import DetectorSpec
 from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.head.batch import FeatureBatch
 from mfd.headtrain.head.model import HeadOutput, MaskHead
-from mfd.headtrain.targets.crop import box_crop
 from mfd.images.preprocessing import Preprocessing
+from tests.builders.masks import cell_means
 
 SPEC = DetectorSpec(
     name="nearly",
@@ -135,7 +135,7 @@ class Knows(MaskHead):
         )
         x, y, w, h = (box * torch.tensor([width, height, width, height])).tolist()
         corners = (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
-        return torch.from_numpy(box_crop(mask, corners, size)).float()
+        return torch.from_numpy(cell_means(mask, corners, size)).float()
 
 
 def _draw(random: np.random.Generator, height: int, width: int, place: int) -> np.ndarray:

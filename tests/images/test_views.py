@@ -13,7 +13,6 @@ from PIL import Image
 from scipy import ndimage
 
 from mfd.errors import ConfigError, StoreError
-from mfd.headtrain.targets.crop import box_crop
 from mfd.images import (
     LoadedImage,
     Placement,
@@ -25,6 +24,7 @@ from mfd.images import (
     prepare_image,
     view_boxes,
 )
+from tests.builders.masks import cell_means, crop_of
 
 SIDES = Preprocessing(shorter_side=240, longer_side=400)
 FIXED = Preprocessing(size_hw=(150, 210))
@@ -163,9 +163,9 @@ def test_cells_cut_through_the_map_are_those_of_the_view(flip: bool) -> None:
         left, top = random.uniform(0, (60, 70))
         box = (left, top, random.uniform(left + 1, 80), random.uniform(top + 1, 95))
         original_box, reverse = placement.to_original(box)
-        cells = box_crop(mask, original_box, 9)
+        cells = crop_of(mask, original_box, 9)
         cells = cells[:, ::-1] if reverse else cells
-        np.testing.assert_allclose(cells, box_crop(in_view, box, 9), rtol=0, atol=1e-9)
+        np.testing.assert_allclose(cells, cell_means(in_view, box, 9), rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize(("name", "preprocessing"), EVERY)
@@ -187,9 +187,9 @@ def test_cells_cut_through_the_map_agree_with_a_resized_mask(
     box = (0.07 * width, 0.11 * height, 0.93 * width, 0.83 * height)
     original_box, reverse = placement.to_original(box)
     low, middle, high = (
-        box_crop(m, original_box, 7)[:, :: -1 if reverse else 1] for m in (least, mask, largest)
+        cell_means(m, original_box, 7)[:, :: -1 if reverse else 1] for m in (least, mask, largest)
     )
-    found = box_crop(in_view, box, 7) / 255
+    found = cell_means(in_view, box, 7) / 255
     rounding = 1 / 255 + 1e-9
     assert ((low - rounding <= found) & (found <= high + rounding)).all()
     assert abs(found - middle).mean() < 0.05

@@ -14,7 +14,7 @@ class TrainingBatch:
     """Features of B images and N matched boxes on them, and their target masks.
 
     Attributes:
-        crops: the matched objects' masks over the boxes, see `ImageTargets`.
+        crops: the matched objects' masks over the boxes, see `ImageObjects.crops`.
         area_ratio: the objects' areas per box area.
         image_names: what to call each image in an error.
         bytes_read: from the store.

@@ -2,10 +2,10 @@
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
 from mfd.coco import CocoDataset, ImageEntry
 from mfd.config import DetectorChoice, Precision
@@ -15,13 +15,14 @@ from mfd.files import file_sha256
 from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.config.precision import autocast_dtype
 from mfd.headtrain.config.train import TrainConfig
-from mfd.headtrain.head.batch import collate
+from mfd.headtrain.sources.assemble import assemble
 from mfd.headtrain.sources.batch import TrainingBatch
 from mfd.headtrain.sources.sampler import epoch_batches
 from mfd.headtrain.sources.stopwatch import Stopwatch
 from mfd.headtrain.targets.fresh import fresh_targets
 from mfd.headtrain.targets.match import CLASS_COST, GIOU_COST, L1_COST
 from mfd.headtrain.targets.objects import usable_objects
+from mfd.headtrain.targets.view_map import ViewMap
 from mfd.images import LoadedImage, input_size, load_image
 from mfd.prefetch import prefetch
 
@@ -79,7 +80,7 @@ class LiveSource:
         self.spec, self.detector, self.categories = detector.spec, choice, dataset.categories
         self._network, self._dataset, self._config = detector, dataset, config
         self._annotations_file = dataset.annotations_file
-        self._crop_size, self._with_c1 = 4 * head.roi_size, head.use_c1
+        self._roi_size, self._with_c1 = head.roi_size, head.use_c1
         self._device = device_of(detector)
         fast = autocast_dtype(config, self._device)
         self._precision: Precision = "float32" if fast is None else "bfloat16"
@@ -87,7 +88,7 @@ class LiveSource:
             entry.image_id: found
             for entry in dataset.present().images
             if (found := dataset.annotations.get(entry.image_id, ()))
-            and usable_objects(found, entry, self.spec)[0]
+            and usable_objects(found, self.spec, ViewMap.whole(entry.size_hw))[0]
         }
         self._entries = [entry for entry in dataset.images if entry.image_id in self._objects]
         if not self._entries:
@@ -134,7 +135,6 @@ class LiveSource:
                 "path": str(self._annotations_file),
                 "annotations": file_sha256(self._annotations_file),
                 "objects": sum(map(len, self._objects.values())),
-                "crop_size": self._crop_size,
                 "costs": {"class": CLASS_COST, "l1": L1_COST, "giou": GIOU_COST},
             },
         }
@@ -176,17 +176,9 @@ class LiveSource:
 
     def _match(self, batch: _Detected) -> TrainingBatch:
         targets = [
-            fresh_targets(
-                features, self._objects[entry.image_id], entry, self.spec, self._crop_size
-            )
+            fresh_targets(features, self._objects[entry.image_id], entry, self.spec)
             for features, entry in zip(batch.features, batch.entries, strict=True)
         ]
-        return TrainingBatch(
-            features=collate(
-                batch.features, [t.query_index for t in targets], [t.labels for t in targets]
-            ),
-            crops=torch.cat([t.crops for t in targets]),
-            area_ratio=torch.cat([t.area_ratio for t in targets]),
-            image_names=tuple(f"{entry.image_id} ({entry.file_name})" for entry in batch.entries),
-            detector_seconds=batch.stopwatch.seconds,
-        )
+        names = [f"{entry.image_id} ({entry.file_name})" for entry in batch.entries]
+        made = assemble(batch.features, targets, names, self._roi_size)
+        return replace(made, detector_seconds=batch.stopwatch.seconds)

@@ -4,14 +4,12 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-import torch
-
 from mfd.config import DetectorChoice
 from mfd.detectors import ImageFeatures
-from mfd.errors import ConfigError, TrainingError
+from mfd.errors import TrainingError
 from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.config.train import TrainConfig
-from mfd.headtrain.head.batch import collate
+from mfd.headtrain.sources.assemble import assemble
 from mfd.headtrain.sources.batch import TrainingBatch
 from mfd.headtrain.sources.lite import FeatureStore
 from mfd.headtrain.sources.sampler import epoch_batches
@@ -28,13 +26,12 @@ class StoredSource:
 
     Args:
         store: a `LiteStore` where the head reads the stage-1 map and the store leaves it out.
-        targets: of this store, with crops that are a multiple of the head's masks.
-        head: decides what is read.
+        targets: of this store.
+        head: decides what is read, and the size of the crops.
         config: batch size, seed, and how many batches are read ahead.
         pin_memory: make batches in pages that a GPU can copy from.
 
     Raises:
-        ConfigError: the crops are of another size.
         TrainingError: no image has a matched box, the targets are of another store, or the
             stage-1 map is needed and the store has none.
     """
@@ -53,11 +50,6 @@ class StoredSource:
                 f"{targets.path} are targets of the features {of[:8]}, but {store.path} is "
                 f"{store.identity.sha256[:8]}; build the targets of this store"
             )
-        if targets.crop_size % head.roi_size:
-            raise ConfigError(
-                f"masks of {head.roi_size} cells need crops of a multiple, found "
-                f"{targets.crop_size}; build targets of crop size {4 * head.roi_size}"
-            )
         if head.use_c1 and not store.has_c1:
             raise TrainingError(
                 f"{store.path} leaves out the stage-1 map that the head reads; complete it by "
@@ -72,7 +64,7 @@ class StoredSource:
         self.spec, self.categories = store.spec, targets.categories
         self._sizes_hw = store.input_hw[self._positions]
         self._store, self._targets, self._config = store, targets, config
-        self._needs_c1, self._pin = head.use_c1, pin_memory
+        self._needs_c1, self._roi_size, self._pin = head.use_c1, head.roi_size, pin_memory
 
     @property
     def detector(self) -> DetectorChoice:
@@ -136,14 +128,10 @@ class StoredSource:
     def _load(self, members: Sequence[int]) -> TrainingBatch:
         images = [self._image(position) for position in members]
         targets = [self._targets[position] for position in members]
-        batch = TrainingBatch(
-            features=collate(images, [t.query_index for t in targets], [t.labels for t in targets]),
-            crops=torch.cat([t.crops for t in targets]),
-            area_ratio=torch.cat([t.area_ratio for t in targets]),
-            image_names=tuple(self._name(position) for position in members),
-            bytes_read=sum(image.num_bytes for image in images)
-            + sum(t.crops.nbytes for t in targets),
-        )
+        names = [self._name(position) for position in members]
+        read = sum(image.num_bytes for image in images)
+        read += sum(runs.nbytes for t in targets for runs in t.objects.runs)
+        batch = replace(assemble(images, targets, names, self._roi_size), bytes_read=read)
         return batch.pin_memory() if self._pin else batch
 
     def _image(self, position: int) -> ImageFeatures:

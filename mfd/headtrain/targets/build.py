@@ -1,43 +1,42 @@
-"""Building targets once per features, annotations and crop size."""
+"""Building targets once per features and annotations."""
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
-from jaxtyping import UInt8
+from jaxtyping import Int
 
 from mfd.cache import Store, derived_dir
 from mfd.coco import CocoDataset
 from mfd.errors import DataError, StoreError
 from mfd.files import exclusive_lock, file_sha256, json_sha256, new_folder
+from mfd.headtrain.targets.image import image_targets
 from mfd.headtrain.targets.match import CLASS_COST, GIOU_COST, L1_COST
-from mfd.headtrain.targets.objects import MatchedObject, TargetCounts, matched_objects
-from mfd.headtrain.targets.read import TARGETS_SCHEMA, Targets, array_sha256
+from mfd.headtrain.targets.objects import TargetCounts
+from mfd.headtrain.targets.read import TARGETS_SCHEMA, Targets, array_sha256, image_rows
 from mfd.progress import progress
 
-CROPS_PER_CHUNK = 8  # about the objects of one COCO image
-CROPS_PER_SHARD = 512
+RUNS_PER_CHUNK = 2**14  # of some ten COCO images
+RUNS_PER_SHARD = 2**20
 
 
 def build_targets(
     store: Store,
     dataset: CocoDataset,
-    crop_size: int,
     root: Path,
     say: Callable[[str], object] = lambda line: None,
 ) -> Targets:
     """The targets of a store's images, opened if they exist and built if not.
 
-    They are kept in `root / "targets"` under a name that tells features, crop size and eight
-    digits of a digest over the identity of the features, the annotation file and the matching.
+    They are kept in `root / "targets"` under a name that tells features and eight digits of a
+    digest over the identity of the features, the annotation file and the matching.
 
     Args:
-        crop_size: G, cells along each side of an object's crop; four per cell of the head's mask.
         root: where the stores are.
         say: is told of damaged targets, which are built again.
 
@@ -46,8 +45,8 @@ def build_targets(
         StoreError: the store holds an augmented view, or logits or boxes that are not finite; or
             another process is building the same targets.
     """
-    identity = _identity(store, dataset, crop_size)
-    path = derived_dir(root / store.path.name, f"g{crop_size}", json_sha256(identity))
+    identity = _identity(store, dataset)
+    path = derived_dir(root / store.path.name, "masks", json_sha256(identity))
     path.parent.mkdir(parents=True, exist_ok=True)
     if (targets := _open_sound(path, say)) is not None:
         return targets
@@ -57,7 +56,7 @@ def build_targets(
         if (targets := _open_sound(path, lambda line: None)) is None:
             shutil.rmtree(path, ignore_errors=True)
             with new_folder(path) as folder:
-                _build(folder, store, dataset, crop_size, identity)
+                _build(folder, store, dataset, identity)
             targets = Targets.open(path)
     return targets
 
@@ -73,7 +72,7 @@ def _open_sound(path: Path, say: Callable[[str], object]) -> Targets | None:
         return None
 
 
-def _identity(store: Store, dataset: CocoDataset, crop_size: int) -> dict[str, Any]:
+def _identity(store: Store, dataset: CocoDataset) -> dict[str, Any]:
     if dataset.annotations_file is None:
         raise DataError("these images have no annotations to train on; give --annotations")
     if store.identity.view != "base":
@@ -92,49 +91,31 @@ def _identity(store: Store, dataset: CocoDataset, crop_size: int) -> dict[str, A
         "schema": TARGETS_SCHEMA,
         "features": store.identity.sha256,
         "annotations": file_sha256(dataset.annotations_file),
-        "crop_size": crop_size,
         "costs": {"class": CLASS_COST, "l1": L1_COST, "giou": GIOU_COST},
     }
 
 
-def _build(
-    folder: Path,
-    store: Store,
-    dataset: CocoDataset,
-    crop_size: int,
-    identity: dict[str, Any],
-) -> None:
+def _build(folder: Path, store: Store, dataset: CocoDataset, identity: dict[str, Any]) -> None:
     """Write arrays and attributes into an empty folder."""
     started = time.monotonic()
     group = zarr.open_group(folder, mode="w")
     images = {image.image_id: image for image in dataset.images}
-    crops = _CropWriter(group, crop_size, sum(map(len, dataset.annotations.values())))
-    rows: list[MatchedObject] = []
+    runs = _RunWriter(group)
+    rows: list[dict[str, np.ndarray]] = []
     total = TargetCounts()
-    pointer = []
     with progress("matching", total=len(store), unit="images") as advance:
         for position, image_id in enumerate(store.image_ids):
             logits, boxes = store.detections(position)
             annotations = dataset.annotations.get(image_id, ())
-            found, counts = matched_objects(
-                logits, boxes, annotations, images[image_id], store.identity.spec, crop_size
+            targets, counts = image_targets(
+                logits, boxes, annotations, images[image_id], store.identity.spec
             )
-            pointer.append((len(rows), len(found)))
-            for row in found:
-                crops.append(row.crop)
-                row.crop = row.crop[:0]  # written; the other fields are kept to the end
-            rows += found
+            rows.append(image_rows(image_id, targets))
+            runs.append(targets.objects.runs)
             total += counts
             advance(1)
-    crops.finish()
-    columns: dict[str, np.ndarray] = {
-        "image_id": np.array(store.image_ids, np.int64),
-        "pointer": np.array(pointer, np.int64).reshape(-1, 2),
-        "query_index": np.array([row.query_index for row in rows], np.int32),
-        "label": np.array([row.label for row in rows], np.int32),
-        "area_ratio": np.array([row.area_ratio for row in rows], np.float32),
-        "annotation_id": np.array([row.annotation_id for row in rows], np.int64),
-    }
+    runs.finish()
+    columns = {name: np.concatenate([part[name] for part in rows]) for name in rows[0]}
     for name, values in columns.items():
         group.create_array(name, data=values)
     seconds = time.monotonic() - started
@@ -145,36 +126,31 @@ def _build(
             "total": asdict(total),
             "seconds": round(seconds, 3),
             "categories": {str(key): name for key, name in dataset.categories.items()},
-            "sha256": {name: array_sha256(folder / name) for name in (*columns, "crop")},
+            "sha256": {name: array_sha256(folder / name) for name in (*columns, "runs")},
         }
     )
 
 
-class _CropWriter:
-    """Appends crops to an array one whole shard at a time, so that each is written once."""
+class _RunWriter:
+    """Appends run lengths to an array one whole shard at a time, so that each is written once."""
 
-    def __init__(self, group: zarr.Group, size: int, capacity: int) -> None:
+    def __init__(self, group: zarr.Group) -> None:
         self._array = group.create_array(
-            "crop",
-            shape=(capacity, size, size),
-            dtype="uint8",
-            chunks=(CROPS_PER_CHUNK, size, size),
-            shards=(CROPS_PER_SHARD, size, size),
-        )  # in zstd, zarr's default: masks are mostly 0 and 255
-        self._waiting: list[UInt8[np.ndarray, "G G"]] = []
-        self._written = 0
+            "runs", shape=(0,), dtype="uint32", chunks=(RUNS_PER_CHUNK,), shards=(RUNS_PER_SHARD,)
+        )  # in zstd, zarr's default: most runs are short
+        self._waiting = np.zeros(0, np.uint32)
 
-    def append(self, crop: UInt8[np.ndarray, "G G"]) -> None:
-        self._waiting.append(crop)
-        if len(self._waiting) == CROPS_PER_SHARD:
-            self._flush()
+    def append(self, masks: Sequence[Int[np.ndarray, " _n"]]) -> None:
+        self._waiting = np.concatenate((self._waiting, *masks), dtype=np.uint32, casting="unsafe")
+        while len(self._waiting) >= RUNS_PER_SHARD:
+            self._write(self._waiting[:RUNS_PER_SHARD])
+            self._waiting = self._waiting[RUNS_PER_SHARD:]
 
     def finish(self) -> None:
-        self._flush()
-        self._array.resize((self._written, *self._array.shape[1:]))
+        self._write(self._waiting)
 
-    def _flush(self) -> None:
-        if self._waiting:
-            end = self._written + len(self._waiting)
-            self._array[self._written : end] = np.stack(self._waiting)
-            self._written, self._waiting = end, []
+    def _write(self, runs: Int[np.ndarray, " n"]) -> None:
+        if len(runs):
+            start = self._array.shape[0]
+            self._array.resize((start + len(runs),))
+            self._array[start:] = runs

@@ -1,32 +1,68 @@
-"""One image's targets: the matched queries, and each object as its query's box sees it."""
+"""The objects of one image, as its view shows them."""
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 
 import numpy as np
-import torch
-from jaxtyping import Float, UInt8
-from torch import Tensor
+from jaxtyping import Float32, Float64, Int, Int64, UInt8
 
-from mfd.coco import Annotation, ImageEntry, decode_segmentation
+from mfd.coco import Annotation, ImageEntry, mask_runs
 from mfd.detectors import DetectorSpec
-from mfd.errors import StoreError
 from mfd.headtrain.targets.crop import box_crop
-from mfd.headtrain.targets.match import match
-from mfd.nn import cxcywh_to_xyxy, xyxy_to_cxcywh
+from mfd.headtrain.targets.view_map import ViewMap
 
 _MIN_SIDE = 1e-3  # pixels; a predicted box without area still has a frame
 
 
-@dataclass
-class MatchedObject:
-    """A query with its object; the fields are a row of `ImageTargets`."""
+@dataclass(frozen=True)
+class ImageObjects:
+    """The n objects that a detector could find, with their masks.
 
-    query_index: int
-    label: int
-    crop: UInt8[np.ndarray, "G G"]
-    area_ratio: float
-    annotation_id: int
+    Attributes:
+        size_hw: of the image file, pixels; boxes, areas and masks count these.
+        view: how the detector saw the image.
+        annotation_ids: of the objects.
+        labels: logit column of each one's category.
+        boxes_xyxy: annotated boxes, cut to what the view shows.
+        areas: of the masks, in what the view shows.
+        runs: each whole mask, see `mfd.coco.mask_runs`.
+    """
+
+    size_hw: tuple[int, int]
+    view: ViewMap
+    annotation_ids: Int64[np.ndarray, " n"]
+    labels: Int64[np.ndarray, " n"]
+    boxes_xyxy: Float64[np.ndarray, "n 4"]
+    areas: Float64[np.ndarray, " n"]
+    runs: tuple[Int[np.ndarray, " _r"], ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def crops(
+        self, objects: Int64[np.ndarray, " m"], boxes_xyxy: Float64[np.ndarray, "m 4"], size: int
+    ) -> tuple[UInt8[np.ndarray, "m G G"], Float32[np.ndarray, " m"]]:
+        """Masks of objects as boxes of the view see them, and the objects' areas per box area.
+
+        255 where the object fills one of `size` x `size` cells. The area is that of the whole mask
+        in the view: a share above 1 says that the object is larger than the box.
+
+        Args:
+            objects: which one each box is about.
+            boxes_xyxy: 0 and 1 are the edges of the detector's input.
+        """
+        crops = np.zeros((len(objects), size, size), np.uint8)
+        ratios = np.zeros(len(objects), np.float32)
+        frames = self.view.to_image(boxes_xyxy).tolist()
+        window = self.view.window_xyxy
+        for row, (index, frame) in enumerate(zip(objects.tolist(), frames, strict=True)):
+            left, top, right, bottom = frame
+            right, bottom = max(right, left + _MIN_SIDE), max(bottom, top + _MIN_SIDE)
+            frame = (left, top, right, bottom)
+            cells = box_crop(self.runs[index], self.size_hw, frame, size, window)
+            crops[row] = np.rint(cells * 255)[:, :: -1 if self.view.flips else 1]
+            ratios[row] = self.areas[index] / ((right - left) * (bottom - top))
+        return crops, ratios
 
 
 @dataclass(frozen=True)
@@ -64,87 +100,68 @@ class TargetCounts:
         return f"{self.matched} objects matched" + (f"; left out: {details}" if details else "")
 
 
-def matched_objects(
-    logits: Float[Tensor, "Q K"],
-    boxes_cxcywh: Float[Tensor, "Q 4"],
-    annotations: Sequence[Annotation],
-    image: ImageEntry,
-    spec: DetectorSpec,
-    crop_size: int,
-) -> tuple[list[MatchedObject], TargetCounts]:
-    """The matched queries of an image, ascending, and what became of its annotations.
+def image_objects(
+    annotations: Sequence[Annotation], image: ImageEntry, spec: DetectorSpec, view: ViewMap
+) -> tuple[ImageObjects, TargetCounts]:
+    """The objects with a box and a mask that the detector could find, and what was left out.
+
+    A mask may turn out to be empty, or the view to show none of it: such an object has area 0.
 
     Args:
-        logits: of its queries, as stored.
-        boxes_cxcywh: of its queries, 0 and 1 being the edges of the image.
         annotations: of the image, crowd regions included.
-        crop_size: G.
 
     Raises:
-        StoreError: logits or boxes that are not finite.
         DataError: a malformed segmentation.
     """
-    if not (logits.isfinite().all() and boxes_cxcywh.isfinite().all()):
-        raise StoreError(
-            f"the detector's output for image {image.image_id} ({image.file_name}) holds NaN or "
-            "infinity; verify the store or extract it again"
-        )
-    usable, counts = usable_objects(annotations, image, spec)
-    height, width = image.size_hw
-    size = torch.tensor([width, height, width, height])
-    objects = [annotation for annotation, _ in usable]
-    columns = [spec.category_ids.index(annotation.category_id) for annotation in objects]
-    corners = torch.tensor([box for _, box in usable]).reshape(-1, 4) / size
-    queries, order = match(
-        logits,
-        boxes_cxcywh,
-        torch.tensor(columns, dtype=torch.long),
-        xyxy_to_cxcywh(corners),
-        spec,
+    usable, counts = usable_objects(annotations, spec, view)
+    found = [annotation for annotation, _ in usable]
+    columns = [spec.category_ids.index(annotation.category_id) for annotation in found]
+    runs = [mask_runs(annotation.segmentation, image.size_hw) for annotation in found]
+    areas = [_area(mask, image.size_hw, view.window_xyxy) for mask in runs]
+    objects = ImageObjects(
+        size_hw=image.size_hw,
+        view=view,
+        annotation_ids=np.array([annotation.annotation_id for annotation in found], np.int64),
+        labels=np.array(columns, np.int64),
+        boxes_xyxy=np.array([box for _, box in usable], np.float64).reshape(-1, 4),
+        areas=np.array(areas, np.float64),
+        runs=tuple(runs),
     )
-    frames = (cxcywh_to_xyxy(boxes_cxcywh.double()) * size).tolist()
-    rows = []
-    for query, index in zip(queries.tolist(), order.tolist(), strict=True):
-        annotation = objects[index]
-        mask = decode_segmentation(annotation.segmentation, image.size_hw)
-        if (area := np.count_nonzero(mask)) == 0:
-            continue
-        left, top, right, bottom = frames[query]
-        right, bottom = max(right, left + _MIN_SIDE), max(bottom, top + _MIN_SIDE)
-        crop = box_crop(mask, (left, top, right, bottom), crop_size)
-        rows.append(
-            MatchedObject(
-                query_index=query,
-                label=columns[index],
-                crop=np.rint(crop * 255).astype(np.uint8),
-                area_ratio=area / ((right - left) * (bottom - top)),
-                annotation_id=annotation.annotation_id,
-            )
-        )
-    return rows, counts + TargetCounts(
-        matched=len(rows),
-        no_query=len(objects) - len(order),
-        no_mask=len(order) - len(rows),
-    )
+    return objects, counts
 
 
 def usable_objects(
-    annotations: Sequence[Annotation], image: ImageEntry, spec: DetectorSpec
+    annotations: Sequence[Annotation], spec: DetectorSpec, view: ViewMap
 ) -> tuple[list[tuple[Annotation, tuple[float, float, float, float]]], TargetCounts]:
-    """The objects that can be matched, with their boxes' corners cut to the image, in pixels."""
-    height, width = image.size_hw
+    """The objects that can be matched, with their boxes cut to what the view shows, in pixels."""
     usable, counts = [], TargetCounts()
+    from_left, from_top, to_right, to_bottom = view.window_xyxy
     for annotation in annotations:
         left, top, wide, high = annotation.bbox_xywh
-        box_xyxy = (max(left, 0), max(top, 0), min(left + wide, width), min(top + high, height))
+        right, bottom = min(left + wide, to_right), min(top + high, to_bottom)
+        left, top = max(left, from_left), max(top, from_top)
         if annotation.iscrowd:
             counts += TargetCounts(crowd=1)
         elif annotation.category_id not in spec.category_ids:
             counts += TargetCounts(unknown_category=1)
-        elif box_xyxy[0] >= box_xyxy[2] or box_xyxy[1] >= box_xyxy[3]:
+        elif left >= right or top >= bottom:
             counts += TargetCounts(no_box=1)
         elif not annotation.has_mask:
             counts += TargetCounts(no_mask=1)
         else:
-            usable.append((annotation, box_xyxy))
+            usable.append((annotation, (left, top, right, bottom)))
     return usable, counts
+
+
+def _area(
+    runs: Int64[np.ndarray, " r"],
+    size_hw: tuple[int, int],
+    window_xyxy: tuple[float, float, float, float],
+) -> float:
+    """Pixels of the mask inside the window."""
+    height, width = size_hw
+    if window_xyxy == (0, 0, width, height):
+        return float(runs[1::2].sum())
+    left, top, right, bottom = window_xyxy
+    share = box_crop(runs, size_hw, window_xyxy, 1).item()
+    return share * (right - left) * (bottom - top)

@@ -1,45 +1,47 @@
-"""Training targets: for every image the matched queries and their objects' masks.
+"""Training targets on disk: for every image its objects' masks and its matched queries.
 
 Targets depend on features and annotations but on no head, so they are built once and kept as a
 small zarr group beside the features (see `build_targets`).
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import zarr
-from jaxtyping import Float, Int, UInt8
-from torch import Tensor
 
 from mfd.errors import StoreError
 from mfd.files import file_sha256, json_sha256
-from mfd.headtrain.targets.objects import TargetCounts
+from mfd.headtrain.targets.image import ImageTargets
+from mfd.headtrain.targets.objects import ImageObjects, TargetCounts
+from mfd.headtrain.targets.view_map import ViewMap
 from mfd.text import first_line
 
-TARGETS_SCHEMA = 1
+TARGETS_SCHEMA = 2
+_PER_IMAGE = ("image_id", "size_hw", "matrix", "window_xyxy", "object_count", "pair_count")
+_PER_OBJECT = ("annotation_id", "label", "box_xyxy", "area", "run_count")
+_PER_PAIR = ("query_index", "object_index", "pair_iou")
 
 
-@dataclass
-class ImageTargets:
-    """The n matched queries of one image.
-
-    Attributes:
-        query_index: ascending.
-        labels: logit column of the object's category.
-        crops: the object's mask over the query's box; 255 where it fills a cell.
-        area_ratio: area of the object's whole mask per area of the box; above 1 where the object
-            is larger than the box.
-        annotation_ids: of the objects.
-    """
-
-    query_index: Int[Tensor, " n"]
-    labels: Int[Tensor, " n"]
-    crops: UInt8[Tensor, "n G G"]
-    area_ratio: Float[Tensor, " n"]
-    annotation_ids: Int[Tensor, " n"]
+def image_rows(image_id: int, targets: ImageTargets) -> dict[str, np.ndarray]:
+    """What one image adds to each array but the runs'."""
+    objects = targets.objects
+    return {
+        "image_id": np.array([image_id], np.int64),
+        "size_hw": np.array([objects.size_hw], np.int32),
+        "matrix": objects.view.matrix[None],
+        "window_xyxy": np.array([objects.view.window_xyxy]),
+        "object_count": np.array([len(objects)], np.int32),
+        "pair_count": np.array([len(targets.query_index)], np.int32),
+        "annotation_id": objects.annotation_ids,
+        "label": objects.labels.astype(np.int32),
+        "box_xyxy": objects.boxes_xyxy,
+        "area": objects.areas,
+        "run_count": np.array([len(runs) for runs in objects.runs], np.int32),
+        "query_index": targets.query_index.astype(np.int32),
+        "object_index": targets.object_index.astype(np.int32),
+        "pair_iou": targets.pair_iou,
+    }
 
 
 class Targets:
@@ -61,13 +63,12 @@ class Targets:
         self.total = TargetCounts(**attributes["total"])
         self.seconds = float(attributes["seconds"])
         self.categories = {int(key): str(name) for key, name in attributes["categories"].items()}
-        self.image_ids: list[int] = _read_array(group, "image_id").tolist()
-        self._pointer = _read_array(group, "pointer")  # (images, 2) of start, count
-        self._query_index = _read_array(group, "query_index")
-        self._labels = _read_array(group, "label")
-        self._area_ratio = _read_array(group, "area_ratio")
-        self._annotation_ids = _read_array(group, "annotation_id")
-        self._crops = _open_array(group, "crop")
+        self._columns = {n: _read_array(group, n) for n in _PER_IMAGE + _PER_OBJECT + _PER_PAIR}
+        self.image_ids: list[int] = self._columns["image_id"].tolist()
+        self._first_object = _starts(self._columns["object_count"])
+        self._first_pair = _starts(self._columns["pair_count"])
+        self._first_run = _starts(self._columns["run_count"])
+        self._runs = _open_array(group, "runs")
 
     @classmethod
     def open(cls, path: Path) -> "Targets":
@@ -102,15 +103,27 @@ class Targets:
         return len(self.image_ids)
 
     def __getitem__(self, position: int) -> ImageTargets:
-        start, count = self._pointer[position].tolist()
-        rows = slice(start, start + count)
-        crops = np.asarray(self._crops[rows])
+        column = self._columns
+        of_image = slice(*self._first_object[position : position + 2].tolist())
+        pairs = slice(*self._first_pair[position : position + 2].tolist())
+        edges = self._first_run[of_image.start : of_image.stop + 1]
+        runs = np.asarray(self._runs[edges[0] : edges[-1]])
+        height, width = column["size_hw"][position].tolist()
+        left, top, right, bottom = column["window_xyxy"][position].tolist()
+        objects = ImageObjects(
+            size_hw=(height, width),
+            view=ViewMap(column["matrix"][position], (left, top, right, bottom)),
+            annotation_ids=column["annotation_id"][of_image],
+            labels=column["label"][of_image].astype(np.int64),
+            boxes_xyxy=column["box_xyxy"][of_image],
+            areas=column["area"][of_image],
+            runs=tuple(np.split(runs, edges[1:-1] - edges[0])) if len(edges) > 1 else (),
+        )
         return ImageTargets(
-            query_index=torch.from_numpy(self._query_index[rows].astype(np.int64)),
-            labels=torch.from_numpy(self._labels[rows].astype(np.int64)),
-            crops=torch.from_numpy(crops),
-            area_ratio=torch.from_numpy(self._area_ratio[rows]),
-            annotation_ids=torch.from_numpy(self._annotation_ids[rows]),
+            objects=objects,
+            query_index=column["query_index"][pairs].astype(np.int64),
+            object_index=column["object_index"][pairs].astype(np.int64),
+            pair_iou=column["pair_iou"][pairs],
         )
 
     @property
@@ -120,13 +133,8 @@ class Targets:
 
     @property
     def counts(self) -> list[int]:
-        """Objects of each image."""
-        return self._pointer[:, 1].tolist()
-
-    @property
-    def crop_size(self) -> int:
-        """G, cells along each side of a crop."""
-        return int(self._crops.shape[-1])
+        """Matched pairs of each image."""
+        return self._columns["pair_count"].tolist()
 
 
 def array_sha256(folder: Path) -> str:
@@ -144,3 +152,8 @@ def _open_array(group: zarr.Group, name: str) -> Any:
 
 def _read_array(group: zarr.Group, name: str) -> np.ndarray:
     return np.asarray(_open_array(group, name)[:])
+
+
+def _starts(counts: np.ndarray) -> np.ndarray:
+    """Where each of several parts begins, and where the last one ends."""
+    return np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))

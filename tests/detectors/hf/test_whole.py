@@ -47,7 +47,7 @@ def test_a_store_holds_the_models_own_outputs_and_a_head_is_trained_on_it(
         torch.testing.assert_close(features.boxes, own.pred_boxes[0], rtol=0, atol=1e-5)
         torch.testing.assert_close(features.logits, own.logits[0], rtol=0, atol=1e-4)
 
-    targets = build_targets(store, dataset, 4 * HEAD.roi_size, tmp_path)
+    targets = build_targets(store, dataset, tmp_path)
     trained = Run(tmp_path / "run")
     summary = train(HEAD, TRAIN, StoredSource(store, targets, HEAD, TRAIN), trained)
     assert summary.progress.step == 20

@@ -79,7 +79,7 @@ def test_lite_features_are_the_stores_with_the_map_of_each_image(
 
 def test_lite_features_serve_training(lite: tuple[Store, CocoDataset], tmp_path: Path) -> None:
     store, dataset = lite
-    targets = build_targets(store, dataset, 32, tmp_path)
+    targets = build_targets(store, dataset, tmp_path)
     completed = LiteStore(store, Stage1(), dataset)
     source = StoredSource(completed, targets, HEAD, TRAIN)
     (batch,) = source.batches(1, 2)

@@ -93,7 +93,7 @@ def test_live_losses_are_those_of_a_float32_store(
     detector = demo if name == "demo" else deformable()
     config = replace(TRAIN, batch_size=batch_size)
     store = store_of(detector, dataset, tmp_path, batch_size)
-    targets = build_targets(store, dataset, 4 * HEAD.roi_size, tmp_path)
+    targets = build_targets(store, dataset, tmp_path)
     stored = StoredSource(store, targets, HEAD, config)
     live = LiveSource(detector, CHOICE, dataset, HEAD, config)
     assert live.images_per_epoch == stored.images_per_epoch
@@ -107,7 +107,7 @@ def test_live_batches_are_those_of_a_store(
     demo: Detector, dataset: CocoDataset, tmp_path: Path
 ) -> None:
     store = store_of(demo, dataset, tmp_path, 1)
-    targets = build_targets(store, dataset, 4 * HEAD.roi_size, tmp_path)
+    targets = build_targets(store, dataset, tmp_path)
     config = replace(TRAIN, batch_size=1)
     stored = StoredSource(store, targets, HEAD, config).batches(0, 14)
     live = LiveSource(demo, CHOICE, dataset, HEAD, config).batches(0, 14)
@@ -177,7 +177,6 @@ def test_a_live_source_describes_what_determines_the_weights(
     assert json.loads(json.dumps(found)) == found
     assert (found["kind"], found["view"], found["autocast"]) == ("live", "base", "float32")
     assert found["images"]["count"] == 7
-    assert found["targets"]["crop_size"] == 32
     reduced = replace(TRAIN, precision="bfloat16")
     assert LiveSource(demo, CHOICE, dataset, HEAD, reduced).describe() != found
 

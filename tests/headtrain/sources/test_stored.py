@@ -6,11 +6,14 @@ import pytest
 import torch
 
 from mfd.cache import Store
+from mfd.coco import decode_segmentation
 from mfd.config import DetectorChoice
-from mfd.errors import ConfigError, TrainingError
+from mfd.errors import TrainingError
 from mfd.headtrain.sources.stored import StoredSource
 from mfd.headtrain.targets.build import build_targets
 from mfd.headtrain.targets.read import Targets
+from mfd.nn import cxcywh_to_xyxy
+from tests.builders.masks import cell_means
 from tests.builders.runs import HEAD, SPEC, TRAIN, make_dataset, make_run, make_store
 
 NO_C1 = replace(HEAD, use_c1=False, neck=False)
@@ -41,8 +44,10 @@ def test_epochs_have_orders_of_their_own(material: tuple[Store, Targets]) -> Non
     assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
 
 
-def test_a_batch_holds_its_images_features_and_targets(material: tuple[Store, Targets]) -> None:
-    store, targets = material
+def test_a_batch_holds_its_images_features_and_targets(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    dataset = make_dataset(tmp_path, store)
+    targets = build_targets(store, dataset, tmp_path)
     (batch,) = StoredSource(store, targets, HEAD, TRAIN).batches(1, 2)
     box = 0
     for index, name in enumerate(batch.image_names):
@@ -50,24 +55,36 @@ def test_a_batch_holds_its_images_features_and_targets(material: tuple[Store, Ta
         image, found = store[position], targets[position]
         height, width = image.memory[0].shape[:2]
         assert torch.equal(batch.features.memory[0][index, :height, :width], image.memory[0])
-        for query, crop, ratio, label in zip(
-            found.query_index, found.crops, found.area_ratio, found.labels, strict=True
-        ):
+        frames = cxcywh_to_xyxy(image.boxes[found.query_index].double()).numpy()
+        size = image.original_hw[::-1] * 2  # left, top, right, bottom are shares of it
+        for query, of, frame in zip(found.query_index, found.object_index, frames, strict=True):
+            (annotation,) = [
+                a
+                for a in dataset.annotations[image.image_id]
+                if a.annotation_id == found.objects.annotation_ids[of]
+            ]
+            mask = decode_segmentation(annotation.segmentation, image.original_hw)
+            left, top, right, bottom = frame * size
+            expected = 255 * cell_means(mask, (left, top, right, bottom), 32)
+            assert abs(batch.crops[box].numpy() - expected).max() <= 0.5 + 1e-9
+            ratio = mask.sum() / ((right - left) * (bottom - top))
+            assert batch.area_ratio[box].item() == pytest.approx(ratio, rel=1e-6)
             assert torch.equal(batch.features.queries[box], image.queries[query])
             assert torch.equal(batch.features.boxes[box], image.boxes[query])
-            assert torch.equal(batch.crops[box], crop)
-            assert batch.area_ratio[box] == ratio
-            assert batch.features.labels[box] == label
+            assert SPEC.category_ids[batch.features.labels[box]] == annotation.category_id
             assert batch.features.image_index[box] == index
             box += 1
     assert box == len(batch.crops)
-    assert batch.bytes_read > batch.crops.nbytes
+    assert (
+        batch.bytes_read
+        > sum(len(batch.image_names) * maps[0].nbytes for maps in batch.features.memory) / 2
+    )
 
 
 @pytest.mark.parametrize("needs_c1", [True, False])
 def test_int8_features_reach_the_head_as_floats(tmp_path: Path, needs_c1: bool) -> None:
     store = make_store(tmp_path, 3, dtype="int8")
-    targets = build_targets(store, make_dataset(tmp_path, store), 32, tmp_path)
+    targets = build_targets(store, make_dataset(tmp_path, store), tmp_path)
     head = HEAD if needs_c1 else NO_C1
     (batch,) = StoredSource(store, targets, head, TRAIN).batches(0, 1)
     assert batch.features.memory[1].dtype == torch.int8
@@ -105,7 +122,7 @@ def test_order_depends_neither_on_threads_nor_on_where_one_begins(
 
 def test_a_store_without_c1_serves_only_heads_that_do_without(tmp_path: Path) -> None:
     store = make_store(tmp_path, profile="lite")
-    targets = build_targets(store, make_dataset(tmp_path, store), 32, tmp_path)
+    targets = build_targets(store, make_dataset(tmp_path, store), tmp_path)
     with pytest.raises(TrainingError, match="leaves out the stage-1 map"):
         StoredSource(store, targets, HEAD, TRAIN)
     (batch,) = StoredSource(store, targets, NO_C1, TRAIN).batches(0, 1)
@@ -121,14 +138,16 @@ def test_targets_of_another_store_are_refused(
 
 def test_targets_without_any_object_are_refused(tmp_path: Path) -> None:
     store = make_store(tmp_path, 2)
-    targets = build_targets(store, make_dataset(tmp_path, store, iscrowd=1), 32, tmp_path)
+    targets = build_targets(store, make_dataset(tmp_path, store, iscrowd=1), tmp_path)
     with pytest.raises(TrainingError, match="nothing to learn"):
         StoredSource(store, targets, HEAD, TRAIN)
 
 
-def test_crops_of_another_size_are_refused(material: tuple[Store, Targets]) -> None:
-    with pytest.raises(ConfigError, match="build targets of crop size 96"):
-        StoredSource(*material, replace(HEAD, roi_size=24), TRAIN)
+def test_crops_have_four_cells_for_each_cell_of_the_masks(
+    material: tuple[Store, Targets],
+) -> None:
+    (batch,) = StoredSource(*material, replace(HEAD, roi_size=24), TRAIN).batches(0, 1)
+    assert batch.crops.shape[1:] == (96, 96)
 
 
 def test_a_source_describes_its_store_and_targets(material: tuple[Store, Targets]) -> None:
@@ -167,5 +186,5 @@ def test_a_source_tells_how_its_detector_is_loaded(
 ) -> None:
     spec = replace(SPEC, encoder_layer=3)
     store = make_store(tmp_path, 3, spec, provenance=provenance)
-    targets = build_targets(store, make_dataset(tmp_path, store), 32, tmp_path)
+    targets = build_targets(store, make_dataset(tmp_path, store), tmp_path)
     assert StoredSource(store, targets, HEAD, TRAIN).detector == expected

@@ -6,15 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-import zarr
 
-from mfd.coco import read_dataset
+from mfd.coco import mask_runs, read_dataset
 from mfd.errors import DataError, StoreError
 from mfd.files import exclusive_lock
 from mfd.headtrain.targets import build as building
 from mfd.headtrain.targets.build import build_targets
-from mfd.headtrain.targets.objects import matched_objects
+from mfd.headtrain.targets.image import image_targets
 from mfd.headtrain.targets.read import Targets
 from tests.builders.runs import make_dataset, make_store
 
@@ -22,43 +20,42 @@ from tests.builders.runs import make_dataset, make_store
 def test_targets_are_what_each_image_alone_gives(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(building, "CROPS_PER_SHARD", 8)  # several shards, the last half full
+    monkeypatch.setattr(building, "RUNS_PER_CHUNK", 128)
+    monkeypatch.setattr(building, "RUNS_PER_SHARD", 512)  # several, the last not full
     store = make_store(tmp_path)
     dataset = make_dataset(tmp_path, store)
-    targets = build_targets(store, dataset, 12, tmp_path)
+    targets = build_targets(store, dataset, tmp_path)
     assert len(targets) == len(store)
-    assert targets.crop_size == 12
     assert targets.counts[:3] == [2, 0, 2]
     assert targets.total.matched == sum(targets.counts) == 20
     for position, image in enumerate(dataset.images):
         features, found = store[position], targets[position]
         annotations = dataset.annotations.get(image.image_id, ())
-        rows, _ = matched_objects(
-            features.logits, features.boxes, annotations, image, store.spec, 12
-        )
-        assert found.query_index.tolist() == [row.query_index for row in rows]
-        assert found.labels.tolist() == [row.label for row in rows]
-        assert found.annotation_ids.tolist() == [row.annotation_id for row in rows]
-        assert np.allclose(found.area_ratio, [row.area_ratio for row in rows])
-        for crop, row in zip(found.crops, rows, strict=True):
-            assert np.array_equal(crop, row.crop)
+        alone, _ = image_targets(features.logits, features.boxes, annotations, image, store.spec)
+        for field in ("query_index", "object_index", "pair_iou"):
+            assert np.array_equal(getattr(found, field), getattr(alone, field))
+        for field in ("annotation_ids", "labels", "boxes_xyxy", "areas"):
+            assert np.array_equal(getattr(found.objects, field), getattr(alone.objects, field))
+        assert found.objects.size_hw == image.size_hw
+        assert found.objects.view.window_xyxy == (0, 0, *image.size_hw[::-1])
+        assert np.array_equal(found.objects.view.matrix, alone.objects.view.matrix)
+        for runs, annotation in zip(found.objects.runs, annotations, strict=True):
+            assert np.array_equal(runs, mask_runs(annotation.segmentation, image.size_hw))
 
 
 def test_targets_are_built_once_and_again_for_other_annotations(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     dataset = make_dataset(tmp_path, store)
-    first = build_targets(store, dataset, 16, tmp_path)
+    first = build_targets(store, dataset, tmp_path)
     written = (first.path / "zarr.json").stat().st_mtime_ns
-    again = build_targets(store, dataset, 16, tmp_path)
+    again = build_targets(store, dataset, tmp_path)
     assert again.path == first.path
     assert (again.path / "zarr.json").stat().st_mtime_ns == written
-    assert build_targets(store, dataset, 24, tmp_path).path != first.path
-
     content = json.loads((tmp_path / "annotations.json").read_text())
     del content["annotations"][0]
     (tmp_path / "annotations.json").write_text(json.dumps(content))
     edited = read_dataset(tmp_path / "annotations.json", tmp_path / "images")
-    other = build_targets(store, edited, 16, tmp_path)
+    other = build_targets(store, edited, tmp_path)
     assert other.path != first.path
     assert other.total.matched == first.total.matched - 1
 
@@ -75,9 +72,9 @@ def test_a_killed_build_leaves_nothing_that_is_read(
     with monkeypatch.context() as patch:
         patch.setattr(building, "array_sha256", killed)  # the last thing before the rename
         with pytest.raises(KeyboardInterrupt):
-            build_targets(store, dataset, 16, tmp_path)
+            build_targets(store, dataset, tmp_path)
     assert not [f for f in (tmp_path / "targets").iterdir() if not f.name.startswith(".")]
-    assert build_targets(store, dataset, 16, tmp_path).total.matched == 20
+    assert build_targets(store, dataset, tmp_path).total.matched == 20
 
 
 def delete(name: str) -> Callable[[Path], None]:
@@ -107,12 +104,12 @@ def flip_a_bit(path: Path) -> None:
 
 
 DAMAGES: dict[str, Callable[[Path], None]] = {
-    **{name: delete(name) for name in ("crop", "crop/c", "label", "label/c/0", "pointer")},
-    **{name: delete(name) for name in ("zarr.json", "area_ratio/zarr.json")},
+    **{name: delete(name) for name in ("runs", "runs/c", "label", "label/c/0", "pair_count")},
+    **{name: delete(name) for name in ("zarr.json", "area/zarr.json")},
     "a flipped bit": flip_a_bit,
     "a strange file": lambda path: (path / "label/c/1").touch(),
     "no JSON": lambda path: (path / "zarr.json").write_text("{"),
-    "another schema": edit('"schema": 1', '"schema": 9'),
+    "another schema": edit('"schema": 2', '"schema": 9'),
     "a missing attribute": edit('"total"', '"totals"'),
     "a strange attribute": edit('"matched"', '"watched"'),
     "attributes of another type": edit('"categories": {', '"categories": 3, "c": {'),
@@ -126,47 +123,35 @@ def test_targets_that_are_damaged_are_refused_and_built_again(
 ) -> None:
     store = make_store(tmp_path, 3)
     dataset = make_dataset(tmp_path, store)
-    first = build_targets(store, dataset, 16, tmp_path)
+    first = build_targets(store, dataset, tmp_path)
     expected = [first[position] for position in range(3)]
     damage(first.path)
     with pytest.raises(StoreError) as caught:
         Targets.open(first.path)
     assert "\n" not in str(caught.value)
     said: list[str] = []
-    again = build_targets(store, dataset, 16, tmp_path, said.append)
+    again = build_targets(store, dataset, tmp_path, said.append)
     assert again.path == first.path
     assert len(said) == 1
     assert said[0].startswith(f"building the targets again: {first.path} ")
     for position, before in enumerate(expected):
-        assert torch.equal(again[position].crops, before.crops)
-        assert torch.equal(again[position].query_index, before.query_index)
-    build_targets(store, dataset, 16, tmp_path, said.append)
+        assert np.array_equal(again[position].query_index, before.query_index)
+        for mask, same in zip(again[position].objects.runs, before.objects.runs, strict=True):
+            assert np.array_equal(mask, same)
+    build_targets(store, dataset, tmp_path, said.append)
     assert len(said) == 1
-
-
-def test_targets_without_digests_are_opened(tmp_path: Path) -> None:
-    store = make_store(tmp_path, 3)
-    dataset = make_dataset(tmp_path, store)
-    path = build_targets(store, dataset, 16, tmp_path).path
-    del zarr.open_group(path).attrs["sha256"]  # as mfd 0.1 wrote them
-    written = (path / "zarr.json").stat().st_mtime_ns
-    assert build_targets(store, dataset, 16, tmp_path).counts == [2, 0, 2]
-    assert (path / "zarr.json").stat().st_mtime_ns == written
-    shutil.rmtree(path / "crop")
-    with pytest.raises(StoreError, match="the array crop is missing"):
-        Targets.open(path)
 
 
 def test_targets_are_built_by_one_process(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     dataset = make_dataset(tmp_path, store)
-    path = build_targets(store, dataset, 16, tmp_path).path
+    path = build_targets(store, dataset, tmp_path).path
     path.rename(path.with_name("elsewhere"))
     with (
         exclusive_lock(path.with_name(f".{path.name}.lock"), StoreError("nobody has it")),
         pytest.raises(StoreError, match="another process is building"),
     ):
-        build_targets(store, dataset, 16, tmp_path)
+        build_targets(store, dataset, tmp_path)
 
 
 def test_annotations_of_other_images_are_refused(tmp_path: Path) -> None:
@@ -174,21 +159,26 @@ def test_annotations_of_other_images_are_refused(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path, store)
     with pytest.raises(DataError, match=r"does not list image 8 .*1 are missing"):
         build_targets(
-            store, replace(dataset, images=dataset.images[:1] + dataset.images[2:]), 16, tmp_path
+            store, replace(dataset, images=dataset.images[:1] + dataset.images[2:]), tmp_path
         )
     with pytest.raises(DataError, match="no annotations"):
-        build_targets(store, replace(dataset, annotations_file=None), 16, tmp_path)
+        build_targets(store, replace(dataset, annotations_file=None), tmp_path)
 
 
 def test_an_augmented_view_is_refused(tmp_path: Path) -> None:
     store = make_store(tmp_path, view="flip")
     with pytest.raises(StoreError, match="'flip'"):
-        build_targets(store, make_dataset(tmp_path, store), 16, tmp_path)
+        build_targets(store, make_dataset(tmp_path, store), tmp_path)
 
 
 def test_images_without_any_annotation_give_empty_targets(tmp_path: Path) -> None:
     store = make_store(tmp_path, 3)
     dataset = make_dataset(tmp_path, store)
-    targets = build_targets(store, replace(dataset, annotations={}), 16, tmp_path)
+    targets = build_targets(store, replace(dataset, annotations={}), tmp_path)
     assert targets.counts == [0, 0, 0]
-    assert targets[1].crops.shape == (0, 16, 16)
+    assert len(targets[1].objects) == 0
+    assert targets[1].objects.crops(np.zeros(0, np.int64), np.zeros((0, 4)), 16)[0].shape == (
+        0,
+        16,
+        16,
+    )

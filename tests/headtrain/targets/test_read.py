@@ -1,8 +1,8 @@
 from pathlib import Path
 
 import pytest
-import torch
 import zarr
+from pycocotools import mask as coco_mask
 
 from mfd.errors import StoreError
 from mfd.headtrain.targets.build import build_targets
@@ -12,10 +12,16 @@ from tests.builders.runs import make_dataset, make_store
 
 def test_anybody_can_read_them_with_zarr(tmp_path: Path) -> None:
     store = make_store(tmp_path)
-    targets = build_targets(store, make_dataset(tmp_path, store), 16, tmp_path)
+    targets = build_targets(store, make_dataset(tmp_path, store), tmp_path)
     group = zarr.open_group(targets.path, mode="r")
-    start, count = group["pointer"][2]
-    assert torch.equal(torch.from_numpy(group["crop"][start : start + count]), targets[2].crops)
+    before = group["object_count"][:2].sum()
+    start = group["run_count"][:before].sum()
+    runs = group["runs"][start : start + group["run_count"][before]]
+    objects = targets[2].objects
+    rle = coco_mask.frPyObjects(
+        {"size": objects.size_hw, "counts": runs.tolist()}, *objects.size_hw
+    )
+    assert coco_mask.area(rle) == objects.areas[0] > 0
 
 
 def test_a_folder_without_targets_is_refused(tmp_path: Path) -> None:
