@@ -1,0 +1,104 @@
+"""The documentation's code runs, its links lead somewhere, and its commands exist."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mfd.cache import decode_maps
+from mfd.cli import VERBS
+from mfd.detectors import check_contract, load_detector
+from mfd.headtrain import find_preset
+from tests.builders.runs import make_store
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("docs/*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
+
+
+def blocks(page: str, language: str = "python") -> list[str]:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int8"])
+def test_store_is_read_without_mfd_as_the_page_says(dtype: str, tmp_path: Path) -> None:
+    store = make_store(tmp_path, dtype=dtype)
+    code = "\n".join(blocks("docs/store-format.md"))
+    assert "mfd" not in code
+    found: dict[str, object] = {}
+    exec(code.replace("stores/NAME", str(store.path)), found)
+    expected = store[3]
+    assert np.array_equal(found["boxes"], expected.boxes.numpy())  # type: ignore[arg-type]
+    assert np.array_equal(found["queries"], expected.queries.numpy())  # type: ignore[arg-type]
+    maps = zip(found["maps"], decoded(expected), strict=True)  # type: ignore[call-overload]
+    assert all(np.allclose(ours, theirs) for ours, theirs in maps)
+
+
+def decoded(features: object) -> list[np.ndarray]:
+    levels = []
+    for number, level in enumerate(features.memory):  # type: ignore[attr-defined]
+        constants = {k: v[number] for k, v in features.memory_constants.items()}  # type: ignore[attr-defined]
+        levels.append(decode_maps(level, constants).float().numpy())
+    return levels
+
+
+def test_page_names_every_array_of_a_store(tmp_path: Path) -> None:
+    page = (ROOT / "docs/store-format.md").read_text(encoding="utf-8")
+    store = make_store(tmp_path, dtype="int8")
+    arrays = {
+        str(path.parent.relative_to(store.path))
+        for path in store.path.rglob("zarr.json")
+        if '"array"' in path.read_text()
+    }
+    assert {name for name in arrays if f"`{name}`" not in page} <= {"_units"}
+
+
+def test_custom_detector_of_the_page_keeps_the_contract(tmp_path: Path) -> None:
+    (code,) = blocks("docs/custom-detector.md")
+    file = tmp_path / "my_detector.py"
+    file.write_text(code)
+    check_contract(str(file), load_detector(f"{file}:detector"))
+
+
+def test_links_lead_to_files() -> None:
+    missing = [
+        f"{page.name}: {target}"
+        for page in PAGES
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+        if not (page.parent / target).exists()
+    ]
+    assert not missing, "\n".join(missing)
+
+
+def test_commands_of_the_pages_exist() -> None:
+    named = {
+        (page.name, verb)
+        for page in PAGES
+        for verb in re.findall(
+            r"(?:^ +|`)mfd ([a-z][a-z-]*)", page.read_text(encoding="utf-8"), re.M
+        )
+    }
+    assert named
+    assert {pair for pair in named if pair[1] not in (*VERBS, "cache")} == set()
+
+
+def test_presets_of_the_table_exist_with_the_papers_figures() -> None:
+    page = (ROOT / "docs/paper-tables.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\|[^|]*\| `([a-z0-9-]+)` \| ([0-9.]+) \|", page, re.MULTILINE)
+    assert len(rows) > 10
+    assert {name: find_preset(name).paper_ap for name, _ in rows} == {
+        name: float(ap) for name, ap in rows
+    }
+
+
+def test_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs", reason="mkdocs is not installed (extra `docs`)")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "store-format" / "index.html").exists()
