@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,13 @@ from filelock import FileLock, Timeout
 from mfd.errors import MfdError
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, *content: Any) -> None:
     """Put `content` at `path` by a synced temporary file beside it and a rename.
 
     Of two processes that do so at the same time one fails; a path should have one writer.
+
+    Args:
+        content: bytes, arrays and the like, written one after the other.
 
     Raises:
         OSError: as the file system does; `path` is then what it was before.
@@ -25,7 +28,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     write_together(path.parent, {path.name: content})
 
 
-def write_together(folder: Path, files: Mapping[str, bytes]) -> None:
+def write_together(folder: Path, files: Mapping[str, bytes | Sequence[Any]]) -> None:
     """Write all files or none: each beside its place first, then renamed one after the other.
 
     Raises:
@@ -34,8 +37,9 @@ def write_together(folder: Path, files: Mapping[str, bytes]) -> None:
     temporary = {name: folder / f"{name}.tmp" for name in files}
     try:
         for name, content in files.items():
+            pieces: Sequence[Any] = [content] if isinstance(content, bytes) else content
             with temporary[name].open("wb") as file:
-                file.write(content)
+                file.writelines(pieces)
                 file.flush()
                 os.fsync(file.fileno())
         for name, path in temporary.items():

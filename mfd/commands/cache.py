@@ -70,7 +70,7 @@ class VerifyOptions:
 def verify(project: Project, options: VerifyOptions) -> int:
     """Read every byte of a store against its checksums; 1 if it is damaged and stays so."""
     store = located(project, options.store)
-    damage = cache.verify_store(store)
+    damage = cache.verify_store(store, say)
     for each in damage:
         ids = f" (images {', '.join(map(str, each.image_ids))})" if each.image_ids else ""
         say(f"{each.what}{ids}")

@@ -1,4 +1,4 @@
-"""The zarr arrays of a store: created, opened and compared with the layout, and encoded."""
+"""The zarr arrays of a store: created, opened and compared with the layout."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 import zarr
-from zarr.abc.buffer import Buffer, BufferPrototype
-from zarr.buffer import cpu
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 from zarr.storage import MemoryStore
 
@@ -48,35 +46,6 @@ def open_arrays(path: Path, arrays: Sequence[ArrayLayout], codec: Codec) -> Mapp
             )
         opened[array.name] = found
     return opened
-
-
-def encode(array: ArrayLayout, codec: Codec, block: np.ndarray) -> bytes | None:
-    """The content of one file of an array, as zarr writes it; None for a shard of zeros only.
-
-    Args:
-        block: what the file holds, of the shape of a shard, or of a chunk where there are none.
-    """
-    files: dict[str, Buffer] = {}
-    written = _create(zarr.create_group(MemoryStore(files)), array, block.shape, codec)
-    written.set_basic_selection(..., block.astype(array.dtype, copy=False), prototype=_PROTOTYPE)
-    found = files.get(array.file(0))
-    return None if found is None else found.to_bytes()
-
-
-class _Block(cpu.NDBuffer):
-    """Values that are known to be no zeros at the first that is none.
-
-    zarr leaves out chunks of zeros. It finds them by comparing all values with as many zeros,
-    which takes longer than everything else: 29 ms of CPU per image of 9 MB in float16, against 8.
-    """
-
-    def all_equal(self, other: Any, equal_nan: bool = True) -> bool:
-        values = self.as_numpy_array()
-        bits = values.view(f"u{values.itemsize}")  # -0.0 does not count as zero
-        return other == 0 and not bits.any()
-
-
-_PROTOTYPE = BufferPrototype(cpu.Buffer, _Block)
 
 
 def _create(

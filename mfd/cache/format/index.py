@@ -3,14 +3,19 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import google_crc32c
 import numpy as np
-import zarr
 
-from mfd.cache.format.arrays import REPAIR, encode
+from mfd.cache.format.arrays import REPAIR
+from mfd.cache.format.chunks import CRC_BYTES
 from mfd.cache.format.layout import ArrayLayout
 from mfd.cache.format.records import ImageRecord, StoreImage
+from mfd.cache.format.shards import encode_chunk
 from mfd.errors import StoreError
-from mfd.files import write_atomically
+from mfd.files import file_sha256, write_atomically
+
+Recorded = str | list[int]
+"""What is recorded of a file that belongs to no unit, see `is_recorded`."""
 
 
 def write_image_list(
@@ -49,14 +54,13 @@ def write_sizes(
     _write(path, arrays, columns)
 
 
-def read_images(path: Path) -> tuple[StoreImage, ...]:
-    """The store's image list.
-
-    Raises:
-        StoreError: if an index array is damaged.
-    """
+def read_images(
+    path: Path, arrays: Sequence[ArrayLayout], recorded: Mapping[str, Recorded] | None = None
+) -> tuple[StoreImage, ...]:
+    """The store's image list; arguments and errors are those of `read_index`."""
     ids, orig_hw, names, digests = (
-        read_index(path, f"index/{name}") for name in ("image_id", "orig_hw", "file_name", "sha256")
+        read_index(path, arrays, f"index/{name}", recorded)
+        for name in ("image_id", "orig_hw", "file_name", "sha256")
     )
     return tuple(
         StoreImage(
@@ -69,24 +73,49 @@ def read_images(path: Path) -> tuple[StoreImage, ...]:
     )
 
 
-def read_index(path: Path, name: str) -> np.ndarray:
-    """The whole of one index array.
+def read_index(
+    path: Path,
+    arrays: Sequence[ArrayLayout],
+    name: str,
+    recorded: Mapping[str, Recorded] | None = None,
+) -> np.ndarray:
+    """The whole of one index array. Only its layout and its one chunk are read, no zarr.json.
+
+    Args:
+        arrays: the index arrays of the store.
+        recorded: digests of the finished store's files by name; None in unfinished ones.
 
     Raises:
         StoreError: if it is missing or damaged.
     """
-    array = path / name
+    array = next(array for array in arrays if array.name == name)
+    file = path / array.file(0)
     try:
-        if not any(array.glob("c.*")):  # zarr would read zeros
-            raise ValueError("its chunk is missing")
-        return np.asarray(zarr.open_array(array, mode="r", zarr_format=3)[...])
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise StoreError(f"{array} is damaged ({error}); {REPAIR}") from error
+        content = file.read_bytes()
+        payload, checksum = content[:-CRC_BYTES], content[-CRC_BYTES:]
+        if google_crc32c.value(payload) != int.from_bytes(checksum, "little"):
+            raise ValueError("its checksum differs")
+        if recorded is not None and not is_recorded(file, recorded.get(array.file(0), "")):
+            raise ValueError("it is not the file that was written")
+        return np.frombuffer(payload, array.dtype).reshape(array.shape)
+    except (ValueError, OSError) as error:
+        raise StoreError(f"{path / name} is damaged ({error}); {REPAIR}") from error
+
+
+def is_recorded(file: Path, recorded: Recorded) -> bool:
+    """Whether a file that belongs to no unit is the one that was written.
+
+    Args:
+        recorded: its sha256, hex; of an earlier mfd its size and CRC-32C.
+    """
+    if isinstance(recorded, str):
+        return file_sha256(file) == recorded
+    content = file.read_bytes()
+    return [len(content), google_crc32c.value(content)] == recorded
 
 
 def _write(path: Path, arrays: Sequence[ArrayLayout], columns: Mapping[str, np.ndarray]) -> None:
     for array in arrays:
         if array.name in columns:
-            content = encode(array, "none", columns[array.name])
-            assert content is not None  # an array without shards has a file of zeros, too
-            write_atomically(path / array.file(0), content)
+            pieces, _ = encode_chunk(array, "none", columns[array.name])
+            write_atomically(path / array.file(0), *pieces)

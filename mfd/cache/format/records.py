@@ -1,4 +1,4 @@
-"""What a store records of each image: what the file was, and how large its maps are."""
+"""What a store records of images and files, so that others in their place are noticed."""
 
 from dataclasses import dataclass
 
@@ -33,3 +33,18 @@ class ImageRecord:
     input_hw: tuple[int, int]
     level_hw: tuple[tuple[int, int], ...]
     c1_hw: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """One file of a unit as it was committed.
+
+    Args:
+        size: bytes.
+        rows: `chunks.row_digest` of every row of a shard, or of the one chunk of other files; None
+            where an earlier mfd wrote the unit, whose checksum was the same for all files of a
+            size.
+    """
+
+    size: int
+    rows: tuple[int, ...] | None = None

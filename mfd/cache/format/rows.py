@@ -9,12 +9,10 @@ from torch import Tensor
 from mfd.cache.format.layout import ArrayLayout
 from mfd.cache.format.profiles import C1, ENCODER, MapKind, map_kinds
 from mfd.cache.format.records import ImageRecord
+from mfd.cache.format.shards import Row
 from mfd.config import Profile
 from mfd.detectors import DetectorSpec, ImageFeatures
 from mfd.errors import StoreError
-
-Row = Sequence[np.ndarray]
-"""What an array has of one image: pieces to be laid one after the other from the beginning."""
 
 
 def to_rows(

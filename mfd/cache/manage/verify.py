@@ -1,16 +1,18 @@
 """Reading a store's every byte against its checksums, and making unfinished what fails."""
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mfd.cache.format.arrays import open_arrays
 from mfd.cache.format.chunks import read_row
-from mfd.cache.format.index import read_index
+from mfd.cache.format.index import is_recorded, read_index
 from mfd.cache.format.layout import ArrayLayout
 from mfd.cache.format.profiles import UNIT
+from mfd.cache.format.records import FileRecord
 from mfd.cache.store.disk import disk_errors
-from mfd.cache.store.journal import FileRecord, Journal
+from mfd.cache.store.journal import Journal
 from mfd.cache.store.lock import WriterLock
 from mfd.cache.store.manifest import COPY, Manifest, restore_metadata
 from mfd.errors import StoreError
@@ -33,11 +35,14 @@ class Damage:
     image_ids: tuple[int, ...] = ()
 
 
-def verify_store(path: Path) -> list[Damage]:
+def verify_store(path: Path, say: Callable[[str], object] = lambda line: None) -> list[Damage]:
     """What is damaged in the store at `path`; nothing in a sound one.
 
     Reads every file that finished units consist of. In an unfinished store the missing units are
     no damage.
+
+    Args:
+        say: is told of units whose record, by an earlier mfd, cannot tell one file from another.
 
     Raises:
         StoreError: if there is no store, or the attributes of its group are damaged and so is
@@ -45,21 +50,29 @@ def verify_store(path: Path) -> list[Damage]:
     """
     manifest, damage = _manifest(path)
     complete = manifest.status == "complete"
-    journal = Journal(path)
+    journal = Journal(path, manifest.identity_sha256)
     committed = journal.committed()
+    weak = 0
     damage += _index_damage(path, journal) if complete else _metadata_damage(path, manifest)
     try:
         journal.read_seconds()
     except StoreError as error:
         damage.append(Damage(str(error)))
-    ids = _image_ids(path)
+    ids = _image_ids(path, manifest)
     with progress("verify", manifest.num_units, unit="units") as advance:
         for unit in range(manifest.num_units):
             if unit in committed:
-                damage += _unit_damage(path, unit, manifest, ids)
+                found, strong = _unit_damage(journal, unit, manifest, ids)
+                damage += found
+                weak += not strong
             elif complete:
                 damage.append(Damage(f"{journal.folder} has no journal of unit {unit}", unit))
             advance()
+    if weak:
+        say(
+            f"{weak} of {manifest.num_units} units of {path} have the weak checksums of an earlier "
+            "mfd, which whole files in the wrong place pass; extract the store again to be certain"
+        )
     return damage
 
 
@@ -89,12 +102,22 @@ def repair_store(path: Path, damage: Sequence[Damage]) -> tuple[int, ...]:
 
 def _manifest(path: Path) -> tuple[Manifest, list[Damage]]:
     """The store's metadata, from the copy if the original is damaged."""
+    file = path / "zarr.json"
     try:
-        return Manifest.read(path), []
+        manifest = Manifest.read(path)
+        return manifest, [] if _is_canonical(file) else [Damage(f"{file} is damaged")]
     except StoreError as error:
         if not (path / COPY).exists():
             raise
         return Manifest.read_copy(path), [Damage(str(error))]
+
+
+def _is_canonical(group: Path) -> bool:
+    """Whether the metadata of a group, whose attributes are sound, are written as zarr does."""
+    content = group.read_bytes()
+    metadata = json.loads(content)
+    expected = {"zarr_format": 3, "node_type": "group", "attributes": metadata.get("attributes")}
+    return metadata == expected and json.dumps(metadata, indent=2).encode() == content
 
 
 def _index_damage(path: Path, journal: Journal) -> Iterator[Damage]:
@@ -104,9 +127,12 @@ def _index_damage(path: Path, journal: Journal) -> Iterator[Damage]:
     except StoreError as error:
         yield Damage(str(error))
         return
-    for name, committed in record.items():
-        if (found := _found(path / name)) != committed:
-            yield Damage(_difference(path / name, found, committed))
+    for name, recorded in record.items():
+        try:
+            if not is_recorded(path / name, recorded):
+                yield Damage(f"{path / name} is not the file that was written")
+        except OSError as error:
+            yield Damage(f"{path / name} {_said(error)}")
 
 
 def _metadata_damage(path: Path, manifest: Manifest) -> Iterator[Damage]:
@@ -122,55 +148,50 @@ def _metadata_damage(path: Path, manifest: Manifest) -> Iterator[Damage]:
         yield Damage(f"{path / COPY} is damaged")
 
 
-def _unit_damage(path: Path, unit: int, manifest: Manifest, ids: Sequence[int]) -> Iterator[Damage]:
-    """What differs between a finished unit's journal and its files."""
+def _unit_damage(
+    journal: Journal, unit: int, manifest: Manifest, ids: Sequence[int]
+) -> tuple[list[Damage], bool]:
+    """What differs between a finished unit's journal and its files, and if the journal can tell."""
+    path, first = journal.store, unit * UNIT
     try:
-        record = Journal(path).read(unit)
+        record = journal.read(unit)
     except StoreError as error:
-        yield Damage(str(error), unit, tuple(ids[unit * UNIT : (unit + 1) * UNIT]))
-        return
-    for layout in manifest.data_arrays:
-        for first in range(unit * UNIT, (unit + 1) * UNIT, layout.rows_per_file):
-            file = path / layout.file(first)
-            found, committed = _found(file), record.files.get(layout.file(first))
-            if found == committed:
-                continue
-            rows = range(first, min(first + layout.rows_per_file, len(ids)))
-            lost = [row for row in rows if not _readable(path, layout, manifest, row, committed)]
-            what = _difference(file, found, committed)
-            yield Damage(what, unit, tuple(ids[row] for row in lost or rows))
+        return [Damage(str(error), unit, tuple(ids[first : first + UNIT]))], True
+    damage = []
+    for array in manifest.data_arrays:
+        for start in range(first, first + UNIT, array.rows_per_file):
+            committed = record.files.get(array.file(start))
+            stop = min(start + array.rows_per_file, manifest.num_images)
+            if faults := _row_faults(path, array, manifest, range(start, stop), committed):
+                what = f"{path / array.file(start)} {next(iter(faults.values()))}"
+                damage.append(Damage(what, unit, tuple(ids[row] for row in faults if ids)))
+    return damage, all(file.rows is not None for file in record.files.values())
 
 
-def _readable(
-    path: Path, layout: ArrayLayout, manifest: Manifest, row: int, committed: FileRecord | None
-) -> bool:
-    """Whether all chunks of a row are there and agree with their checksums."""
-    size = None if committed is None else committed.size
-    try:
-        read_row(path, layout, manifest.codec, row, layout.shape[1], size)
-    except (ValueError, OSError):
-        return False
-    return True
+def _row_faults(
+    path: Path, array: ArrayLayout, manifest: Manifest, rows: range, committed: FileRecord | None
+) -> dict[int, str]:
+    """What is wrong with each row of a file that is not as it was committed."""
+    faults = {}
+    for row in rows if array.shards else rows[:1]:
+        try:
+            read_row(path, array, manifest.codec, row, array.shape[1], committed)
+        except (ValueError, OSError) as error:
+            faults[row] = _said(error)
+    if faults and not array.shards:  # all rows share one chunk
+        return dict.fromkeys(rows, faults[rows[0]])
+    return faults
 
 
-def _image_ids(path: Path) -> list[int]:
+def _image_ids(path: Path, manifest: Manifest) -> list[int]:
     """The ids by row, for naming the lost images; none if that array itself is damaged."""
     try:
-        return read_index(path, "index/image_id").tolist()
+        return read_index(path, manifest.index_arrays, "index/image_id").tolist()
     except StoreError:
         return []
 
 
-def _found(path: Path) -> FileRecord | None:
-    try:
-        return FileRecord.of(path)
-    except FileNotFoundError:
-        return None
-
-
-def _difference(path: Path, found: FileRecord | None, committed: FileRecord | None) -> str:
-    if found is None or committed is None:
-        return f"{path} is {'missing' if found is None else 'there but was never committed'}"
-    if found.size != committed.size:
-        return f"{path} has {found.size} bytes, expected {committed.size}"
-    return f"{path} has checksum {found.crc32c:08x}, expected {committed.crc32c:08x}"
+def _said(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "is missing"
+    return f"is damaged ({error})"

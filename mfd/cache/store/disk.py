@@ -1,24 +1,11 @@
-"""Checksums of a store's files, and what the disk refuses as one line."""
+"""What the disk refuses, as one line about a store."""
 
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import google_crc32c
-
 from mfd.errors import StoreError
-
-_BLOCK = 1 << 22
-
-
-def crc32c(path: Path) -> int:
-    """The CRC-32C of a file's content, read in blocks of 4 MiB."""
-    value = 0
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            value = google_crc32c.extend(value, block)
-    return value
 
 
 @contextmanager

@@ -11,35 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import google_crc32c
-
 from mfd.cache.format.arrays import REPAIR
-from mfd.cache.format.records import ImageRecord
-from mfd.cache.store.disk import crc32c
+from mfd.cache.format.index import Recorded
+from mfd.cache.format.records import FileRecord, ImageRecord
 from mfd.errors import StoreError
 from mfd.files import canonical_json, json_sha256, sync, write_atomically
 
 FOLDER = "_units"
 INDEX = "index.json"
 COST = "cost.json"
-
-
-@dataclass(frozen=True)
-class FileRecord:
-    """Length and CRC-32C of a file as it was committed."""
-
-    size: int
-    crc32c: int
-
-    @classmethod
-    def of(cls, path: Path) -> "FileRecord":
-        """The record of a file as it is now."""
-        return cls(path.stat().st_size, crc32c(path))
-
-    @classmethod
-    def of_content(cls, content: bytes) -> "FileRecord":
-        """The record of a file with this content."""
-        return cls(len(content), google_crc32c.value(content))
 
 
 @dataclass(frozen=True)
@@ -56,10 +36,15 @@ class UnitRecord:
 
 
 class Journal:
-    """The journals of one store, in its folder `_units`."""
+    """The journals of one store, in its folder `_units`.
 
-    def __init__(self, store: Path) -> None:
-        self.store = store
+    Args:
+        store: its folder.
+        identity: of the store, 64 hex digits; what another store's journal vouches for is refused.
+    """
+
+    def __init__(self, store: Path, identity: str = "") -> None:
+        self.store, self.identity = store, identity
         self.folder = store / FOLDER
 
     def committed(self) -> set[int]:
@@ -74,9 +59,12 @@ class Journal:
         """What was committed for a unit.
 
         Raises:
-            StoreError: if the journal is missing or damaged.
+            StoreError: if the journal is missing, damaged or another store's.
         """
-        record = self._read(self._path(unit))
+        path = self._path(unit)
+        record = self._read(path)
+        if record.get("store", self.identity) != self.identity:  # an earlier mfd named none
+            raise StoreError(f"{path} is damaged (it is another store's); {REPAIR}")
         return UnitRecord(
             images=tuple(image and _image(image) for image in record["images"]),
             files=_files(record["files"]),
@@ -85,19 +73,20 @@ class Journal:
     def commit(self, unit: int, record: UnitRecord) -> None:
         """Make a unit exist. Everything the record names must be on the disk already."""
         images = [i and [i.input_hw, i.level_hw, i.c1_hw] for i in record.images]
-        self._write(self._path(unit), {"images": images, "files": _values(record.files)})
+        content = {"store": self.identity, "images": images, "files": _values(record.files)}
+        self._write(self._path(unit), content)
 
-    def read_index(self) -> dict[str, FileRecord]:
+    def read_index(self) -> dict[str, Recorded]:
         """The files of metadata and index arrays, as `commit_index` recorded them.
 
         Raises:
             StoreError: if the record is missing or damaged.
         """
-        return _files(self._read(self.folder / INDEX)["files"])
+        return dict(self._read(self.folder / INDEX)["files"])
 
-    def commit_index(self, files: Mapping[str, FileRecord]) -> None:
+    def commit_index(self, sha256: Mapping[str, str]) -> None:
         """Record the files that belong to no unit, when all units are committed."""
-        self._write(self.folder / INDEX, {"files": _values(files)})
+        self._write(self.folder / INDEX, {"files": dict(sha256)})
 
     def read_seconds(self) -> float | None:
         """What the finished units have cost so far; None if nothing is recorded.
@@ -137,12 +126,16 @@ class Journal:
         return record
 
 
-def _values(files: Mapping[str, FileRecord]) -> dict[str, list[int]]:
-    return {name: [file.size, file.crc32c] for name, file in files.items()}
+def _values(files: Mapping[str, FileRecord]) -> dict[str, list[Any]]:
+    return {name: [file.size, file.rows] for name, file in files.items()}
 
 
-def _files(values: Mapping[str, list[int]]) -> dict[str, FileRecord]:
-    return {name: FileRecord(size, checksum) for name, (size, checksum) in values.items()}
+def _files(values: Mapping[str, list[Any]]) -> dict[str, FileRecord]:
+    """Records of files; those of an earlier mfd hold a checksum in the place of the rows."""
+    return {
+        name: FileRecord(size, tuple(rows) if isinstance(rows, list) else None)
+        for name, (size, rows) in values.items()
+    }
 
 
 def _image(values: list[Any]) -> ImageRecord:

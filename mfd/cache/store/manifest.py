@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import zarr
 
@@ -27,9 +27,11 @@ from mfd.config import Codec, Profile
 from mfd.detectors import DetectorSpec
 from mfd.errors import StoreError
 from mfd.files import canonical_json, json_sha256, write_atomically
+from mfd.text import first_line
 
 Status = Literal["unfinished", "complete"]
 COPY = "_units/manifest.json"
+_READ = ("split", "view", "profile", "dtype", "autocast", "images")  # of the identity
 _START_AGAIN = "remove the store by `mfd cache rm` and extract it again"
 
 
@@ -120,15 +122,26 @@ class Manifest:
         status, checksum = attributes.pop("status", None), attributes.pop("checksum", None)
         if json_sha256(attributes) != checksum:
             raise StoreError(f"{file} is damaged (checksum differs); {cure}")
-        return cls(
-            fields=attributes["identity"],
-            identity_sha256=attributes["identity_sha256"],
-            spec=DetectorSpec.from_json(attributes["spec"]),
-            codec=attributes["codec"],
-            plan=Plan(**attributes["plan"]),
-            provenance=attributes["provenance"],
-            status="complete" if status == "complete" else "unfinished",
-        )
+        if status not in get_args(Status):
+            raise StoreError(f"{file} is damaged (its status is {status!r}); {cure}")
+        try:
+            fields = {name: attributes["identity"][name] for name in _READ}
+            manifest = cls(
+                fields={**attributes["identity"], **fields},
+                identity_sha256=attributes["identity_sha256"],
+                spec=DetectorSpec.from_json(attributes["spec"]),
+                codec=attributes["codec"],
+                plan=Plan(**attributes["plan"]),
+                provenance=attributes["provenance"],
+                status=status,
+            )
+            _ = manifest.data_arrays, manifest.index_arrays, precision_called(fields["autocast"])
+        except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+            raise StoreError(
+                f"{file} has an unknown or missing field ({first_line(error)}), so another mfd "
+                "wrote it; use that one, or extract the store again"
+            ) from error
+        return manifest
 
     @property
     def num_images(self) -> int:
@@ -210,5 +223,5 @@ def require_identity(path: Path, found: Manifest, expected: StoreIdentity) -> No
         return
     fields = difference(
         {**found.fields, "images": None}, {**expected.fields, "images": None}
-    ) or image_difference(read_images(path), expected.images)
+    ) or image_difference(read_images(path, found.index_arrays), expected.images)
     raise StoreError(f"{path}: {fields}; use the matching settings or extract another store")

@@ -38,14 +38,15 @@ class Store:
         self.path = path
         self.spec = manifest.spec
         self._manifest = manifest
-        self._journal = Journal(path)
+        self._journal = Journal(path, manifest.identity_sha256)
+        self._recorded = self._journal.read_index()
         self._units: dict[int, UnitRecord] = {}
         self._layout = manifest.data_arrays
         self._kinds = map_kinds(manifest.spec, manifest.profile)
-        ids = read_index(path, "index/image_id")
-        self._rows = np.flatnonzero(read_index(path, "index/valid"))
+        ids = self._index("index/image_id")
+        self._rows = np.flatnonzero(self._index("index/valid"))
         self.image_ids: tuple[int, ...] = tuple(ids[self._rows].tolist())
-        self._original_hw = read_index(path, "index/orig_hw")
+        self._original_hw = self._index("index/orig_hw")
 
     @classmethod
     def open(cls, path: Path | str) -> "Store":
@@ -109,7 +110,7 @@ class Store:
     @cached_property
     def input_hw(self) -> Int32[np.ndarray, "N 2"]:
         """(height, width) of every image after the detector's resize, pixels."""
-        return read_index(self.path, "index/hw")[self._rows]
+        return self._index("index/hw")[self._rows]
 
     def position(self, image_id: int) -> int:
         """Where an image is: `store[store.position(image_id)]`.
@@ -127,23 +128,29 @@ class Store:
     @cached_property
     def images(self) -> tuple[StoreImage, ...]:
         """File name, size and digest of `store[0]`, `store[1]`, ..."""
-        images = read_images(self.path)
-        return tuple(images[row] for row in self._rows)
+        return tuple(self._all_images[row] for row in self._rows)
 
     @cached_property
     def invalid(self) -> tuple[StoreImage, ...]:
         """The images that could not be read when the store was made."""
         valid = set(self._rows.tolist())
-        return tuple(i for row, i in enumerate(read_images(self.path)) if row not in valid)
+        return tuple(i for row, i in enumerate(self._all_images) if row not in valid)
 
     @cached_property
     def identity(self) -> StoreIdentity:
         """Everything that determines the store's content."""
-        return self._manifest.identity(read_images(self.path))
+        return self._manifest.identity(self._all_images)
 
     def info(self) -> StoreInfo:
         """The store in a few words."""
         return StoreInfo.read(self.path)
+
+    @cached_property
+    def _all_images(self) -> tuple[StoreImage, ...]:
+        return read_images(self.path, self._manifest.index_arrays, self._recorded)
+
+    def _index(self, name: str) -> np.ndarray:
+        return read_index(self.path, self._manifest.index_arrays, name, self._recorded)
 
     @cached_property
     def _positions(self) -> dict[int, int]:
@@ -166,9 +173,8 @@ class Store:
     def _read(self, array: ArrayLayout, position: int, length: int) -> np.ndarray:
         row = int(self._rows[position])
         committed = self._units[row // UNIT].files.get(array.file(row))
-        size = None if committed is None else committed.size
         try:
-            return read_row(self.path, array, self._manifest.codec, row, length, size)
+            return read_row(self.path, array, self._manifest.codec, row, length, committed)
         except (ValueError, OSError) as error:
             raise StoreError(
                 f"image {self.image_ids[position]}: {self.path / array.file(row)} is damaged "

@@ -6,24 +6,23 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-import numpy as np
-
-from mfd.cache.format.arrays import REPAIR, encode, open_arrays
+from mfd.cache.format.arrays import REPAIR, open_arrays
 from mfd.cache.format.index import write_image_list, write_sizes
 from mfd.cache.format.layout import ArrayLayout
 from mfd.cache.format.plan import make_plan, planned_bytes, resized_sizes
 from mfd.cache.format.profiles import UNIT
-from mfd.cache.format.records import ImageRecord, StoreImage
-from mfd.cache.format.rows import Row, to_rows
+from mfd.cache.format.records import FileRecord, ImageRecord, StoreImage
+from mfd.cache.format.rows import to_rows
+from mfd.cache.format.shards import Row, encode_file
 from mfd.cache.store.disk import disk_errors
 from mfd.cache.store.identity import StoreIdentity
-from mfd.cache.store.journal import FileRecord, Journal, UnitRecord
+from mfd.cache.store.journal import Journal, UnitRecord
 from mfd.cache.store.lock import WriterLock
 from mfd.cache.store.manifest import COPY, Manifest, require_identity, set_status, write_metadata
 from mfd.config import Codec
 from mfd.detectors import ImageFeatures
 from mfd.errors import StoreError
-from mfd.files import sync, write_atomically
+from mfd.files import file_sha256, sync, write_atomically
 
 
 class StoreWriter:
@@ -43,7 +42,7 @@ class StoreWriter:
         self._arrays = manifest.data_arrays
         self._complete = manifest.status == "complete"
         self._lock = lock
-        self._journal = Journal(path)
+        self._journal = Journal(path, manifest.identity_sha256)
         self._committed = self._journal.committed()
         self._seconds = self._journal.read_seconds() or 0.0
 
@@ -199,24 +198,20 @@ class StoreWriter:
         step = array.rows_per_file
         files = {}
         for start in range(0, UNIT, step):
-            block = np.zeros((step, *array.shape[1:]), array.dtype)
-            for place, image in zip(block, rows[start : start + step], strict=False):
-                if pieces := image.get(array.name):
-                    np.concatenate(pieces, out=place[: sum(map(len, pieces))])
             name = array.file(unit * UNIT + start)
-            content = encode(array, self._manifest.codec, block)
-            if content is None:
-                (self.path / name).unlink(missing_ok=True)
+            images = [image.get(array.name, ()) for image in rows[start : start + step]]
+            if any(images):
+                content, files[name] = encode_file(array, self._manifest.codec, images)
+                write_atomically(self.path / name, *content)
             else:
-                write_atomically(self.path / name, content)
-                files[name] = FileRecord.of_content(content)
+                (self.path / name).unlink(missing_ok=True)
         return files
 
-    def _index_files(self) -> dict[str, FileRecord]:
-        """All files that belong to no unit; the group's own attributes check themselves."""
+    def _index_files(self) -> dict[str, str]:
+        """sha256 of all files that belong to no unit; the group's attributes check themselves."""
         files = [self.path / COPY, *sorted(self.path.glob("*/**/zarr.json"))]
         files += [self.path / array.file(0) for array in self._manifest.index_arrays]
-        return {str(f.relative_to(self.path)): FileRecord.of(f) for f in files}
+        return {str(f.relative_to(self.path)): file_sha256(f) for f in files}
 
 
 def _remove_leftovers(path: Path) -> None:

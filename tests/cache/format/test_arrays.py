@@ -1,13 +1,11 @@
 import json
 from pathlib import Path
 
-import google_crc32c
-import numpy as np
 import pytest
 import zarr
 
-from mfd.cache.format.arrays import create_arrays, encode, open_arrays
-from mfd.cache.format.layout import ArrayLayout, data_arrays, index_arrays
+from mfd.cache.format.arrays import create_arrays, open_arrays
+from mfd.cache.format.layout import data_arrays, index_arrays
 from mfd.cache.format.plan import make_plan
 from mfd.errors import StoreError
 from tests.builders.features import SPEC, make_identity
@@ -37,35 +35,6 @@ def test_every_array_ends_in_a_checksum_and_has_the_codec_asked_for(codec: str) 
         inner = codecs[0]["configuration"]["codecs"] if array.shards else codecs
         compressed = [] if codec == "none" or array in index else [codec]
         assert [c["name"] for c in inner] == ["bytes", *compressed, "crc32c"]
-
-
-@pytest.mark.parametrize("codec", ["none", "zstd", "blosc"])
-@pytest.mark.parametrize("dtype", ["float16", "float32", "uint8"])
-def test_an_encoded_file_is_the_one_that_plain_zarr_writes(
-    tmp_path: Path, codec: str, dtype: str
-) -> None:
-    array = ArrayLayout("a/b", dtype, (48, 9, 5), (1, 3, 5), (16, 9, 5))
-    block = np.random.default_rng(0).normal(0, 9, array.shards or ()).astype(dtype)
-    block[3], block[5, 3:], block[7, :8] = 0, 0, 0
-    block[11], block[11, 8, 4] = 0, 1
-    if dtype != "uint8":
-        block[13] = -0.0
-    group = zarr.create_group(tmp_path)
-    create_arrays(group, [array], codec)  # type: ignore[arg-type]
-    plain = group["a/b"]
-    assert isinstance(plain, zarr.Array)
-    plain[16:32] = block
-    assert encode(array, codec, block) == (tmp_path / array.file(16)).read_bytes()  # type: ignore[arg-type]
-
-
-def test_a_shard_of_zeros_has_no_file_and_a_chunk_of_zeros_has_one() -> None:
-    sharded = ArrayLayout("a", "float16", (32, 4), (1, 4), (16, 4))
-    single = ArrayLayout("a", "float16", (32, 4), (16, 4))
-    zeros = np.zeros((16, 4))
-    assert encode(sharded, "none", zeros) is None
-    assert encode(single, "none", zeros) == bytes(128) + google_crc32c.value(bytes(128)).to_bytes(
-        4, "little"
-    )
 
 
 def test_metadata_of_another_layout_are_refused(tmp_path: Path) -> None:

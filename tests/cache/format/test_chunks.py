@@ -7,6 +7,7 @@ import zarr
 from mfd.cache.format.arrays import create_arrays
 from mfd.cache.format.chunks import read_row
 from mfd.cache.format.layout import ArrayLayout
+from mfd.cache.format.records import FileRecord
 from mfd.config import Codec
 
 SHARDED = ArrayLayout("a/b", "float16", (32, 21, 5), (1, 3, 5), (16, 21, 5))
@@ -30,8 +31,8 @@ def write(folder: Path, array: ArrayLayout, codec: Codec) -> np.ndarray:
     return values
 
 
-def size(folder: Path, array: ArrayLayout, row: int) -> int:
-    return (folder / array.file(row)).stat().st_size
+def size(folder: Path, array: ArrayLayout, row: int) -> FileRecord:
+    return FileRecord((folder / array.file(row)).stat().st_size)
 
 
 @pytest.mark.parametrize("array", [SHARDED, SINGLE], ids=["sharded", "single"])
@@ -59,11 +60,11 @@ def test_a_file_that_was_never_written_is_one_of_zeros_and_must_not_be_there(
 
 def test_a_missing_file_and_one_of_another_length_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        read_row(tmp_path, SHARDED, "none", 7, 4, 999)
+        read_row(tmp_path, SHARDED, "none", 7, 4, FileRecord(999))
     write(tmp_path, SHARDED, "none")
     found = size(tmp_path, SHARDED, 7)
-    with pytest.raises(ValueError, match=f"{found} bytes long, expected 999"):
-        read_row(tmp_path, SHARDED, "none", 7, 4, 999)
+    with pytest.raises(ValueError, match=f"{found.size} bytes long, expected 999"):
+        read_row(tmp_path, SHARDED, "none", 7, 4, FileRecord(999))
 
 
 @pytest.mark.parametrize("array", [SHARDED, SINGLE], ids=["sharded", "single"])
@@ -80,7 +81,7 @@ def test_every_changed_byte_fails_the_rows_that_depend_on_it_and_no_other(
         path.write_bytes(damaged)
         for row in range(16):
             try:
-                found = read_row(tmp_path, array, codec, row, length, len(content))
+                found = read_row(tmp_path, array, codec, row, length, FileRecord(len(content)))
             except ValueError:
                 failures[position] += 1
             else:

@@ -3,14 +3,14 @@ from pathlib import Path
 
 import pytest
 
-from mfd.cache.format.records import ImageRecord
-from mfd.cache.store.journal import FileRecord, Journal, UnitRecord
+from mfd.cache.format.records import FileRecord, ImageRecord
+from mfd.cache.store.journal import Journal, UnitRecord
 from mfd.cache.store.lock import WriterLock
 from mfd.errors import StoreError
 
 RECORD = UnitRecord(
     images=(ImageRecord((75, 133), ((5, 9), (3, 5)), (19, 34)), None),
-    files={"enc/tokens/c.0.0.0": FileRecord(1234, 4294967295)},
+    files={"enc/tokens/c.0.0.0": FileRecord(1234, (4294967295, 0))},
 )
 
 
@@ -24,6 +24,13 @@ def test_a_record_is_read_as_it_was_committed(journal: Journal) -> None:
     journal.commit(7, RECORD)
     assert journal.read(7) == RECORD
     assert journal.committed() == {7}
+
+
+def test_a_journal_of_another_store_is_refused(journal: Journal) -> None:
+    Journal(journal.store, "ab" * 32).commit(7, RECORD)
+    assert Journal(journal.store, "ab" * 32).read(7) == RECORD
+    with pytest.raises(StoreError, match="another store's"):
+        Journal(journal.store, "cd" * 32).read(7)
 
 
 def test_a_revoked_unit_is_not_committed(journal: Journal) -> None:

@@ -1,0 +1,102 @@
+"""Making the files of an array: the standard zarr format, without zarr.
+
+zarr-python would copy all values twice and compare them with zeros. Here values without a codec
+are not copied at all: a file is a list of pieces, most of them the detector's own arrays.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import google_crc32c
+import numpy as np
+from numcodecs.blosc import Blosc  # type: ignore[import-untyped]
+from numcodecs.zstd import Zstd  # type: ignore[import-untyped]
+
+from mfd.cache.format.chunks import ABSENT, CRC_BYTES, row_digest
+from mfd.cache.format.layout import ArrayLayout
+from mfd.cache.format.records import FileRecord
+from mfd.config import Codec
+
+Row = Sequence[np.ndarray]
+"""What an array has of one image: pieces to be laid one after the other from the beginning."""
+
+_ENCODERS: Mapping[Codec, Callable[[np.ndarray], bytes]] = {
+    "zstd": Zstd(level=1).encode,
+    "blosc": Blosc(cname="lz4", clevel=5, shuffle=Blosc.BITSHUFFLE).encode,
+}
+
+
+def encode_file(
+    array: ArrayLayout, codec: Codec, rows: Sequence[Row]
+) -> tuple[list[np.ndarray], FileRecord]:
+    """One file of an array in pieces to be written one after the other, and its record.
+
+    Args:
+        rows: those that lie in the file, from its first; empty ones, and those left out at the
+            end, are zeros.
+    """
+    if array.shards is None:
+        block = np.zeros(array.chunks, array.dtype)
+        for place, row in zip(block, rows, strict=False):
+            if row:
+                np.concatenate(row, out=place[: sum(map(len, row))])
+        return encode_chunk(array, codec, block)
+    index = np.full((array.shards[0], array.shards[1] // array.chunks[1], 2), ABSENT, "<u8")
+    pieces: list[np.ndarray] = []
+    digests = []
+    size = 0
+    for place, row in zip(index, [*rows, *[()] * (len(index) - len(rows))], strict=True):
+        checksums = []
+        for number, parts in enumerate(_chunks(array, row)):
+            encoded, checksum = _checked(parts, array, codec)
+            place[number] = size, num_bytes = size, sum(part.nbytes for part in encoded)
+            checksums.append((number, checksum))
+            pieces += encoded
+            size += num_bytes
+        digests.append(row_digest(checksums))
+    of_index, _ = _checked([_bytes(index)], array, "none")
+    size += index.nbytes + CRC_BYTES
+    return pieces + of_index, FileRecord(size, tuple(digests))
+
+
+def encode_chunk(
+    array: ArrayLayout, codec: Codec, block: np.ndarray
+) -> tuple[list[np.ndarray], FileRecord]:
+    """As `encode_file`, of an array without shards: all values of the file as one block."""
+    parts, checksum = _checked([_bytes(block.astype(array.dtype, copy=False))], array, codec)
+    size = sum(part.nbytes for part in parts)
+    return parts, FileRecord(size, (row_digest([(0, checksum)]),))
+
+
+def _chunks(array: ArrayLayout, row: Row) -> Iterator[list[np.ndarray]]:
+    """The bytes of each chunk that a row reaches, in pieces; zeros fill up the last one."""
+    size = int(np.prod(array.chunks)) * np.dtype(array.dtype).itemsize
+    parts: list[np.ndarray] = []
+    room = size
+    for piece in row:
+        values = _bytes(piece)
+        while len(values):
+            part, values = values[:room], values[room:]
+            parts.append(part)
+            room -= len(part)
+            if room == 0:
+                yield parts
+                parts, room = [], size
+    if parts:
+        yield [*parts, np.zeros(room, np.uint8)]
+
+
+def _checked(
+    parts: list[np.ndarray], array: ArrayLayout, codec: Codec
+) -> tuple[list[np.ndarray], int]:
+    """A chunk as it lies in the file, encoded and followed by its CRC-32C, and that."""
+    if codec != "none":
+        values = np.concatenate(parts).view(array.dtype)
+        parts = [np.frombuffer(_ENCODERS[codec](values), np.uint8)]
+    checksum = 0
+    for part in parts:
+        checksum = google_crc32c.extend(checksum, part)
+    return [*parts, np.array([checksum], "<u4").view(np.uint8)], checksum
+
+
+def _bytes(values: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(values).reshape(-1).view(np.uint8)
