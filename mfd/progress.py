@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Protocol
 
 from rich.console import Console
@@ -11,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from mfd.stopping import stops_cleanly
 
 _SECONDS_BETWEEN_LINES = 15.0
+_SHOWN: ContextVar[bool] = ContextVar("shown", default=False)
 
 
 class Advance(Protocol):
@@ -25,9 +27,18 @@ def progress(title: str, total: int, done: int = 0, unit: str = "images") -> Ite
 
     The rate counts this run's work only, so a resumed run does not look faster than it is. Until
     it is done, Ctrl-C, SIGTERM and SIGHUP raise `Stopped`: whoever works puts the work in safety.
+    Within another one it shows nothing: the work is part of the other's.
     """
-    with stops_cleanly(), _shown(title, total, done, unit) as advance:
-        yield advance
+    if _SHOWN.get():
+        with stops_cleanly():
+            yield lambda count=1, note="": None
+        return
+    _SHOWN.set(True)
+    try:
+        with stops_cleanly(), _shown(title, total, done, unit) as advance:
+            yield advance
+    finally:
+        _SHOWN.set(False)
 
 
 @contextmanager

@@ -2,9 +2,11 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from io import StringIO
@@ -36,7 +38,7 @@ SMALL = [f"--set={s}" for s in ("roi_size=8", "box_dim=8", "num_heads=2", "epoch
 OPTIONS = {
     "extract": "split images annotations profile dtype batch-size workers precision strict "
     "codec skip-invalid device data stores detector weights encoder-layer exif",
-    "train-head": "preset set split images annotations store live run resume skip-invalid "
+    "train-head": "preset set split images annotations val store live run resume skip-invalid "
     "device data stores runs detector weights encoder-layer exif",
     "evaluate": "split images annotations store baselines per-category json detector "
     "weights skip-invalid device data stores runs exif",
@@ -62,7 +64,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("project")
     generate(folder / "coco", num_train=18, num_val=5, seed=3)
     annotations = json.loads((folder / "coco/annotations/instances_val2017.json").read_text())
-    ids = ", ".join(str(category["id"]) for category in annotations["categories"][:3])
+    ids = ", ".join(str(category["id"]) for category in annotations["categories"][3:6])
     (folder / "own.py").write_text(DETECTOR.format(ids=ids))
     (folder / "mfd.toml").write_text('data = "coco"\ndetector = "own.py:detector"\n')
     with pytest.MonkeyPatch.context() as patch:
@@ -209,6 +211,70 @@ def test_a_run_is_gone_on_with_as_it_was_begun(
     assert weights[0] == weights[1]
 
 
+def test_training_is_validated_on_the_val_store_and_keeps_its_best_head(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = stored(project, "val").name
+    assert main(["train-head", "--run", "seen", *SMALL]) == 0
+    said = capsys.readouterr().err
+    assert f"validation: 5 images of stores/{store}" in said
+    assert "best: runs/seen/best, val mask AP " in said
+    lines = [json.loads(line) for line in Path("runs/seen/metrics.jsonl").read_text().splitlines()]
+    found = [line for line in lines if "val_mask_ap" in line]
+    assert [line["epoch"] for line in found] == [1, 2]
+    assert main(["evaluate", "seen/best", "--json"]) == 0
+    best = json.loads(capsys.readouterr().out)
+    assert best["mask_ap"] == max(line["val_mask_ap"] for line in found)
+    assert best["box_ap"] == found[0]["val_box_ap"]
+
+
+def test_training_without_a_val_store_says_that_it_is_not_validated(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "train-only").mkdir()
+    (project / "train-only" / stored(project, "train").name).symlink_to(stored(project, "train"))
+    command = ["train-head", "--stores", "train-only", *SMALL, "--set=epochs=1"]
+    assert main([*command, "--run", "unseen"]) == 0
+    assert "validation: none (no store under train-only with" in capsys.readouterr().err
+    val = str(stored(project, "val"))
+    assert main([*command, "--run", "unseen-2", "--val", val]) == 0
+    assert "validation: 5 images of" in capsys.readouterr().err
+    weights = [Path(f"runs/unseen{n}/head.safetensors").read_bytes() for n in ("", "-2")]
+    assert weights[0] == weights[1]
+
+
+def test_sigterm_saves_a_run_that_resumes_to_the_same_heads(project: Path) -> None:
+    settings = [*SMALL, "--set=epochs=8", "--set=log_every=1"]
+    assert main(["train-head", "--run", "calm", *settings]) == 0
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mfd", "train-head", "--run", "cut-off", *settings],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    metrics = project / "runs/cut-off/metrics.jsonl"
+    step = random.randrange(2, 20)
+    while process.poll() is None and not (
+        metrics.exists() and len(metrics.read_text().splitlines()) >= step
+    ):
+        time.sleep(0.001)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 143, said
+    assert "the same command with --resume resumes from there" in said
+    assert main(["train-head", "--resume", "--run", "cut-off"]) == 0
+    for head in ("head.safetensors", "best/head.safetensors"):
+        assert Path("runs/cut-off", head).read_bytes() == Path("runs/calm", head).read_bytes(), step
+    curves = [
+        {k: v for k, v in line.items() if k.startswith("val_m")}
+        for name in ("cut-off", "calm")
+        for line in map(json.loads, Path("runs", name, "metrics.jsonl").read_text().splitlines())
+        if "val_mask_ap" in line
+    ]
+    assert curves[:8] == curves[8:]
+
+
 def test_a_lite_store_trains_and_evaluates_with_the_detectors_stage_one(project: Path) -> None:
     data = ["--stores", "lite-stores"]
     assert main(["extract", "--profile", "lite", "--split", "train", *data]) == 0
@@ -301,6 +367,8 @@ def test_a_store_that_a_run_needs_is_not_removed_by_mistake(
         (["train-head", "--resume"], "no unfinished run"),
         (["train-head", "--preset", "encoder-layer-6"], "no store under stores with"),
         (["train-head", "--split", "val2"], "no store"),
+        (["train-head", "--val", "nowhere", *SMALL], "no store under stores with"),
+        (["train-head", "--val", "none", *SMALL, "--set=patience=2"], "nothing to validate on"),
         (["evaluate", "nowhere"], "no run 'nowhere'"),
         (["extract", "--split", "test"], "no split 'test'"),
         (["extract", "--detector", "hdter-r50"], "did you mean 'hdetr-r50'"),

@@ -46,6 +46,11 @@ class Options:
     split: str = setting("Split of the store and its annotations.", default="train")
     images: Path | None = images_setting()
     annotations: Path | None = annotations_setting()
+    val: str | None = setting(
+        "Split or store to validate on after every epoch; none: without (default: the val store, "
+        "if there is one).",
+        default=None,
+    )
     store: Path | None = store_setting()
     live: bool = setting("Run the detector on every batch, without a store.", default=False)
     run: str | None = setting("Name of the run's folder.", default=None)
@@ -102,9 +107,14 @@ def run(project: Project, options: Options) -> None:
     else:
         source = stored_source(project, store, choice, dataset, head, recipe, device)
         cache.add_reference(store.path, run.path)
+    validation = opening.open_validation(
+        project, options.val, choice, source.spec, None if live else store, device,
+        images=recipe.val_images or headtrain.sample_size(source.images_per_epoch),
+        needs_c1=head.use_c1, say=say,
+    )  # fmt: skip
     done = headtrain.train(
-        head, recipe, source, run,
-        detector=choice, preset=name, device=device, resume=options.resume,
+        head, recipe, source, run, detector=choice, preset=name, device=device,
+        resume=options.resume, validation=validation, say=say,
     )  # fmt: skip
     if live:
         say(

@@ -36,3 +36,5 @@ from .targets.build import build_targets as build_targets
 from .training.metrics import read_metrics as read_metrics
 from .training.train import TrainSummary as TrainSummary
 from .training.train import train as train
+from .training.validation import Validation as Validation
+from .training.validation import sample_size as sample_size

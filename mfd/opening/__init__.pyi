@@ -5,3 +5,4 @@ from .project import open_dataset as open_dataset
 from .project import open_detector as open_detector
 from .project import open_store as open_store
 from .project import open_store_of as open_store_of
+from .validation import open_validation as open_validation

@@ -7,7 +7,9 @@ from typing import Any, Literal
 from mfd.settings import from_json, setting, settings
 
 # What may change between an interrupted run and its continuation: no weight depends on it.
-FREE_ON_RESUME = frozenset({"log_every", "checkpoint_every", "readers", "prefetch", "tensorboard"})
+FREE_ON_RESUME = frozenset(
+    {"log_every", "checkpoint_every", "checkpoint_seconds", "readers", "prefetch", "tensorboard"}
+)
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,20 @@ class TrainConfig:
     )
     log_every: int = setting("Steps between two lines of metrics.", default=20, ge=1)
     checkpoint_every: int = setting("Steps between two checkpoints.", default=100, ge=1)
+    checkpoint_seconds: float = setting(
+        "Seconds after which a checkpoint is written before its step has come.", default=120, ge=0
+    )
+    val_images: int = setting(
+        "Images of the val split that are validated on after every epoch; 0 is a tenth of the "
+        "training images, at least 20, at most 500.",
+        default=0,
+        ge=0,
+    )
+    patience: int = setting(
+        "Epochs without a better val mask AP after which training ends; 0 is never.",
+        default=0,
+        ge=0,
+    )
     readers: int = setting("Threads that read batches.", default=2, ge=1)
     prefetch: int = setting("Batches read ahead.", default=4, ge=1)
     tensorboard: bool = setting("Write metrics for TensorBoard too.", default=False)

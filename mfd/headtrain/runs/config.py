@@ -44,6 +44,7 @@ class RunConfig:
         train: the recipe; None for a head that comes without its run.
         preset: the head's name in the paper's tables, if it has one.
         source: what the batch source said of itself, see `BatchSource.describe`.
+        validation: what was validated on, see `Validation.describe`; empty if nothing was.
         versions: of the software that began the run.
     """
 
@@ -54,6 +55,7 @@ class RunConfig:
     train: TrainConfig | None = None
     preset: str | None = None
     source: dict[str, Any] = field(default_factory=dict)
+    validation: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=_versions)
 
     def to_json(self) -> dict[str, Any]:
@@ -141,6 +143,8 @@ def _decisive(content: dict[str, Any]) -> dict[str, Any]:
         "spec": content["spec"],
         "train": {name: value for name, value in train.items() if name not in FREE_ON_RESUME},
         "source": _without_paths(content["source"]),
+        # it ends a run early at most
+        "validation": _without_paths(content["validation"]) if train.get("patience") else {},
     }
 
 

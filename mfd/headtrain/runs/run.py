@@ -1,8 +1,9 @@
 """A training run, or a head without one, as a folder.
 
 config.json         what was trained, on what, by which recipe; written first
-metrics.jsonl       one line per logged step
+metrics.jsonl       one line per logged step, one per validated epoch
 checkpoints/        the last two
+best/               the head with the best mask AP on the way, as a folder like this one
 cost.json           seconds and bytes of every stage
 head.safetensors    the trained head; a folder that has it is finished
 evaluations/        SPLIT-STORE/evaluation.json and the results behind it
@@ -186,6 +187,16 @@ class Run:
     def save_head(self, head: MaskHead) -> None:
         """Write the head's weights, which finishes the run."""
         write_weights(self.path / WEIGHTS_FILE, head.state_dict())
+
+    @property
+    def best(self) -> "Run":
+        """The head with the best validated mask AP; absent without validation."""
+        return Run(self.path / "best")
+
+    def keep_best(self, head: MaskHead) -> None:
+        """Put the head in the place of the best one so far."""
+        self.best.begin(self.config, resume=True)
+        self.best.save_head(head)
 
     def load_head(self, device: torch.device | str = "cpu") -> MaskHead:
         """The trained head, in evaluation mode.

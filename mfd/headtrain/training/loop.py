@@ -11,9 +11,10 @@ from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.runs.run import Run
 from mfd.headtrain.sources.protocol import BatchSource
 from mfd.headtrain.training.checkpoint import Progress, load_checkpoint, save_checkpoint
-from mfd.headtrain.training.metrics import MetricsLog, Record
+from mfd.headtrain.training.metrics import MetricsLog, Record, read_metrics
 from mfd.headtrain.training.step import StepWindow, train_step
-from mfd.progress import progress
+from mfd.headtrain.training.validation import Validation, Validator
+from mfd.progress import Advance, progress
 from mfd.stopping import Stopped, stop_requested
 
 
@@ -24,15 +25,27 @@ class TrainingLoop:
 
     Attributes:
         progress: how far the head has come.
+        total: steps of all epochs.
+        validator: what validation has found.
     """
 
-    def __init__(self, run: Run, head: MaskHead, source: BatchSource, config: TrainConfig) -> None:
+    def __init__(
+        self,
+        run: Run,
+        head: MaskHead,
+        source: BatchSource,
+        config: TrainConfig,
+        validation: Validation | None = None,
+    ) -> None:
         self._run, self._head, self._source, self._config = run, head, source, config
         self._device = next(head.parameters()).device
-        self._total = config.epochs * source.steps_per_epoch
+        self.total = config.epochs * source.steps_per_epoch
         self._optimizer = make_optimizer(head, config)
         saved = load_checkpoint(run.checkpoints, head, self._optimizer)
         self.progress = saved or Progress()
+        records = read_metrics(run.metrics_file, until=self.progress.step)
+        steps_per_epoch = source.steps_per_epoch
+        self.validator = Validator(validation, run, records, steps_per_epoch, config.patience)
 
     def run(self) -> Record:
         """Take all steps that are left; returns the last metrics.
@@ -41,7 +54,7 @@ class TrainingLoop:
             TrainingError: a loss was not finite; the latest checkpoint is from before.
             Stopped: after Ctrl-C, SIGTERM or SIGHUP, once a checkpoint is written.
         """
-        config, total = self._config, self._total
+        config, total = self._config, self.total
         autocast = autocast_dtype(config, self._device)
         window = StepWindow(config.batch_size, self._device)
         images = config.epochs * self._source.images_per_epoch
@@ -55,7 +68,11 @@ class TrainingLoop:
             closing(self._source.batches(self.progress.step, total)) as batches,
             stop_requested() as stop_signal,
         ):
+            self._validate(log, advance)  # a kill can have come between
+            if self.validator.ends_early:
+                return record
             logged, clock = self.progress, time.monotonic()
+            saved = clock
             for batch in batches:
                 moved = batch.to(self._device)
                 result = train_step(
@@ -68,23 +85,40 @@ class TrainingLoop:
                 step = self.progress.step
                 window.add(step, moved, result)
                 stop = stop_signal()
-                save = stop != 0 or step % config.checkpoint_every == 0 or step == total
-                note = ""
+                save = (
+                    stop != 0
+                    or step % config.checkpoint_every == 0
+                    or step == total
+                    or self.validator.is_due(step)
+                    or clock - saved >= config.checkpoint_seconds
+                )
                 if save or step % config.log_every == 0:
                     record = self._record(window.close(), logged)
                     logged = self.progress
                     log.write(record)
-                    note = f"loss {record['loss']:.3f}"
                 if save:
                     self._save()
-                advance(len(batch.image_names), note)
+                    saved = time.monotonic()
                 if stop:
-                    raise Stopped(
-                        f"stopped after step {step} of {total}; the same command with --resume "
-                        "resumes from there",
-                        stop,
-                    )
+                    raise self._stopped(stop)
+                if self._validate(log, advance):
+                    clock = saved = time.monotonic()
+                advance(len(batch.image_names), self._note(record))
+                if self.validator.ends_early:
+                    break
         return record
+
+    def _validate(self, log: MetricsLog, advance: Advance) -> bool:
+        """Validate the head as it is saved, if that is due; whether it was."""
+        step = self.progress.step
+        if not self.validator.is_due(step):
+            return False
+        advance(0, f"{self._epoch()}, validating")
+        try:
+            self.validator.validate(self._head, step, log)
+        except Stopped as stop:
+            raise self._stopped(stop.signum) from stop
+        return True
 
     def _record(self, means: dict[str, float], since: Progress) -> Record:
         """One line of metrics about the steps since the last one."""
@@ -94,10 +128,28 @@ class TrainingLoop:
             "step": now.step,
             "epoch": round(now.step / self._source.steps_per_epoch, 4),
             **means,
-            "lr": self._config.learning_rate(now.step - 1, self._total),
+            "lr": self._config.learning_rate(now.step - 1, self.total),
             "images_per_second": round(rate, 2),
             "seconds": round(now.seconds, 3),
         }
+
+    def _note(self, record: Record) -> str:
+        """What is shown behind the rate."""
+        best = self.validator.best
+        loss = f"loss {record['loss']:.3f}" if record else ""
+        mask_ap = f"best val mask AP {best[1]:.3f}" if best else ""
+        return ", ".join(part for part in (self._epoch(), loss, mask_ap) if part)
+
+    def _epoch(self) -> str:
+        number = -(-self.progress.step // self._source.steps_per_epoch)
+        return f"epoch {number}/{self._config.epochs}"
+
+    def _stopped(self, signum: int) -> Stopped:
+        return Stopped(
+            f"stopped after step {self.progress.step} of {self.total}; the same command with "
+            "--resume resumes from there",
+            signum,
+        )
 
     def _save(self) -> None:
         save_checkpoint(self._run.checkpoints, self.progress, self._head, self._optimizer)

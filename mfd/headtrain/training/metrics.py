@@ -1,6 +1,8 @@
 """Metrics of a run as JSON lines, and for TensorBoard when asked for."""
 
 import json
+import math
+import os
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +18,7 @@ Record = dict[str, int | float]
 
 
 class MetricsLog:
-    """Appends records to a file, one line per logged step, no step twice.
+    """Appends records to a file: a line per logged step, and one per validated epoch.
 
     Args:
         path: of the file; TensorBoard's go to the folder `tensorboard` beside it.
@@ -31,15 +33,17 @@ class MetricsLog:
     def __init__(self, path: Path, start_step: int = 0, *, tensorboard: bool = False) -> None:
         self.path = path
         self._files = ExitStack()
-        kept = [line for line in read_metrics(self.path) if line["step"] <= start_step]
+        kept = read_metrics(self.path, until=start_step)
         write_atomically(self.path, "".join(map(_line, kept)).encode())
         self._writer = _summary_writer(path.parent, start_step) if tensorboard else None
         self._file = self._files.enter_context(self.path.open("a", encoding="utf-8"))
 
-    def write(self, record: Record) -> None:
-        """Add one step's record."""
+    def write(self, record: Record, *, sync: bool = False) -> None:
+        """Add one step's record; with `sync`, a power cut after this does not lose it."""
         self._file.write(_line(record))
         self._file.flush()
+        if sync:
+            os.fsync(self._file.fileno())
         if self._writer is not None:
             for name, value in record.items():
                 if name != "step":
@@ -59,8 +63,8 @@ class MetricsLog:
             self._writer.close()
 
 
-def read_metrics(path: Path) -> list[Record]:
-    """The records of a metrics file, oldest first; none if there is no file.
+def read_metrics(path: Path, until: float = math.inf) -> list[Record]:
+    """The records of a metrics file up to a step, oldest first; none if there is no file.
 
     Lines that are not records are skipped: a power cut or a kill can damage a line, and the run
     can be resumed without it.
@@ -68,7 +72,8 @@ def read_metrics(path: Path) -> list[Record]:
     if not path.exists():
         return []
     lines = path.read_bytes().split(b"\n")
-    return [record for line in lines if (record := _parse(line)) is not None]
+    records = [record for line in lines if (record := _parse(line)) is not None]
+    return [record for record in records if record["step"] <= until]
 
 
 def _parse(line: bytes) -> Record | None:

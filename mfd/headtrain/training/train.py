@@ -1,5 +1,6 @@
 """Training a mask head on a source of batches, into a run."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -9,12 +10,14 @@ from mfd.errors import ConfigError
 from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.config.train import TrainConfig
 from mfd.headtrain.head.model import MaskHead
+from mfd.headtrain.runs.binding import check_binding
 from mfd.headtrain.runs.config import RunConfig, anywhere
 from mfd.headtrain.runs.run import Run
 from mfd.headtrain.sources.protocol import BatchSource
 from mfd.headtrain.training.checkpoint import Progress
 from mfd.headtrain.training.loop import TrainingLoop
 from mfd.headtrain.training.metrics import Record
+from mfd.headtrain.training.validation import Validation
 
 
 @dataclass(frozen=True)
@@ -40,11 +43,14 @@ def train(
     preset: str | None = None,
     device: torch.device | str = "cpu",
     resume: bool = False,
+    validation: Validation | None = None,
+    say: Callable[[str], object] = lambda line: None,
 ) -> TrainSummary:
     """A trained head in the run, with the record of its training.
 
     The run's folder receives `config.json` before the first step, `metrics.jsonl`, `checkpoints/`
-    and `cost.json` on the way, and `head.safetensors` at the end.
+    and `cost.json` on the way, and `head.safetensors` at the end. With a validation its metrics
+    have mask AP after every epoch, and the folder `best` in it is the head with the best one.
 
     Args:
         source: of batches for this head and recipe.
@@ -53,9 +59,14 @@ def train(
         resume: continue from the run's latest checkpoint, or from the start if it has none; the
             weights become those of an uninterrupted run, to the bit on a CPU with the same number
             of threads.
+        validation: what mask AP is measured on after every epoch; it changes no weight, but for
+            `patience`.
+        say: is told, line by line, where a run is resumed and which head was the best.
 
     Raises:
-        ConfigError: the head has nothing to train or does not fit the detector.
+        DetectorError: the validation is of another detector.
+        ConfigError: the head has nothing to train or does not fit the detector, or `patience` is
+            set without a validation.
         TrainingError: the run is another one, another process trains it, or a loss is not finite.
         Stopped: after Ctrl-C, SIGTERM or SIGHUP, when a checkpoint is written; its text says how
             to resume.
@@ -68,6 +79,13 @@ def train(
         raise ConfigError(
             "this head has no trainable parameters; run `mfd evaluate` on it directly"
         )
+    if config.patience and validation is None:
+        raise ConfigError(
+            f"patience is {config.patience}, but there is nothing to validate on; run `mfd extract "
+            "--split val` and give --val, or leave patience out"
+        )
+    if validation is not None:
+        check_binding(source.spec, validation.spec)
     description = RunConfig(
         head=head,
         spec=source.spec,
@@ -76,15 +94,21 @@ def train(
         train=config,
         preset=preset,
         source=source.describe(),
+        validation={} if validation is None else validation.describe(),
     )
     with run.lock():
         run.begin(description, resume=resume)
         if run.finished:
             return TrainSummary(run, Progress.from_cost(run.cost()), {})
-        loop = TrainingLoop(run, model.to(device), source, config)
+        loop = TrainingLoop(run, model.to(device), source, config, validation)
+        if resume:
+            say(f"resuming after step {loop.progress.step} of {loop.total}")
         try:
             metrics = loop.run()
         finally:
             run.write_cost({**source.cost(), "training": loop.progress.to_cost()})
         run.save_head(model)
+    if (best := loop.validator.best) is not None:
+        epoch, mask_ap = best
+        say(f"best: {run.best.path}, val mask AP {mask_ap:.3f} after epoch {epoch}")
     return TrainSummary(run, loop.progress, metrics)

@@ -1,0 +1,75 @@
+"""Resolve what a head is validated on while it trains."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+
+from mfd.cache import Store, find_store
+from mfd.config import DetectorChoice, Project
+from mfd.detectors import DetectorSpec
+from mfd.errors import DataError, StoreError
+from mfd.headtrain import Validation
+from mfd.opening.project import complete, open_dataset
+
+NONE = "none"
+
+
+def open_validation(
+    project: Project,
+    name: str | None,
+    choice: DetectorChoice,
+    spec: DetectorSpec,
+    trained_on: Store | None,
+    device: torch.device,
+    *,
+    images: int,
+    needs_c1: bool,
+    say: Callable[[str], object],
+) -> Validation | None:
+    """A sample of a split's images, or of a store's; None where there is to be no validation.
+
+    Args:
+        name: of the split, or the folder of a store; "none"; None: "val", if it has a store.
+        choice: the detector, for stage 1 of a `lite` store.
+        spec: of this detector.
+        trained_on: whose kind is preferred where there are several stores.
+        images: size of the sample.
+        say: is told what is validated on, and why nothing is.
+
+    Raises:
+        StoreError, DataError: what was named is not there.
+    """
+    if name == NONE:
+        return None
+    try:
+        store = _store(project, name or "val", spec, trained_on)
+        dataset = open_dataset(project, store.identity.split, skip_invalid=True)
+        features = complete(store, dataset, choice, device, needed=needs_c1)
+        validation = Validation(features, dataset, images)
+    except (StoreError, DataError) as error:
+        if name is not None:
+            raise
+        say(f"validation: none ({error})")
+        return None
+    say(f"validation: {validation}")
+    return validation
+
+
+def _store(project: Project, name: str, spec: DetectorSpec, trained_on: Store | None) -> Store:
+    """The store in the folder `name`, or the one of the split `name`, rather of the same kind."""
+    if (Path(name) / "zarr.json").exists():
+        return Store.open(name)
+    wanted: dict[str, object] = {
+        "view": "base",
+        "weights_digest": spec.weights_digest,
+        "encoder_layer": spec.encoder_layer,
+        "exif": spec.exif,
+    }
+    if trained_on is not None:
+        kind = trained_on.identity
+        same = {**wanted, "profile": kind.profile, "dtype": kind.dtype}
+        with suppress(StoreError):
+            return Store.open(find_store(project.stores, detector=spec.name, split=name, **same))
+    return Store.open(find_store(project.stores, detector=spec.name, split=name, **wanted))
