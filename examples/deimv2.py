@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import Deimv2ForObjectDetection
 from transformers.models.deimv2.modeling_deimv2 import Deimv2MLP
 
-from mfd.coco import COCO_IDS
+from mfd.coco import COCO_IDS, COCO_NAMES
 from mfd.detectors import (
     DetectorOutput,
     DetectorSpec,
@@ -59,6 +59,7 @@ class Deimv2(nn.Module):
             strides=STRIDES,
             num_queries=model.config.num_queries,
             category_ids=COCO_IDS,
+            category_names=tuple(COCO_NAMES.values()),
             c1_channels=model.config.backbone_config.stage_out_channels[0],
             weights_digest=weights_digest(self),
             preprocessing=Preprocessing(

@@ -31,7 +31,7 @@ class MaskFrozenDETR:
     Args:
         detector: frozen, as `mfd.detectors.load_detector` returns it.
         head: in evaluation mode, on the detector's device.
-        categories: name of each category id.
+        categories: name of each category id that the detector itself has no name for.
 
     Raises:
         DetectorError: the head was trained for another detector.

@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 
-from mfd.demo import generate
+from mfd.demo import CATEGORIES, generate
 from mfd.detectors.contract import DetectorSpec
 from mfd.detectors.deformable.detector import DeformableDetector
 from mfd.detectors.deformable.model import DeformableDetr
@@ -141,6 +141,7 @@ def demo_spec(network: DeformableDetr) -> DetectorSpec:
         strides=config.strides,
         num_queries=config.num_queries,
         category_ids=CATEGORY_IDS,
+        category_names=tuple(CATEGORIES[key][0] for key in CATEGORY_IDS),
         c1_channels=network.backbone.c1_channels,
         weights_digest="",
         preprocessing=PREPROCESSING,

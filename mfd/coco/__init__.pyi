@@ -1,4 +1,5 @@
 from .categories import COCO_IDS as COCO_IDS
+from .categories import COCO_NAMES as COCO_NAMES
 from .consistency import check_consistency as check_consistency
 from .consistency import require_consistent as require_consistent
 from .dataset import CocoDataset as CocoDataset

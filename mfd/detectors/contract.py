@@ -38,6 +38,7 @@ class DetectorSpec:
             offers no choice.
         code_version: raised whenever the code computes other numbers from the same weights.
         max_detections: detections kept per image by the detector's own evaluation.
+        category_names: name of every logit column, "" where it has none; empty: none is known.
     """
 
     name: str
@@ -53,6 +54,7 @@ class DetectorSpec:
     c1_stride: int = 4
     code_version: int = 1
     max_detections: int = 100
+    category_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.strides or list(self.strides) != sorted(self.strides):
@@ -64,6 +66,13 @@ class DetectorSpec:
                 f"c1_channels must be 0 or more and c1_stride 1 or more; found {self.c1_channels}, "
                 f"{self.c1_stride}"
             )
+        if len(self.category_names) not in (0, len(self.category_ids)):
+            raise DetectorError(
+                f"category_names has {len(self.category_names)} names, expected none or one for "
+                f"each of {len(self.category_ids)} category_ids"
+            )
+        if nameless := [name for name in self.category_names if not isinstance(name, str)]:
+            raise DetectorError(f"category_names must be texts; found {nameless[0]!r}")
         if self.scores not in ("sigmoid", "softmax"):
             raise DetectorError(f"scores must be 'sigmoid' or 'softmax', found {self.scores!r}")
 
@@ -86,6 +95,12 @@ class DetectorSpec:
         """The same spec with images turned as their EXIF orientation says, or taken as stored."""
         upright = exif == "apply"
         return replace(self, preprocessing=replace(self.preprocessing, upright=upright))
+
+    @property
+    def names(self) -> dict[int, str]:
+        """Name of each category id, as far as the detector has names."""
+        named = zip(self.category_ids, self.category_names, strict=False)
+        return {category_id: name for category_id, name in named if name}
 
     def to_json(self) -> dict[str, Any]:
         """The spec as plain JSON values, for the store and for run folders."""

@@ -31,13 +31,32 @@ def test_a_spec_survives_json() -> None:
     assert DetectorSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
 
 
+def test_names_are_those_of_the_columns_that_have_one() -> None:
+    assert make_spec(category_names=("bolt", "", "nut")).names == {2: "bolt", 5: "nut"}
+    assert make_spec().names == {}
+
+
+def test_a_spec_written_before_there_were_names_is_read() -> None:
+    old = make_spec().to_json()
+    del old["category_names"]
+    assert DetectorSpec.from_json(old) == make_spec()
+
+
 def test_softmax_detectors_have_one_more_logit() -> None:
     assert make_spec().num_logits == 3
     assert make_spec(scores="softmax").num_logits == 4
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"strides": ()}, {"strides": (32, 16)}, {"scores": "logistic"}], ids=str
+    "wrong",
+    [
+        {"strides": ()},
+        {"strides": (32, 16)},
+        {"scores": "logistic"},
+        {"category_names": ("bolt", "nut")},
+        {"category_names": ("bolt", "nut", 3)},
+    ],
+    ids=str,
 )
 def test_a_spec_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(DetectorError):

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from mfd.coco import COCO_NAMES
 from mfd.detectors import load_detector
 from mfd.detectors.hdetr import HDETR_FAMILY
 from mfd.detectors.official import OFFICIAL, build_official
@@ -191,6 +192,7 @@ def test_a_checkpoint_file_as_published_loads_by_name(reference: Path, tmp_path:
     assert (spec.name, spec.encoder_layer, spec.max_detections) == ("hdetr-r50", 4, 100)
     assert (spec.strides, spec.c1_channels) == ((8, 16, 32, 64), 256)
     assert spec.category_ids == tuple(range(91))
+    assert spec.names == COCO_NAMES
     assert len(spec.weights_digest) == 64
 
 

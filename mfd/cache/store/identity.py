@@ -27,7 +27,8 @@ class StoreIdentity:
     Annotations are not part of it, nor are chunk sizes and the codec, which change no value.
 
     Args:
-        spec: of the detector; how many detections it keeps per image does not count.
+        spec: of the detector; names of categories, and how many detections it keeps per image, do
+            not count.
         split: what the image list is called, such as "train".
         view: which view of every image, such as "base" or "flip".
         profile: which maps are stored, see `cache.format.profiles`.
@@ -63,7 +64,7 @@ class StoreIdentity:
     def fields(self) -> dict[str, Any]:
         """What is hashed, as plain JSON values; the image list by its length and digest."""
         detector = self.spec.to_json()
-        del detector["max_detections"]
+        del detector["max_detections"], detector["category_names"]
         images = [[i.image_id, i.file_name, *i.original_hw, i.sha256] for i in self.images]
         fields = {
             "schema": SCHEMA,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from mfd.coco import COCO_IDS, COCO_NAMES
 from mfd.detectors.contract import DetectorSpec
 from mfd.detectors.deformable.backbone import Backbone
 from mfd.detectors.deformable.config import DeformableConfig
@@ -105,6 +106,7 @@ class OfficialDetector:
             strides=self.config.strides,
             num_queries=self.config.num_queries,
             category_ids=tuple(range(self.config.num_classes)),
+            category_names=_coco_names(self.config.num_classes),
             c1_channels=network.backbone.c1_channels,
             weights_digest="",
             encoder_layer=encoder_layer,
@@ -117,3 +119,10 @@ class OfficialDetector:
             ours = name.removeprefix("backbone.")
             return (self.backbone_prefix + backbone.official_name(ours),)
         return self.family.names(name, self.config.decoder_layers)
+
+
+def _coco_names(num_classes: int) -> tuple[str, ...]:
+    """COCO's names where the columns are its ids 0 to 90; none for other data."""
+    if num_classes != COCO_IDS[-1] + 1:
+        return ()
+    return tuple(COCO_NAMES.get(column, "") for column in range(num_classes))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mfd.detectors.capture import capture_outputs
 from mfd.detectors.contract import DetectorOutput, DetectorSpec
-from mfd.detectors.hf.categories import category_ids
+from mfd.detectors.hf.categories import category_ids, category_names
 from mfd.detectors.hf.families import Family
 from mfd.detectors.hf.heads import keep_heads_in_float32
 from mfd.errors import DetectorError
@@ -132,13 +132,14 @@ class TransformersDetector(nn.Module):
             )
         softmax = self.family.scores == "softmax"
         num_queries = output.queries.shape[1]
-        ids = category_ids(output.logits.shape[2] - softmax, self.model.config.id2label)
+        columns, labels = output.logits.shape[2] - softmax, self.model.config.id2label
         return DetectorSpec(
             name=name,
             dim=output.queries.shape[2],
             strides=tuple(_stride(trial_hw, level) for level in output.memory),
             num_queries=num_queries,
-            category_ids=ids,
+            category_ids=category_ids(columns, labels),
+            category_names=category_names(columns, labels),
             c1_channels=output.c1.shape[3],
             weights_digest="",
             preprocessing=preprocessing,

@@ -37,7 +37,8 @@ class Predictor:
     Args:
         detector: frozen, as `mfd.detectors.load_detector` returns it.
         head: in evaluation mode, on the detector's device.
-        names: of each category id; the id stands for a missing one.
+        names: of each category id that the detector itself has no name for; the id stands for a
+            missing one.
 
     Raises:
         DetectorError: the head was trained for another detector.
@@ -45,7 +46,8 @@ class Predictor:
 
     def __init__(self, detector: Detector, head: MaskHead, names: Mapping[int, str]) -> None:
         check_binding(head.spec, detector.spec)
-        self.detector, self.head, self.names = detector, head, names
+        self.detector, self.head = detector, head
+        self.names = {**names, **detector.spec.names}
         self.device = next(head.parameters(), torch.empty(0)).device
 
     def __call__(

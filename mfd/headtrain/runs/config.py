@@ -140,7 +140,7 @@ def _decisive(content: dict[str, Any]) -> dict[str, Any]:
     train = content["train"] or {}
     return {
         "head": content["head"],
-        "spec": content["spec"],
+        "spec": {name: v for name, v in content["spec"].items() if name != "category_names"},
         "train": {name: value for name, value in train.items() if name not in FREE_ON_RESUME},
         "source": _without_paths(content["source"]),
         # it ends a run early at most

@@ -56,6 +56,11 @@ def test_the_number_of_detections_kept_does_not_change_the_identity() -> None:
     assert make_identity(spec=replace(SPEC, max_detections=300)).sha256 == make_identity().sha256
 
 
+def test_the_names_of_categories_do_not_change_the_identity() -> None:
+    named = make_identity(spec=replace(SPEC, category_names=("disc", "ring", "hook")))
+    assert named.sha256 == make_identity().sha256
+
+
 def test_an_edited_image_changes_the_identity_and_is_named() -> None:
     identity = make_identity()
     images = list(identity.images)

@@ -11,8 +11,10 @@ from mfd.cache import Store
 from mfd.coco import CocoDataset
 from mfd.errors import ConfigError, DataError
 from mfd.headtrain.head.model import MaskHead
-from mfd.headtrain.inference.predict import predict
+from mfd.headtrain.inference.predict import Predictor, predict
+from tests.builders.runs import HEAD
 from tests.builders.scenes import CONFIG, NAMES, SPEC, Knows, make_dataset, make_store
+from tests.builders.tiny import detector as tiny_detector
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +93,14 @@ def test_names_are_the_given_ones_or_the_ids(store: Store, dataset: CocoDataset)
     )
 
     assert {p.category for p in found} == {"disc", "3", "90"}
+
+
+def test_names_are_the_detectors_whatever_the_training_file_called_them() -> None:
+    detector = tiny_detector()
+    detector.spec = replace(detector.spec, category_names=("disc", "", "hook"))
+    predictor = Predictor(detector, MaskHead(HEAD, detector.spec), {1: "Circle", 3: "Ring"})
+
+    assert predictor.names == {1: "disc", 3: "Ring", 90: "hook"}
 
 
 def test_a_predicted_mask_is_the_object(store: Store, dataset: CocoDataset) -> None:

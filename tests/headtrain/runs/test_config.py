@@ -78,6 +78,7 @@ def test_an_old_head_without_a_run_is_read(tmp_path: Path) -> None:
         ({"train": replace(TRAIN, seed=1)}, r"train\.seed is 0, expected 1"),
         ({"head": replace(HEAD, box_layers=2)}, r"head\.box_layers is 1, expected 2"),
         ({"spec": replace(SPEC, weights_digest="0")}, r"spec\.weights_digest"),
+        ({"spec": replace(SPEC, category_names=("disc", "ring", "hook"))}, None),
         ({"source": {**CONFIG.source, "path": "moved"}}, None),
         ({"source": {**CONFIG.source, "identity": "cd"}}, r'source\.identity is "ab"'),
         ({"source": {**CONFIG.source, "targets": {"path": "moved", "size": 3}}}, None),
