@@ -7,6 +7,9 @@
     [extract]             # a section per command: its flags, with underscores
     batch_size = 8
 
+    [categories]          # what the detector calls the classes of the annotations, where mfd asks
+    "cars" = "car"
+
 The file is looked for in the working folder and upwards, as git does with its own; relative paths
 count from the file's folder. Importing this takes no time: no torch.
 """
@@ -66,6 +69,11 @@ class Project:
         default=None,
     )
 
+    categories: dict[str, str | int | bool] = setting(
+        "For names of categories in annotations the detector's name or number; false for none.",
+        default={},
+    )
+
     @property
     def choice(self) -> DetectorChoice:
         """The detector of this project."""
@@ -116,16 +124,18 @@ def load_project(start: Path | None = None, commands: tuple[str, ...] = ()) -> P
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror})") from error
     sections = {name: value for name, value in values.items() if isinstance(value, dict)}
+    categories = _categories(path, sections.pop("categories", {}))
     for name in sections:
         if name not in commands:
             raise ConfigError(
                 f"{path} has a section [{name}]; {suggest(name, commands)}; settings that all "
                 "commands share, such as data = ..., stand at its top"
             )
-    top = {name: value for name, value in values.items() if name not in sections}
+    top = {name: value for name, value in values.items() if not isinstance(value, dict)}
     defaults = {name: folder / getattr(Project(), name) for name in ("data", "stores", "runs")}
     try:
-        project = from_json(Project, {**defaults, **expanded(Project, top, folder)})
+        settings = {**defaults, **expanded(Project, top, folder), "categories": categories}
+        project = from_json(Project, settings)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     return ProjectFile(project, sections, path)
@@ -165,6 +175,16 @@ def expanded(
         elif name == "detector":
             found[name] = _detector(str(value), folder)
     return found
+
+
+def _categories(path: Path, table: Mapping[str, Any]) -> dict[str, str | int | bool]:
+    for name, value in table.items():
+        if value is True or not isinstance(value, str | int):
+            raise ConfigError(
+                f"{path}: [categories] has {name!r} = {value!r}, expected the detector's name or "
+                "number of that category, or false for none"
+            )
+    return dict(table)
 
 
 def _detector(name: str, folder: Path | None) -> str:

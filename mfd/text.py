@@ -15,6 +15,17 @@ def suggest(name: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
 
 
+MAX_NAMED = 5
+"""Of many values, how many a line names."""
+
+
+def some(values: Iterable[object]) -> str:
+    """The first few values, and how many more there are."""
+    shown = [str(value) for value in values]
+    more = f" and {len(shown) - MAX_NAMED} more" if len(shown) > MAX_NAMED else ""
+    return ", ".join(shown[:MAX_NAMED]) + more
+
+
 def first_line(error: BaseException) -> str:
     """The first line of another library's message that is not empty, or its error's name."""
     lines = (line.strip() for line in str(error).splitlines())

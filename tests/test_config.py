@@ -59,6 +59,8 @@ def test_flags_win_and_absent_flags_do_not(tmp_path: Path) -> None:
         ("encoder_layer = true", "encoder_layer must be a whole number, found True"),
         ("[mfd]\ndata = 'coco'", r"has a section \[mfd\]"),
         ("data = ", "not valid TOML"),
+        ("[categories]\ncars = 1.5", r"\[categories\] has 'cars' = 1.5, expected the detector's"),
+        ("[categories]\ncars = true", r"\[categories\] has 'cars' = True"),
     ],
 )
 def test_a_wrong_file_is_refused_by_name(tmp_path: Path, text: str, message: str) -> None:
@@ -85,6 +87,13 @@ def test_sections_of_commands_are_kept_and_others_refused(tmp_path: Path) -> Non
     assert load_project(tmp_path, ("extract",)).sections["extract"] == {"batch_size": 8}
     with pytest.raises(ConfigError, match=r"section \[extract\]; did you mean 'extracts'"):
         load_project(tmp_path, ("extracts",))
+
+
+def test_categories_are_matched_by_hand(tmp_path: Path) -> None:
+    (tmp_path / "mfd.toml").write_text('[categories]\n"cars" = "car"\nnut = 4\nbolt = false\n')
+    project = load_project(tmp_path).project
+    assert project.categories == {"cars": "car", "nut": 4, "bolt": False}
+    assert project.override(detector="demo").categories == project.categories
 
 
 def test_a_home_that_does_not_exist_is_named() -> None:

@@ -7,8 +7,12 @@ from .dataset import read_dataset as read_dataset
 from .dataset import sample_evenly as sample_evenly
 from .dataset import split_paths as split_paths
 from .findings import Finding as Finding
+from .matching import ByHand as ByHand
 from .records import Annotation as Annotation
 from .records import ImageEntry as ImageEntry
+from .relabel import MatchedCategories as MatchedCategories
+from .relabel import match_categories as match_categories
+from .relabel import unknown_classes as unknown_classes
 from .segmentation import decode_segmentation as decode_segmentation
 from .segmentation import encode_segmentation as encode_segmentation
 from .segmentation import mask_runs as mask_runs

@@ -12,9 +12,10 @@ from jaxtyping import Bool
 from mfd.coco import readings
 from mfd.coco.dataset import CocoDataset
 from mfd.coco.extent import Objects, measure
-from mfd.coco.findings import MAX_NAMED, Finding, summary
+from mfd.coco.findings import Finding, summary
 from mfd.coco.repeats import repeated_files, repeated_objects
 from mfd.errors import DataError
+from mfd.text import MAX_NAMED
 
 Rows = Bool[np.ndarray, " N"]
 

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ from mfd.coco.records import (
     parse_image,
 )
 from mfd.errors import DataError
+from mfd.files import file_sha256, json_sha256
 from mfd.text import printable
 
 _CURE = (
@@ -42,6 +44,7 @@ class CocoDataset:
         categories: name of each category id; ids may have gaps.
         annotations: of each image id that has any.
         skipped: kind and text of what is wrong with each annotation that was left out.
+        renumbered: category ids in the file and here, where they differ; see `match_categories`.
     """
 
     annotations_file: Path | None
@@ -50,6 +53,19 @@ class CocoDataset:
     categories: dict[int, str]
     annotations: dict[int, tuple[Annotation, ...]]
     skipped: tuple[tuple[str, str], ...] = ()
+    renumbered: tuple[tuple[int, int], ...] = ()
+
+    @cached_property
+    def annotations_sha256(self) -> str:
+        """Digest of the annotations as they are used: the file's, and how it was renumbered.
+
+        Raises:
+            DataError: the images have no annotations.
+        """
+        if self.annotations_file is None:
+            raise DataError("these images have no annotations; give --annotations")
+        digest = file_sha256(self.annotations_file)
+        return json_sha256([digest, self.renumbered]) if self.renumbered else digest
 
     def path(self, entry: ImageEntry) -> Path:
         """The image's file."""

@@ -5,10 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mfd.errors import DataError
-from mfd.text import printable
-
-MAX_NAMED = 5
-"""Records of a kind that a message names."""
+from mfd.text import MAX_NAMED, printable
 
 MIN_SHARE = 0.01
 """Share of all records below which a kind is the noise of a sound data set, as COCO has it."""

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 
 from mfd.coco.dataset import CocoDataset
-from mfd.coco.findings import MAX_NAMED, Finding
+from mfd.coco.findings import Finding
 from mfd.coco.records import Annotation
-from mfd.text import printable
+from mfd.text import MAX_NAMED, printable
 
 
 def repeated_files(

@@ -62,6 +62,10 @@ def run(project: Project, options: Options) -> None:
         options.annotations,
         skip_invalid=options.skip_invalid,
     )
+    matched = opening.in_categories_of(store.spec, project, dataset, say)
+    if matched.renumbered:
+        say("the results files have the detector's category ids")
+    dataset = matched.dataset
     say(f"run: {'none, only boxes and baselines' if run is None else run.path}")
     say(f"store: {store.path}")
     evaluation = headtrain.evaluate(

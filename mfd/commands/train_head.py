@@ -14,7 +14,7 @@ from mfd.commands.declared import (
 )
 from mfd.config import Project
 from mfd.console import say
-from mfd.errors import ConfigError
+from mfd.errors import ConfigError, DataError
 from mfd.headtrain import HeadConfig, TrainConfig
 from mfd.settings import replace_from_texts, setting, settings
 from mfd.text import duration, suggest
@@ -101,6 +101,7 @@ def run(project: Project, options: Options) -> None:
     where = "none, the detector runs on every batch" if live else store.path
     say(f"store: {where}\nrun: {run.path}")
     say(description(name, head, spec, chosen=preset is None and saved is None))
+    dataset = in_known_categories(project, dataset, spec)
     source: headtrain.BatchSource
     if live:
         source = headtrain.LiveSource(detector, choice, dataset, head, recipe)
@@ -122,6 +123,20 @@ def run(project: Project, options: Options) -> None:
             f"{duration(done.progress.seconds)}"
         )
     say(f"trained: {run.path}/head.safetensors")
+
+
+def in_known_categories(
+    project: Project, dataset: "CocoDataset", spec: "DetectorSpec"
+) -> "CocoDataset":
+    """The data set in the detector's categories.
+
+    Raises:
+        DataError: the detector knows none of the objects' classes, or it is not clear which.
+    """
+    matched = opening.in_categories_of(spec, project, dataset, say)
+    if matched.nothing_known:
+        raise DataError(matched.note)
+    return matched.dataset
 
 
 def stored_source(

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mfd.coco import CocoDataset
+from mfd.coco import ByHand, CocoDataset, match_categories
 from mfd.config import Exif
 from mfd.detectors import Detector, DetectorSpec
 from mfd.doctor.detections import DetectionCheck, check_detections
-from mfd.doctor.report import Report, some, some_categories
+from mfd.doctor.report import Report, some_categories
+from mfd.text import some
 
 # Of 78 objects on 8 COCO images DEIMv2-femto finds 53 and names 45 of them as annotated; with ids
 # off by one it names none, with pixels scaled twice it finds 4, with random weights none.
@@ -25,18 +26,26 @@ def describe_detector(report: Report, spec: DetectorSpec) -> None:
     )
 
 
-def examine_agreement(report: Report, name: str, dataset: CocoDataset, detector: Detector) -> None:
-    """Say which categories the detector lacks, and what it finds of a few images' objects."""
-    known = detector.spec.category_ids
-    used = [a.category_id for found in dataset.annotations.values() for a in found]
-    if unknown := sorted(set(used) - set(known)):
-        count = sum(category in unknown for category in used)
-        report.say(
-            f"{name}: {count} of {len(used)} objects are of categories the detector does not know "
-            f"({some_categories(unknown, dataset.categories)}) and are left out; it knows "
-            f"{some(known)}",
-            good=False,
-        )
+def examine_agreement(
+    report: Report, name: str, dataset: CocoDataset, detector: Detector, by_hand: ByHand
+) -> None:
+    """Say how categories were matched, which of them the detector lacks, and what it finds.
+
+    Args:
+        by_hand: categories matched in `mfd.toml`.
+
+    Raises:
+        MfdError: it is not clear which of the detector's categories is meant.
+    """
+    spec = detector.spec
+    matched = match_categories(dataset, spec.category_ids, spec.names, by_hand)
+    if table := matched.table():
+        report.say(f"{name}: {table}")
+    if matched.note:
+        report.say(f"{name}: {matched.note}", good=False)
+    if matched.nothing_known:
+        return
+    dataset = matched.dataset
     check = check_detections(detector, dataset)
     if check.objects == 0:
         return
@@ -47,14 +56,21 @@ def examine_agreement(report: Report, name: str, dataset: CocoDataset, detector:
     if check.recalled < _MIN_RECALLED * check.objects:
         report.say(f"{text}; look at its weights and preprocessing, and at the boxes", good=False)
     elif check.classified < _MIN_CLASSIFIED * check.recalled:
-        report.say(
-            f"{text}; the ids do not mean the same: those of the detector are {some(known)}, "
-            f"those annotated {some_categories(sorted(set(used)), dataset.categories)}; give the "
-            "annotations the detector's ids",
-            good=False,
-        )
+        report.say(f"{text}; {_different(spec, dataset)}", good=False)
     else:
         report.say(text)
+
+
+def _different(spec: DetectorSpec, dataset: CocoDataset) -> str:
+    """Why detector and annotations name objects differently, and what to do."""
+    if spec.names:
+        return "their categories have the same names, so look at the labels, and at its weights"
+    used = {a.category_id for found in dataset.annotations.values() for a in found}
+    return (
+        f"the ids do not mean the same: those of the detector are {some(spec.category_ids)}, those "
+        f"annotated {some_categories(sorted(used), dataset.categories)}; write which is which "
+        "under [categories] in mfd.toml"
+    )
 
 
 def check_read(detector: Detector, dataset: CocoDataset, exif: Exif) -> DetectionCheck:

@@ -8,10 +8,11 @@ from pathlib import Path
 from mfd.coco import CocoDataset, check_consistency, sample_evenly
 from mfd.config import Exif
 from mfd.doctor.orientation import Check, examine_orientation
-from mfd.doctor.report import MAX_NAMED, Report, some
+from mfd.doctor.report import Report
 from mfd.errors import DataError
 from mfd.files import file_sha256
 from mfd.images import read_header, read_rgb
+from mfd.text import MAX_NAMED, some
 
 IMAGES_OPENED = 64
 _FIRST_BYTES = 4096  # which tell most files of one size apart

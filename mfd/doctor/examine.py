@@ -43,6 +43,6 @@ def examine(
     if detector is not None:
         describe_detector(report, detector.spec)
         for name, dataset in datasets.items():
-            report.attempt(examine_agreement, report, name, dataset, detector)
+            report.attempt(examine_agreement, report, name, dataset, detector, project.categories)
     examine_stores(report, project, datasets, None if detector is None else detector.spec)
     return report

@@ -6,9 +6,10 @@ from dataclasses import replace
 from mfd.coco import CocoDataset, ImageEntry, sample_evenly
 from mfd.config import Exif
 from mfd.doctor.detections import DetectionCheck
-from mfd.doctor.report import Report, some
+from mfd.doctor.report import Report
 from mfd.errors import DataError
 from mfd.images import ImageHeader, read_header
+from mfd.text import some
 
 HEADERS_READ = 1000
 _IMAGES_TRIED = 8

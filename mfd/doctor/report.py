@@ -1,13 +1,11 @@
 """The lines of a report, and whether all is well."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from mfd.errors import MfdError
-
-MAX_NAMED = 5
-"""Of many faults or categories, how many a line names."""
+from mfd.text import some
 
 Result = TypeVar("Result")
 
@@ -36,13 +34,6 @@ class Report(list[Finding]):
         except MfdError as error:
             self.say(str(error), good=False)
             return None
-
-
-def some(values: Iterable[object]) -> str:
-    """The first few values, and how many more there are."""
-    shown = [str(value) for value in values]
-    more = f" and {len(shown) - MAX_NAMED} more" if len(shown) > MAX_NAMED else ""
-    return ", ".join(shown[:MAX_NAMED]) + more
 
 
 def some_categories(ids: Collection[int], names: Mapping[int, str]) -> str:

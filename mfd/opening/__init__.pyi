@@ -1,6 +1,7 @@
 from .device import pick_device as pick_device
 from .project import choice_of as choice_of
 from .project import complete as complete
+from .project import in_categories_of as in_categories_of
 from .project import open_dataset as open_dataset
 from .project import open_detector as open_detector
 from .project import open_store as open_store

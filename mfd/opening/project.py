@@ -1,5 +1,6 @@
 """Resolve the names in a project to its data set, detector and stores."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,10 @@ from typing import Any
 import torch
 
 from mfd.cache import Store, find_store
-from mfd.coco import CocoDataset, read_dataset, split_paths
+from mfd.coco import CocoDataset, MatchedCategories, match_categories, read_dataset, split_paths
 from mfd.config import DetectorChoice, Exif, Project
 from mfd.console import say
-from mfd.detectors import Detector, load_detector
+from mfd.detectors import Detector, DetectorSpec, load_detector
 from mfd.errors import StoreError
 from mfd.headtrain import FeatureStore, LiteStore, RunConfig
 
@@ -31,6 +32,17 @@ def open_dataset(
         usual = split_paths(project.data, split)
         annotations, images = annotations or usual[0], images or usual[1]
     return read_dataset(annotations, images, **reading)
+
+
+def in_categories_of(
+    spec: DetectorSpec, project: Project, dataset: CocoDataset, say: Callable[[str], object]
+) -> MatchedCategories:
+    """The data set in the detector's categories; what was matched, and what cannot be, is said."""
+    matched = match_categories(dataset, spec.category_ids, spec.names, project.categories)
+    for line in (matched.table(), matched.note and f"note: {matched.note}"):
+        if line:
+            say(line)
+    return matched
 
 
 def open_detector(

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from mfd.coco import CocoDataset
+from mfd.coco import CocoDataset, unknown_classes
 from mfd.detectors import DetectorSpec
 from mfd.errors import ConfigError, DataError, StoreError
 from mfd.headtrain.evaluation.baselines import filled_box_entries, untrained_head
@@ -174,13 +174,17 @@ def _notes(features: FeatureStore, dataset: CocoDataset) -> tuple[str, ...]:
         DataError: if the detector knows none of the categories.
     """
     spec = features.spec
+    objects = [found for image in dataset.annotations.values() for found in image]
     known = set(spec.category_ids) & set(dataset.categories)
     if not known:
         raise DataError(
-            f"{dataset.annotations_file} has none of the category ids of {spec.name} "
-            f"({spec.category_ids[0]}, ...); the annotations must use the detector's categories"
+            f"{dataset.annotations_file}: "
+            + unknown_classes(
+                list(dataset.categories.values()),
+                (len(objects), len(objects)),
+                [spec.names.get(key, key) for key in spec.category_ids],
+            )
         )
-    objects = [found for image in dataset.annotations.values() for found in image]
     notes = []
     if all(found.iscrowd for found in objects):
         notes.append("AP is undefined: the annotations contain no objects")

@@ -11,7 +11,6 @@ from mfd.coco import CocoDataset, ImageEntry
 from mfd.config import DetectorChoice, Precision
 from mfd.detectors import Detector, ImageFeatures, detect_all, device_of, stays_frozen
 from mfd.errors import DataError, TrainingError
-from mfd.files import file_sha256
 from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.config.precision import autocast_dtype
 from mfd.headtrain.config.train import TrainConfig
@@ -79,7 +78,6 @@ class LiveSource:
             raise DataError("these images have no annotations to train on; give --annotations")
         self.spec, self.detector, self.categories = detector.spec, choice, dataset.categories
         self._network, self._dataset, self._config = detector, dataset, config
-        self._annotations_file = dataset.annotations_file
         self._roi_size, self._with_c1 = head.roi_size, head.use_c1
         self._device = device_of(detector)
         fast = autocast_dtype(config, self._device)
@@ -132,8 +130,8 @@ class LiveSource:
             "autocast": self._precision,
             "images": {"path": str(self._dataset.images_dir), "count": len(self._entries)},
             "targets": {
-                "path": str(self._annotations_file),
-                "annotations": file_sha256(self._annotations_file),
+                "path": str(self._dataset.annotations_file),
+                "annotations": self._dataset.annotations_sha256,
                 "objects": sum(map(len, self._objects.values())),
                 "costs": {"class": CLASS_COST, "l1": L1_COST, "giou": GIOU_COST},
             },

@@ -14,7 +14,7 @@ from jaxtyping import Int
 from mfd.cache import Store, derived_dir
 from mfd.coco import CocoDataset
 from mfd.errors import DataError, StoreError
-from mfd.files import exclusive_lock, file_sha256, json_sha256, new_folder
+from mfd.files import exclusive_lock, json_sha256, new_folder
 from mfd.headtrain.targets.image import image_targets
 from mfd.headtrain.targets.match import CLASS_COST, GIOU_COST, L1_COST
 from mfd.headtrain.targets.objects import TargetCounts
@@ -90,7 +90,7 @@ def _identity(store: Store, dataset: CocoDataset) -> dict[str, Any]:
     return {
         "schema": TARGETS_SCHEMA,
         "features": store.identity.sha256,
-        "annotations": file_sha256(dataset.annotations_file),
+        "annotations": dataset.annotations_sha256,
         "costs": {"class": CLASS_COST, "l1": L1_COST, "giou": GIOU_COST},
     }
 
