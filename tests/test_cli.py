@@ -40,8 +40,8 @@ OPTIONS = {
     "codec skip-invalid device data stores detector weights encoder-layer exif",
     "train-head": "preset set split images annotations val store live run resume skip-invalid "
     "device data stores runs detector weights encoder-layer exif",
-    "evaluate": "split images annotations store baselines per-category json detector "
-    "weights skip-invalid device data stores runs exif",
+    "evaluate": "split images annotations store baselines per-category class-agnostic json "
+    "detector weights skip-invalid device data stores runs exif",
     "predict": "run out min-score min-quality recursive all-categories scale split "
     "annotations detector weights device data runs",
     "doctor": "split images annotations data stores runs detector weights encoder-layer exif",

@@ -2,6 +2,7 @@ from .categories import COCO_IDS as COCO_IDS
 from .categories import COCO_NAMES as COCO_NAMES
 from .consistency import check_consistency as check_consistency
 from .consistency import require_consistent as require_consistent
+from .dataset import ANY_CATEGORY as ANY_CATEGORY
 from .dataset import CocoDataset as CocoDataset
 from .dataset import read_dataset as read_dataset
 from .dataset import sample_evenly as sample_evenly

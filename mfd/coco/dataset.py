@@ -30,6 +30,9 @@ _CURE = (
     "--annotations"
 )
 
+ANY_CATEGORY = -1
+"""Id of the one category of a data set whose objects are told apart by nothing."""
+
 Value = TypeVar("Value")
 
 
@@ -66,6 +69,27 @@ class CocoDataset:
             raise DataError("these images have no annotations; give --annotations")
         digest = file_sha256(self.annotations_file)
         return json_sha256([digest, self.renumbered]) if self.renumbered else digest
+
+    @property
+    def class_agnostic(self) -> bool:
+        """Whether it is one `without_categories`."""
+        return ANY_CATEGORY in self.categories
+
+    def without_categories(self) -> "CocoDataset":
+        """The same data set with all objects in one category, that of any object.
+
+        Training on it matches queries to objects by their boxes alone; its AP is class-agnostic.
+        """
+        annotations = {
+            image_id: tuple(replace(a, category_id=ANY_CATEGORY) for a in found)
+            for image_id, found in self.annotations.items()
+        }
+        return replace(
+            self,
+            categories={ANY_CATEGORY: "object"},
+            annotations=annotations,
+            renumbered=tuple((key, ANY_CATEGORY) for key in sorted(self.categories)),
+        )
 
     def path(self, entry: ImageEntry) -> Path:
         """The image's file."""

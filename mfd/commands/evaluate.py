@@ -36,6 +36,9 @@ class Options:
         "Also evaluate two baselines: boxes as masks, and the untrained head.", default=False
     )
     per_category: bool = setting("Also print the AP of every category.", default=False)
+    class_agnostic: bool = setting(
+        "Ignore categories, as is always done for class-agnostic heads.", default=False
+    )
     json: bool = setting("Print JSON for machines.", default=False)
     detector: str | None = detector_setting()
     weights: str | None = weights_setting()
@@ -62,10 +65,13 @@ def run(project: Project, options: Options) -> None:
         options.annotations,
         skip_invalid=options.skip_invalid,
     )
-    matched = opening.in_categories_of(store.spec, project, dataset, say)
-    if matched.renumbered:
-        say("the results files have the detector's category ids")
-    dataset = matched.dataset
+    if options.class_agnostic or (head is not None and head.config.class_agnostic):
+        dataset = dataset.without_categories()
+    else:
+        matched = opening.in_categories_of(store.spec, project, dataset)
+        if matched.renumbered:
+            say("the results files have the detector's category ids")
+        dataset = matched.dataset
     say(f"run: {'none, only boxes and baselines' if run is None else run.path}")
     say(f"store: {store.path}")
     evaluation = headtrain.evaluate(

@@ -39,7 +39,7 @@ def run(project: Project, options: Options) -> None:
         )
     device = opening.pick_device(options.device)
     detector = opening.open_detector(project.choice, device, project.exif)
-    opening.in_categories_of(detector.spec, project, dataset, say)
+    opening.in_categories_of(detector.spec, project, dataset)
     digests = extract.image_digests(dataset, project.stores, options.workers)
     identity = extract.store_identity(
         detector.spec,

@@ -101,7 +101,7 @@ def run(project: Project, options: Options) -> None:
     where = "none, the detector runs on every batch" if live else store.path
     say(f"store: {where}\nrun: {run.path}")
     say(description(name, head, spec, chosen=preset is None and saved is None))
-    dataset = in_known_categories(project, dataset, spec)
+    dataset = in_categories_of_head(head, project, dataset, spec)
     source: headtrain.BatchSource
     if live:
         source = headtrain.LiveSource(detector, choice, dataset, head, recipe)
@@ -125,15 +125,17 @@ def run(project: Project, options: Options) -> None:
     say(f"trained: {run.path}/head.safetensors")
 
 
-def in_known_categories(
-    project: Project, dataset: "CocoDataset", spec: "DetectorSpec"
+def in_categories_of_head(
+    head: HeadConfig, project: Project, dataset: "CocoDataset", spec: "DetectorSpec"
 ) -> "CocoDataset":
-    """The data set in the detector's categories.
+    """The data set in the detector's categories, or in none for a class-agnostic head.
 
     Raises:
         DataError: the detector knows none of the objects' classes, or it is not clear which.
     """
-    matched = opening.in_categories_of(spec, project, dataset, say)
+    if head.class_agnostic:
+        return dataset.without_categories()
+    matched = opening.in_categories_of(spec, project, dataset)
     if matched.nothing_known:
         raise DataError(matched.note)
     return matched.dataset

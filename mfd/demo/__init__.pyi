@@ -6,4 +6,5 @@ from .scene import SceneConfig as SceneConfig
 from .scene import SceneObject as SceneObject
 from .scene import compose as compose
 from .shapes import CATEGORIES as CATEGORIES
+from .shapes import Outline as Outline
 from .summary import Summary as Summary

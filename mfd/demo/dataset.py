@@ -12,23 +12,28 @@ from pycocotools import mask as rle
 
 from mfd.demo.contour import has_hole, polygons
 from mfd.demo.scene import Scene, SceneConfig, SceneObject, compose
-from mfd.demo.shapes import CATEGORIES
 
 _SHORTER_SIDE, _LONGER_SIDE = (160, 224), (192, 288)  # from, to; pixels
 _JPEG_QUALITY = 92
 
 
-def generate(out_dir: Path, num_train: int, num_val: int, seed: int) -> None:
+def generate(
+    out_dir: Path, num_train: int, num_val: int, seed: int, config: SceneConfig | None = None
+) -> None:
     """Writes train2017/, val2017/ and annotations/instances_{train,val}2017.json to `out_dir`.
 
     Every picture depends on `seed`, its split and its number only: a larger data set begins with
     the same pictures.
+
+    Args:
+        config: what is in the pictures.
     """
+    config = config or SceneConfig()
     (out_dir / "annotations").mkdir(parents=True, exist_ok=True)
     for number, (split, count) in enumerate((("train", num_train), ("val", num_val))):
         images_dir = out_dir / f"{split}2017"
         images_dir.mkdir(exist_ok=True)
-        annotations = _write_split(images_dir, count, (seed, number))
+        annotations = _write_split(images_dir, count, (seed, number), config)
         path = out_dir / "annotations" / f"instances_{split}2017.json"
         path.write_text(json.dumps(annotations), encoding="utf-8")
 
@@ -41,13 +46,15 @@ def random_scene(rng: Generator, config: SceneConfig | None = None) -> Scene:
     return compose(rng, size_hw, config)
 
 
-def _write_split(images_dir: Path, count: int, seed: tuple[int, int]) -> dict[str, Any]:
+def _write_split(
+    images_dir: Path, count: int, seed: tuple[int, int], config: SceneConfig
+) -> dict[str, Any]:
     """Writes the pictures; returns the contents of their annotation file."""
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for index in range(count):
         rng = np.random.default_rng([*seed, index])
-        scene = random_scene(rng)
+        scene = random_scene(rng, config)
         height, width = scene.image.shape[:2]
         image_id = 7 * index + 11  # with gaps, as COCO's
         name = f"{image_id:012d}.jpg"
@@ -56,7 +63,7 @@ def _write_split(images_dir: Path, count: int, seed: tuple[int, int]) -> dict[st
         for item in scene.objects:
             described = {"id": len(annotations) + 1, "image_id": image_id, **_describe(rng, item)}
             annotations.append(described)
-    categories = [{"id": key, "name": name} for key, (name, _) in CATEGORIES.items()]
+    categories = [{"id": key, "name": name} for key, (name, _) in config.categories.items()]
     return {"images": images, "annotations": annotations, "categories": categories}
 
 

@@ -1,5 +1,6 @@
 """One demo picture: objects over a textured background, with the visible part of each."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -7,7 +8,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from mfd.demo.shapes import CATEGORIES, Outline, Ring
+from mfd.demo.shapes import CATEGORIES, Kind, Outline, Ring
 from mfd.demo.texture import background, paint
 
 _SUPERSAMPLING = 4
@@ -50,6 +51,7 @@ class SceneConfig:
         largest: extent of the largest object, as a part of the shorter side.
         crowd_probability: that a picture contains a crowd.
         empty_probability: that a picture contains no object.
+        categories: name and outline of each category id.
     """
 
     most_objects: int = 6
@@ -57,6 +59,7 @@ class SceneConfig:
     largest: float = 1.2
     crowd_probability: float = 0.06
     empty_probability: float = 0.02
+    categories: Mapping[int, Kind] = field(default_factory=lambda: CATEGORIES)
 
 
 def compose(rng: Generator, size_hw: tuple[int, int], config: SceneConfig | None = None) -> Scene:
@@ -66,13 +69,14 @@ def compose(rng: Generator, size_hw: tuple[int, int], config: SceneConfig | None
     two fifths of one is left: an object that is seen and not annotated would be a wrong label.
     """
     config = config or SceneConfig()
-    canvas = _Canvas(background(rng, size_hw), np.full(size_hw, -1, dtype=np.int32))
+    owner = np.full(size_hw, -1, dtype=np.int32)
+    canvas = _Canvas(config.categories, background(rng, size_hw), owner)
     if rng.uniform() >= config.empty_probability:
         count = int(rng.integers(1, config.most_objects + 1))
         low, high = np.log([config.smallest, config.largest * min(size_hw)]).tolist()
         extents = np.exp(rng.uniform(low, high, count))
         for extent in sorted(extents.tolist(), reverse=True):
-            category_id = int(rng.choice(list(CATEGORIES)))
+            category_id = int(rng.choice(list(config.categories)))
             canvas.place(rng, category_id, extent, _anywhere(size_hw))
     if rng.uniform() < config.crowd_probability:
         _place_crowd(rng, canvas)
@@ -87,6 +91,7 @@ Area = tuple[float, float, float, float]
 class _Canvas:
     """A picture being painted; `owner` is the number of the object on top of each pixel, or -1."""
 
+    categories: Mapping[int, Kind]
     picture: NDArray[np.float32]
     owner: NDArray[np.int32]
     category_ids: list[int] = field(default_factory=list)
@@ -96,7 +101,7 @@ class _Canvas:
 
     def place(self, rng: Generator, category_id: int, extent: float, area: Area) -> bool:
         """Paints one object somewhere in `area`; false if it would hide too much everywhere."""
-        outline = _pose(rng, CATEGORIES[category_id][1](rng), extent)
+        outline = _pose(rng, self.categories[category_id][1](rng), extent)
         for _ in range(_ATTEMPTS):
             shift = np.array([rng.uniform(area[0], area[2]), rng.uniform(area[1], area[3])])
             moved = outline.transformed(np.eye(2), shift)
@@ -154,7 +159,7 @@ class _Canvas:
 def _place_crowd(rng: Generator, canvas: _Canvas) -> None:
     """Many small objects of one kind in one neighbourhood, annotated as one region."""
     height, width = canvas.owner.shape
-    category_id = int(rng.choice(list(CATEGORIES)))
+    category_id = int(rng.choice(list(canvas.categories)))
     x, y, reach = rng.uniform(0.2, 0.8) * width, rng.uniform(0.2, 0.8) * height, 0.16 * width
     first = len(canvas.least)
     for _ in range(int(rng.integers(8, 15))):

@@ -91,7 +91,10 @@ def blob(rng: Generator) -> Outline:
     return Outline(_polar(radii / radii.max()))
 
 
-CATEGORIES: dict[int, tuple[str, Callable[[Generator], Outline]]] = {
+Kind = tuple[str, Callable[[Generator], Outline]]
+"""A category's name, and what draws an outline of it."""
+
+CATEGORIES: dict[int, Kind] = {
     2: ("ring", ring),
     3: ("star", star),
     5: ("crescent", crescent),

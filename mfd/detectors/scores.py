@@ -15,15 +15,18 @@ def class_scores(logits: Float[Tensor, "*Q K"], spec: DetectorSpec) -> Float[Ten
 
 
 def top_detections(
-    logits: Float[Tensor, "Q K"], spec: DetectorSpec, count: int
+    logits: Float[Tensor, "Q K"], spec: DetectorSpec, count: int, *, once: bool = False
 ) -> tuple[Float[Tensor, " N"], Tensor, Tensor]:
     """Scores, query indices and logit columns of the `count` best (query, category) pairs.
 
     Sigmoid detectors may name one query several times (Deformable DETR's evaluation); softmax
     detectors give each query once, with its best category (DETR's). Best first.
+
+    Args:
+        once: of sigmoid detectors too, each query once.
     """
     scores = class_scores(logits, spec)
-    if spec.scores == "softmax":
+    if once or spec.scores == "softmax":
         best, columns = scores.max(-1)
         values, queries = best.topk(min(count, len(best)))
         return values, queries, columns[queries]

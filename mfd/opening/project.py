@@ -1,6 +1,5 @@
 """Resolve the names in a project to its data set, detector and stores."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,7 @@ def open_dataset(
 
 
 def in_categories_of(
-    spec: DetectorSpec, project: Project, dataset: CocoDataset, say: Callable[[str], object]
+    spec: DetectorSpec, project: Project, dataset: CocoDataset
 ) -> MatchedCategories:
     """The data set in the detector's categories; what was matched, and what cannot be, is said."""
     matched = match_categories(dataset, spec.category_ids, spec.names, project.categories)

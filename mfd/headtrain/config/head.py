@@ -73,6 +73,11 @@ class HeadConfig:
         "Predict each mask's IoU, eq. 12; false: score by its mean probability, eq. 2.",
         default=True,
     )
+    class_agnostic: bool = setting(
+        "Learn from objects of any class, also of those that the detector does not know: queries "
+        "are matched by their boxes alone, one IoU is estimated for all classes, AP ignores them.",
+        default=False,
+    )
     sampled_points: bool = setting(
         "Train on a quarter of the mask's points, the uncertain ones preferred.", default=True
     )

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from mfd.coco import CocoDataset, unknown_classes
+from mfd.coco import ANY_CATEGORY, CocoDataset, unknown_classes
 from mfd.detectors import DetectorSpec
 from mfd.errors import ConfigError, DataError, StoreError
 from mfd.headtrain.evaluation.baselines import filled_box_entries, untrained_head
@@ -43,6 +43,8 @@ def evaluate(
             with `baselines` is a first look that costs no training.
         features: of the data set's images by the detector that the head was trained for, such as
             a `Store`.
+        dataset: `without_categories` for class-agnostic AP, for which each query counts once; so
+            it always is for class-agnostic heads.
         baselines: also the boxes filled, and the untrained head of the same RoI size.
         split: what the result calls the data set.
         max_detections: per image; None: as many as the detector's own evaluation keeps.
@@ -66,6 +68,8 @@ def evaluate(
             f"{features.path} has no stage-1 maps, which the head reads; let the detector compute "
             "them, or extract a store of the profile 'full'"
         )
+    if head is not None and head.config.class_agnostic and not dataset.class_agnostic:
+        dataset = dataset.without_categories()
     notes = _notes(features, dataset)
 
     entries: dict[str, list[Entry]] = {"boxes": []}
@@ -75,7 +79,8 @@ def evaluate(
         entries["filled boxes"] = []
     entries |= {name: [] for name in heads}
     sizes = {image.image_id: image.size_hw for image in dataset.images}
-    loaded = _batches(features, rows, batch_size, count, needs_c1)
+    once = dataset.class_agnostic
+    loaded = _batches(features, rows, batch_size, count, with_c1=needs_c1, once=once)
     with progress("evaluate", len(rows)) as advance:
         for candidates, batch in loaded:
             for chosen in candidates:
@@ -97,6 +102,7 @@ def evaluate(
         seconds=time.monotonic() - started,
         split=split,
         store=features.path.name,
+        class_agnostic=dataset.class_agnostic,
     )
 
 
@@ -130,7 +136,13 @@ def _score(entries: dict[str, list[Entry]], dataset: CocoDataset) -> tuple[Row, 
 
 
 def _batches(
-    features: FeatureStore, rows: Sequence[int], batch_size: int, max_detections: int, with_c1: bool
+    features: FeatureStore,
+    rows: Sequence[int],
+    batch_size: int,
+    max_detections: int,
+    *,
+    with_c1: bool,
+    once: bool,
 ) -> Iterator[tuple[list[Candidates], FeatureBatch]]:
     """What the head reads of the `rows`, prepared in a thread while the head works."""
 
@@ -138,7 +150,9 @@ def _batches(
         images = [features[row] for row in rows[first : first + batch_size]]
         if not with_c1:
             images = [replace(image, c1=None) for image in images]
-        candidates = [select_detections(image, features.spec, max_detections) for image in images]
+        candidates = [
+            select_detections(image, features.spec, max_detections, once=once) for image in images
+        ]
         return candidates, collate_candidates(images, candidates)
 
     return prefetch(load, range(0, len(rows), batch_size))
@@ -175,7 +189,7 @@ def _notes(features: FeatureStore, dataset: CocoDataset) -> tuple[str, ...]:
     """
     spec = features.spec
     objects = [found for image in dataset.annotations.values() for found in image]
-    known = set(spec.category_ids) & set(dataset.categories)
+    known = {*spec.category_ids, ANY_CATEGORY} & set(dataset.categories)
     if not known:
         raise DataError(
             f"{dataset.annotations_file}: "
@@ -186,6 +200,8 @@ def _notes(features: FeatureStore, dataset: CocoDataset) -> tuple[str, ...]:
             )
         )
     notes = []
+    if dataset.class_agnostic:
+        notes.append("class-agnostic: categories are ignored, each query counts once")
     if all(found.iscrowd for found in objects):
         notes.append("AP is undefined: the annotations contain no objects")
     if unknown := sorted({found.category_id for found in objects} - known):

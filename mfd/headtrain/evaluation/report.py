@@ -50,6 +50,7 @@ class Evaluation:
         seconds: wall time.
         split: which split of the data it was, if that is known.
         store: name of the store that was read.
+        class_agnostic: whether categories were ignored.
     """
 
     rows: tuple[Row, ...]
@@ -60,6 +61,7 @@ class Evaluation:
     seconds: float
     split: str | None
     store: str
+    class_agnostic: bool = False
 
     def __getitem__(self, name: str) -> Figures:
         """The figures of the row of this name.
@@ -89,6 +91,7 @@ class Evaluation:
         compared |= {_prefix(row.name): row.figures for row in self._main_rows()}
         return {
             **fields,
+            "class_agnostic": self.class_agnostic,
             "images": self.images,
             "detections": self.detections,
             "seconds": round(self.seconds, 2),
@@ -111,7 +114,7 @@ class Evaluation:
         summary = f"{self.images} images, {self.detections} detections, {self.seconds:.0f} s"
         caption = "\n".join((summary, *map(printable, self.notes)))
         table = Table(caption=Text(caption), caption_justify="left")
-        table.add_column("")
+        table.add_column("class-agnostic" if self.class_agnostic else "")
         names = list(dict.fromkeys(name for row in self.rows for name in row.figures.overall))
         for name in names:
             table.add_column(name.replace("ap", "AP", 1).replace("_", " "), justify="right")

@@ -27,8 +27,8 @@ class HeadOutput:
         frames: where each mask lies in its image, (centre x, centre y, width, height), 0 and 1
             being the image's edges: the boxes, or what a map with its padding covers for heads
             without RoIAlign.
-        iou: estimate of each mask's IoU with its object for every class, unbounded; None for
-            heads without mask scoring.
+        iou: estimate of each mask's IoU with its object for every class, or in one column for all
+            of them if the head is class-agnostic, unbounded; None for heads without mask scoring.
     """
 
     mask_logits: Float[Tensor, "N h w"]
@@ -55,7 +55,9 @@ class MaskHead(nn.Module):
         self.query_layers = nn.ModuleList(QueryLayer(config, dim) for _ in range(config.box_layers))
         self.mask_head = SegmenterHead(dim) if config.mask_head == "segmenter" else DotProduct()
         self.mask_scoring = (
-            MaskScoring(dim, config.roi_size, len(spec.category_ids))
+            MaskScoring(
+                dim, config.roi_size, 1 if config.class_agnostic else len(spec.category_ids)
+            )
             if config.mask_scoring
             else None
         )

@@ -79,10 +79,8 @@ def predict_masks(
     """
     output = head(batch)
     maps = output.mask_logits.float().sigmoid()
-    if output.iou is None:
-        iou = _mean_above_half(maps)[:, None].expand(-1, len(head.spec.category_ids))
-    else:
-        iou = output.iou.float().clamp(0, 1)
+    iou = _mean_above_half(maps)[:, None] if output.iou is None else output.iou.float().clamp(0, 1)
+    iou = iou.expand(-1, len(head.spec.category_ids))
     counts = [len(chosen.queries) for chosen in candidates]
     per_image = (values.cpu().split(counts) for values in (maps, iou, output.frames))
     predictions = []

@@ -42,13 +42,18 @@ class Candidates:
         return first.scatter_reduce_(0, self.query_row, torch.arange(count), "amin")
 
 
-def select_detections(image: ImageFeatures, spec: DetectorSpec, max_detections: int) -> Candidates:
+def select_detections(
+    image: ImageFeatures, spec: DetectorSpec, max_detections: int, *, once: bool = False
+) -> Candidates:
     """The image's `max_detections` best (query, category) pairs, selected as the detector does.
+
+    Args:
+        once: select each query once, with its best category.
 
     Raises:
         DataError: names the image if a score or box is not finite.
     """
-    scores, queries, columns = top_detections(image.logits, spec, max_detections)
+    scores, queries, columns = top_detections(image.logits, spec, max_detections, once=once)
     boxes_xyxy = boxes_in_pixels(image.boxes[queries], image.original_hw)
     if not (torch.isfinite(scores).all() and torch.isfinite(boxes_xyxy).all()):
         raise DataError(

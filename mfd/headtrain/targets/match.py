@@ -30,7 +30,7 @@ def match(
     Args:
         logits: of one image, as stored.
         boxes_cxcywh: of its queries, 0 and 1 being the edges of the image.
-        object_columns: logit column of each object's category.
+        object_columns: logit column of each object's category; -1 is any, at no class cost.
         object_boxes_cxcywh: of the objects, in the same unit.
         spec: tells sigmoid from softmax detectors.
     """
@@ -61,6 +61,7 @@ def matching_cost(
         positive = _FOCAL_ALPHA * (1 - probability).square() * softplus(-logit)
         negative = (1 - _FOCAL_ALPHA) * probability.square() * softplus(logit)
         class_cost = positive - negative
+    class_cost = class_cost * (object_columns >= 0)
     distance = torch.cdist(boxes, objects, p=1)
     giou = pairwise_giou(cxcywh_to_xyxy(boxes), cxcywh_to_xyxy(objects))
     return CLASS_COST * class_cost + L1_COST * distance - GIOU_COST * giou

@@ -6,7 +6,7 @@ from dataclasses import astuple, dataclass
 import numpy as np
 from jaxtyping import Float32, Float64, Int, Int64, UInt8
 
-from mfd.coco import Annotation, ImageEntry, mask_runs
+from mfd.coco import ANY_CATEGORY, Annotation, ImageEntry, mask_runs
 from mfd.detectors import DetectorSpec
 from mfd.headtrain.targets.crop import box_crop
 from mfd.headtrain.targets.view_map import ViewMap
@@ -22,7 +22,7 @@ class ImageObjects:
         size_hw: of the image file, pixels; boxes, areas and masks count these.
         view: how the detector saw the image.
         annotation_ids: of the objects.
-        labels: logit column of each one's category.
+        labels: logit column of each one's category; -1 in a data set without categories.
         boxes_xyxy: annotated boxes, cut to what the view shows.
         areas: of the masks, in what the view shows.
         runs: each whole mask, see `mfd.coco.mask_runs`.
@@ -115,7 +115,7 @@ def image_objects(
     """
     usable, counts = usable_objects(annotations, spec, view)
     found = [annotation for annotation, _ in usable]
-    columns = [spec.category_ids.index(annotation.category_id) for annotation in found]
+    columns = [_column(annotation.category_id, spec) for annotation in found]
     runs = [mask_runs(annotation.segmentation, image.size_hw) for annotation in found]
     areas = [_area(mask, image.size_hw, view.window_xyxy) for mask in runs]
     objects = ImageObjects(
@@ -130,6 +130,11 @@ def image_objects(
     return objects, counts
 
 
+def _column(category_id: int, spec: DetectorSpec) -> int:
+    """The category's logit column; -1 for an object of any category."""
+    return -1 if category_id == ANY_CATEGORY else spec.category_ids.index(category_id)
+
+
 def usable_objects(
     annotations: Sequence[Annotation], spec: DetectorSpec, view: ViewMap
 ) -> tuple[list[tuple[Annotation, tuple[float, float, float, float]]], TargetCounts]:
@@ -142,7 +147,7 @@ def usable_objects(
         left, top = max(left, from_left), max(top, from_top)
         if annotation.iscrowd:
             counts += TargetCounts(crowd=1)
-        elif annotation.category_id not in spec.category_ids:
+        elif annotation.category_id not in (*spec.category_ids, ANY_CATEGORY):
             counts += TargetCounts(unknown_category=1)
         elif left >= right or top >= bottom:
             counts += TargetCounts(no_box=1)

@@ -40,7 +40,7 @@ def box_losses(
 
     Args:
         mask_logits: over each box, row 0 at its top.
-        iou: the head's IoU estimate per category, if it makes one.
+        iou: the head's IoU estimate per category, or one for all, if it makes one.
         labels: logit column of each box's category.
         crops: the objects' masks over the same boxes, 255 = all of the cell; G a multiple of S.
         area_ratio: area of the object's whole mask, inside and outside the box, per box area.
@@ -63,7 +63,8 @@ def box_losses(
         cells, target = read_at(logits, points), read_at(truth, points)
     iou_loss = cells.new_zeros(len(cells))
     if iou is not None:
-        estimate = iou.to(logits.dtype).gather(1, labels[:, None])[:, 0]
+        columns = labels if iou.shape[1] > 1 else torch.zeros_like(labels)
+        estimate = iou.to(logits.dtype).gather(1, columns[:, None])[:, 0]
         iou_loss = (estimate - predicted_iou(logits, truth, area_ratio)).square()
     bce = bce_with_logits(cells, target, reduction="none").mean(1)
     return BoxLosses(bce=bce, dice=dice_loss(cells, target), iou=iou_loss)

@@ -15,6 +15,7 @@ FIELDS = [
     *(f"mask_{name}" for name in NAMES),
     "mask_ap_filled_boxes",
     "mask_ap_untrained",
+    "class_agnostic",
     "images",
     "detections",
     "seconds",

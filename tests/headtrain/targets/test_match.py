@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mfd.detectors.contract import DetectorSpec
 from mfd.headtrain.targets.match import match, matching_cost
+from mfd.nn import cxcywh_to_xyxy, pairwise_giou
 
 
 def spec(scores: str = "sigmoid") -> DetectorSpec:
@@ -52,6 +53,18 @@ def test_each_object_finds_the_query_that_predicts_it(scores: str) -> None:
     logits[where, columns] = 4.0
     chosen, of = match(logits, boxes, columns, boxes[where], spec(scores))
     assert dict(zip(of.tolist(), chosen.tolist(), strict=True)) == {0: 4, 1: 0, 2: 2}
+
+
+@pytest.mark.parametrize("scores", ["sigmoid", "softmax"])
+def test_matching_any_category_goes_by_boxes_alone(scores: str) -> None:
+    logits, boxes, _, objects = scene(5, 3, 3 + (scores == "softmax"))
+    anything = torch.full((3,), -1)
+    cost = matching_cost(logits, boxes, anything, objects, spec(scores))
+    corners = [cxcywh_to_xyxy(each.double()) for each in (boxes, objects)]
+    distance = (boxes.double()[:, None] - objects.double()).abs().sum(-1)
+    assert torch.allclose(cost, 5 * distance - 2 * pairwise_giou(*corners), atol=1e-12)
+    other = matching_cost(torch.randn_like(logits), boxes, anything, objects, spec(scores))
+    assert torch.equal(cost, other)
 
 
 def test_an_image_without_objects_matches_nothing() -> None:

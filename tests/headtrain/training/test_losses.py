@@ -106,6 +106,14 @@ def test_the_iou_is_of_the_predicted_category() -> None:
         assert torch.isclose(losses.iou[box], expected, atol=1e-6)
 
 
+def test_the_iou_of_a_class_agnostic_head_is_its_one_estimate() -> None:
+    logits, iou, labels, crops, ratio = scene(4)
+    one, nothing = iou[:, :1], torch.full_like(labels, -1)
+    losses = box_losses(logits, one, nothing, crops, ratio, torch.Generator(), PointSampling())
+    truth = predicted_iou(logits, crops / 255, ratio)
+    assert torch.allclose(losses.iou, (one[:, 0] - truth).square(), atol=1e-6)
+
+
 def test_half_precision_logits_are_compared_in_single_precision() -> None:
     logits, iou, labels, crops, ratio = scene(2)
     losses = box_losses(

@@ -11,7 +11,7 @@ from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mfd.coco import CocoDataset, encode_segmentation
+from mfd.coco import ANY_CATEGORY, CocoDataset, encode_segmentation
 from mfd.headtrain.evaluation.metrics.figures import Figures
 from mfd.headtrain.evaluation.results import Entry
 
@@ -56,7 +56,8 @@ def average_precision(truth: COCO, entries: Sequence[Entry], kind: Kind) -> Figu
     `ap` is the mean over the IoU thresholds .50, .55 ... .95 and over the categories; `ap50` and
     `ap75` are at one threshold; `ap_small` is of objects up to 32 * 32 pixels (`area` in the
     annotations), `ap_medium` from there to 96 * 96, `ap_large` above. Detections of categories
-    that the annotations do not know are ignored, as by COCO's server.
+    that the annotations do not know are ignored, as by COCO's server. Where the annotations have
+    the category of any object, all detections have it: pycocotools' `useCats=0`.
 
     Curves: `ap_by_iou` at each of the ten thresholds; `precision_50` and `precision_75` at recalls
     of 0, .01 ... 1, the mean over the categories.
@@ -65,10 +66,11 @@ def average_precision(truth: COCO, entries: Sequence[Entry], kind: Kind) -> Figu
         truth: of `ground_truth`, of the same kind.
         kind: which of an entry's fields is compared with the annotations.
     """
+    whole = {"category_id": ANY_CATEGORY} if ANY_CATEGORY in truth.cats else {}
     found = _coco(
         truth.dataset["images"],
         truth.dataset["categories"],
-        [{**entry, "area": _area(entry, kind), "iscrowd": 0} for entry in entries],
+        [{**entry, **whole, "area": _area(entry, kind), "iscrowd": 0} for entry in entries],
     )
     evaluation = COCOeval(truth, found, kind)
     evaluation.params.maxDets = [_PER_CATEGORY]
