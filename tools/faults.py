@@ -203,8 +203,8 @@ RECIPE = [
         ("point settings of the run ignored", "config.sampling if", "TrainConfig().sampling if"),
     ),
     *faults(
-        "mfd/headtrain/head/image_encoder.py", "tests/headtrain/head",
-        ("Swin windows of 7", "SWIN_WINDOW = 14", "SWIN_WINDOW = 7"),
+        "mfd/headtrain/head/image_encoders/swin.py", "tests/headtrain/head",
+        ("Swin windows of 7", "WINDOW = 14", "WINDOW = 7"),
         ("Swin windows never shifted", "shifted=bool(index % 2)", "shifted=False"),
     ),
     *faults(

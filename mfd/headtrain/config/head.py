@@ -10,7 +10,8 @@ from mfd.settings import from_json, replace_from_texts, setting, settings
 if TYPE_CHECKING:  # it would import torch, which takes seconds
     from mfd.detectors import DetectorSpec
 
-Block = Literal["deformable", "swin", "convnext"]
+ImageEncoder = Literal["deformable", "swin", "convnext"]
+BoxEncoder = Literal["deformable", "swin", "convnext"]
 
 _ABSENT = {
     "image_encoder": {"image_layers": "0"},
@@ -32,11 +33,11 @@ class HeadConfig:
     `DetectorSpec` of the features.
     """
 
-    image_encoder: Block = setting(
+    image_encoder: ImageEncoder = setting(
         "Block that refines the encoder maps (section 3.2).", default="deformable"
     )
     image_layers: int = setting("Layers of it; 0 leaves the maps as they are.", default=2, ge=0)
-    box_encoder: Block = setting(
+    box_encoder: BoxEncoder = setting(
         "Block that refines every box's region features (section 3.3).", default="deformable"
     )
     box_layers: int = setting(

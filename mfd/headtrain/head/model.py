@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from mfd.detectors import DetectorSpec
 from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.head.batch import FeatureBatch
-from mfd.headtrain.head.box_encoder import build_box_encoder
-from mfd.headtrain.head.image_encoder import build_image_encoder
+from mfd.headtrain.head.box_encoders import build_box_encoder
+from mfd.headtrain.head.image_encoders import build_image_encoder
 from mfd.headtrain.head.mask_head import DotProduct, SegmenterHead
 from mfd.headtrain.head.mask_scoring import MaskScoring
 from mfd.headtrain.head.padding import zero_padding

@@ -6,7 +6,7 @@ from typing import Any
 
 from mfd.detectors import DetectorSpec
 from mfd.errors import ConfigError
-from mfd.headtrain.config.head import Block, HeadConfig
+from mfd.headtrain.config.head import BoxEncoder, HeadConfig, ImageEncoder
 from mfd.headtrain.presets.sizes import head_size
 from mfd.text import suggest
 
@@ -123,7 +123,7 @@ def _rows() -> Iterator[Preset]:
     yield Preset("baseline-whole-c1", 1, whole, 0.0, 0.0, 1.50)
     yield Preset("baseline-roi-c1", 1, baseline, 5.1, 0.0, 0.54)
 
-    def image(block: Block, layers: int, ap: float, params: float, macs: float) -> Preset:
+    def image(block: ImageEncoder, layers: int, ap: float, params: float, macs: float) -> Preset:
         config = replace(baseline, image_encoder=block, image_layers=layers)
         return Preset(f"image-{block}-{layers}", 2, config, ap, params, macs)
 
@@ -140,7 +140,7 @@ def _rows() -> Iterator[Preset]:
 
     refined = replace(baseline, image_layers=2)
 
-    def box(block: Block, layers: int, ap: float, params: float, macs: float) -> Preset:
+    def box(block: BoxEncoder, layers: int, ap: float, params: float, macs: float) -> Preset:
         config = replace(refined, box_encoder=block, box_layers=layers)
         return Preset(f"box-{block}-{layers}", 3, config, ap, params, macs)
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from mfd.headtrain.config.head import HeadConfig
-from mfd.headtrain.head.box_encoder import build_box_encoder
+from mfd.headtrain.head.box_encoders import build_box_encoder
 from tests.builders.batches import error, randomise
 
 BLOCKS = ["deformable", "swin", "convnext"]

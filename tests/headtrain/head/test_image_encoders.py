@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from mfd.headtrain.config.head import HeadConfig
-from mfd.headtrain.head.image_encoder import build_image_encoder
+from mfd.headtrain.head.image_encoders import build_image_encoder
 from tests.builders.batches import error, randomise, toy_batches, toy_spec
 
 CONFIG = HeadConfig(num_heads=4, num_points=2)

@@ -1,0 +1,58 @@
+"""Deformable encoder layers over the maps of all levels."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from mfd.detectors import DetectorSpec
+from mfd.headtrain.config.head import HeadConfig
+from mfd.headtrain.head.deformable import deformable_layer
+from mfd.headtrain.head.padding import valid_pixels
+from mfd.headtrain.head.position import pixel_centres, pixel_positions
+from mfd.nn import grid_encoding
+
+
+class DeformableImageEncoder(nn.Module):
+    """Deformable encoder layers over all levels, with sine positions and no level embedding."""
+
+    def __init__(self, config: HeadConfig, spec: DetectorSpec) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            deformable_layer(config, spec.dim, len(spec.strides))
+            for _ in range(config.image_layers)
+        )
+
+    def forward(
+        self, memory: list[Float[Tensor, "B _h _w D"]], memory_hw: Int[Tensor, "B L 2"]
+    ) -> Float[Tensor, "B H W D"]:
+        """The refined finest level; padding holds nothing of use."""
+        height, width, dim = memory[0].shape[1:]
+        memory_hw = memory_hw.to(memory[0].device)
+        shapes = map_sizes(memory)
+        padding, centres, encodings = [], [], []
+        for level, (rows, columns) in enumerate(maps.shape[1:3] for maps in memory):
+            y, x = pixel_positions(memory_hw[:, level], rows, columns)
+            padding.append(~valid_pixels(memory_hw[:, level], rows, columns).flatten(1))
+            centres.append(pixel_centres(y, x))
+            encodings.append(grid_encoding(y, x, dim).flatten(1, 2))
+        own_share = (memory_hw / shapes).flip(-1)[:, None]  # (B, 1, L, 2): image / padded map, xy
+        references = torch.cat(centres, 1)[:, :, None] * own_share
+        position = torch.cat(encodings, 1)
+        tokens = torch.cat([level.flatten(1, 2) for level in memory], 1)
+        is_padding = torch.cat(padding, 1)
+        for layer in self.layers:
+            tokens = layer(tokens, position, references, shapes, is_padding)
+        return tokens[:, : height * width].unflatten(1, (height, width))
+
+
+def map_sizes(maps: list[Float[Tensor, "B _h _w D"]]) -> Int[Tensor, "L 2"]:
+    """Height and width of each map, padding included, on their device.
+
+    Filled in there: a GPU that is sent numbers from pageable memory keeps the program waiting.
+    """
+    sides = [side for level in maps for side in level.shape[1:3]]
+    filled = [torch.full((), side, device=maps[0].device) for side in sides]
+    return torch.stack(filled).view(-1, 2)
+
+
+build = DeformableImageEncoder
