@@ -69,7 +69,7 @@ FAULTS = (
     ),
     *faults(
         "mfd/headtrain/head/regions.py", "tests/headtrain/head",
-        ("one RoIAlign sample per cell and axis", "SAMPLING_RATIO = 2", "SAMPLING_RATIO = 1"),
+        ("one RoIAlign sample per cell and axis", "= config.sampling_ratio", "= 1"),
         ("C1 lost from the map", "c1 + upsample(", "upsample("),
         ("bias added outside the image, too", "+ inside * self.mapper.bias", "+ self.mapper.bias"),
     ),

@@ -1,6 +1,6 @@
 """Layers that detectors and head share, each once."""
 
-from mfd.nn.boxes import cxcywh_to_xyxy, pairwise_giou, pairwise_iou, xyxy_to_cxcywh
+from mfd.nn.boxes import cxcywh_to_xyxy, enlarged, pairwise_giou, pairwise_iou, xyxy_to_cxcywh
 from mfd.nn.deform_attn import DeformableAttention, DeformableEncoderLayer
 from mfd.nn.mlp import MLP, FeedForward
 from mfd.nn.sine import box_encoding, grid_encoding, sine_encoding
@@ -15,6 +15,7 @@ __all__ = [
     "SwinLayer",
     "box_encoding",
     "cxcywh_to_xyxy",
+    "enlarged",
     "grid_encoding",
     "keep_state_names",
     "pairwise_giou",

@@ -17,6 +17,12 @@ def xyxy_to_cxcywh(boxes_xyxy: Float[Tensor, "*N 4"]) -> Float[Tensor, "*N 4"]:
     return torch.cat(((first + second) / 2, second - first), -1)
 
 
+def enlarged(boxes_cxcywh: Float[Tensor, "*N 4"], share: float) -> Float[Tensor, "*N 4"]:
+    """The boxes, wider and higher by a share of their sides around the same centres."""
+    centre, size = boxes_cxcywh[..., :2], boxes_cxcywh[..., 2:]
+    return torch.cat((centre, size * (1 + share)), -1)
+
+
 def pairwise_iou(
     a_xyxy: Float[Tensor, "A 4"], b_xyxy: Float[Tensor, "B 4"]
 ) -> Float[Tensor, "A B"]:

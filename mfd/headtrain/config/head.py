@@ -63,6 +63,23 @@ class HeadConfig:
         default=True,
     )
     roi_size: int = setting("s, rows and columns of a region.", default=32, ge=1)
+    frame_margin: float = setting(
+        "Share by which a mask's frame is wider and higher than its box, so that masks can leave "
+        "boxes that are too small. [ours]",
+        default=0.0,
+        ge=0,
+        le=1,
+    )
+    sampling_ratio: int = setting(
+        "RoIAlign's samples per cell and axis; 0: one per pixel, so large boxes get more. [ours, "
+        "Mask R-CNN's]",
+        default=2,
+        ge=0,
+    )
+    paste: Literal["probabilities", "logits"] = setting(
+        "What is resized to the pixels of the box and cut at one half to give a mask, eq. 4.",
+        default="probabilities",
+    )
     use_c1: bool = setting(
         "Add the stride-4 backbone map to the finest encoder map, eq. 1.", default=True
     )

@@ -47,6 +47,25 @@ class TrainConfig:
     warmup_steps: int = setting(
         "Steps over which it rises linearly from zero. [ours]", default=50, ge=0
     )
+    offsets_lr_factor: float = setting(
+        "What the learning rate of sampling_offsets layers is multiplied by; Deformable DETR's is "
+        "0.1. [ours]",
+        default=1.0,
+        ge=0,
+    )
+    ema_decay: float = setting(
+        "Decay of the exponential moving average of the weights that becomes the trained head; 0: "
+        "the last step's weights. [ours]",
+        default=0.0,
+        ge=0,
+        lt=1,
+    )
+    micro_batch: int = setting(
+        "Images of a step that are computed at once, for small cards; the gradients of a step's "
+        "parts add up. 0: all of them. [ours]",
+        default=0,
+        ge=0,
+    )
     max_grad_norm: float = setting(
         "Gradients above this norm are scaled down to it, which is nearly every step's: with Adam "
         "a normalisation; 0 leaves them. [ours]",
@@ -64,6 +83,28 @@ class TrainConfig:
     point_share: float = setting("Points compared per mask cell. [paper]", default=0.25, ge=0, le=1)
     point_oversample: float = setting("k of PointRend. [ours]", default=3.0, ge=1)
     point_importance: float = setting("beta of PointRend. [ours]", default=0.75, ge=0, le=1)
+    min_pair_iou: float = setting(
+        "Matched queries whose box has a lower IoU with the object's are not trained. [ours]",
+        default=0.0,
+        ge=0,
+        le=1,
+    )
+    extra_queries: int = setting(
+        "Further queries trained for each object, at most: those of highest IoU, 0.5 or more. "
+        "[ours]",
+        default=0,
+        ge=0,
+    )
+    ground_truth_boxes: bool = setting(
+        "Train each matched query on the object's own box too. [ours]", default=False
+    )
+    box_jitter: float = setting(
+        "Share of its sides by which every box is moved and resized at random, at most, afresh at "
+        "each step. [ours]",
+        default=0.0,
+        ge=0,
+        lt=1,
+    )
     seed: int = setting("Of initial weights, order of images and points.", default=0, ge=0)
     precision: Literal["auto", "float32", "bfloat16"] = setting(
         "Of the forward pass; auto is bfloat16 on GPUs that have it, else float32.", default="auto"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
-from jaxtyping import Float, Int, Num
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -69,6 +69,23 @@ class FeatureBatch:
     def pin_memory(self) -> "FeatureBatch":
         """The same batch in pages that a GPU can copy from while other work runs."""
         return self._each(Tensor.pin_memory)
+
+    def part(self, images: slice, boxes: Bool[Tensor, " N"]) -> "FeatureBatch":
+        """Some of the images, and the boxes that are on them, which the caller knows."""
+        return replace(
+            self,
+            memory=[level[images] for level in self.memory],
+            memory_hw=self.memory_hw[images],
+            c1=None if self.c1 is None else self.c1[images],
+            c1_hw=self.c1_hw[images],
+            input_hw=self.input_hw[images],
+            queries=self.queries[boxes],
+            boxes=self.boxes[boxes],
+            labels=self.labels[boxes],
+            image_index=self.image_index[boxes] - images.start,
+            memory_constants={name: c[images] for name, c in self.memory_constants.items()},
+            c1_constants={name: c[images] for name, c in self.c1_constants.items()},
+        )
 
     def _each(self, function: Callable[[Tensor], Tensor]) -> "FeatureBatch":
         changed = {k: function(v) for k, v in vars(self).items() if isinstance(v, Tensor)}

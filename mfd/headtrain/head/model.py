@@ -1,6 +1,6 @@
 """The whole mask head: a batch of frozen features in, one mask per box out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -16,6 +16,7 @@ from mfd.headtrain.head.mask_scoring import MaskScoring
 from mfd.headtrain.head.padding import zero_padding
 from mfd.headtrain.head.query_encoder import QueryLayer
 from mfd.headtrain.head.regions import Regions
+from mfd.nn import enlarged
 
 
 @dataclass
@@ -25,8 +26,8 @@ class HeadOutput:
     Attributes:
         mask_logits: row 0 at the frame's top, column 0 at its left.
         frames: where each mask lies in its image, (centre x, centre y, width, height), 0 and 1
-            being the image's edges: the boxes, or what a map with its padding covers for heads
-            without RoIAlign.
+            being the image's edges: the boxes and their margin, or what a map with its padding
+            covers for heads without RoIAlign.
         iou: estimate of each mask's IoU with its object for every class, or in one column for all
             of them if the head is class-agnostic, unbounded; None for heads without mask scoring.
     """
@@ -72,6 +73,8 @@ class MaskHead(nn.Module):
         queries = self.query_mapper(batch.queries)
         if not self.config.roi_align:
             return self._whole_image_masks(finest, queries, batch)
+        if self.config.frame_margin:
+            batch = replace(batch, boxes=enlarged(batch.boxes, self.config.frame_margin))
         regions = self.regions(finest, batch)
         for index, query_layer in enumerate(self.query_layers):
             regions = self.box_encoder(regions, index)

@@ -23,9 +23,6 @@ from mfd.headtrain.head.upsample import upsample
 from mfd.kernels import roi_align, roi_align_upsampled
 from mfd.nn import cxcywh_to_xyxy
 
-SAMPLING_RATIO = 2
-"""RoIAlign's samples per cell and axis. [ours, Mask R-CNN's]"""
-
 
 class Maps(NamedTuple):
     """The maps that regions are cut from; both have zeros on their padding.
@@ -49,6 +46,7 @@ class Regions(nn.Module):
         super().__init__()
         dim = config.region_dim(spec)
         self.use_c1, self.roi_size = config.use_c1, config.roi_size
+        self.sampling_ratio = config.sampling_ratio
         self.magnification = max(spec.strides[0] // spec.c1_stride, 1)
         self.stride = spec.c1_stride if config.use_c1 else spec.strides[0] / self.magnification
         self.neck = Neck(spec.c1_channels, spec.dim) if config.neck else None
@@ -111,7 +109,7 @@ class Regions(nn.Module):
         """RoIAlign of maps at the resolution of F; `sizes_hw`: each image's own size on them."""
         return roi_align(
             full, boxes_xyxy, image_index, self.roi_size,
-            sizes_hw=sizes_hw, sampling_ratio=SAMPLING_RATIO,
+            sizes_hw=sizes_hw, sampling_ratio=self.sampling_ratio,
         )  # fmt: skip
 
     def _roi_align_upsampled(
@@ -126,7 +124,7 @@ class Regions(nn.Module):
         return roi_align_upsampled(
             coarse, boxes_xyxy, image_index, self.roi_size,
             coarse_hw=maps.coarse_hw, fine_hw=maps.fine_hw,
-            sampling_ratio=SAMPLING_RATIO, add=add,
+            sampling_ratio=self.sampling_ratio, add=add,
         )  # fmt: skip
 
     def _maps(self, finest: Tensor, batch: FeatureBatch) -> Maps:

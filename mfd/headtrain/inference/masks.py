@@ -23,15 +23,17 @@ class MaskPredictions:
         candidates: of one image.
         quality: of each candidate's mask, in [0, 1]: the IoU that the head expects for the
             category (eq. 13), or the mean of the mask's probabilities above one half (eq. 2).
-        maps: mask probabilities of every query among the candidates.
+        maps: mask probabilities, or logits, of every query among the candidates.
         frames_xyxy: left, top, right, bottom of each map in pixels of the image file: the box, or
             more than the image for heads without RoIAlign.
+        threshold: what a map is above on the object.
     """
 
     candidates: Candidates
     quality: Float[Tensor, " N"]
     maps: Float[Tensor, "U h w"]
     frames_xyxy: Float[Tensor, "U 4"]
+    threshold: float = 0.5
 
     @property
     def scores(self) -> Float[Tensor, " N"]:
@@ -41,7 +43,8 @@ class MaskPredictions:
     def mask(self, index: int) -> Rle:
         """The mask of one candidate."""
         row = int(self.candidates.query_row[index])
-        return paste_mask(self.maps[row], self.frames_xyxy[row], self.candidates.size_hw)
+        size_hw = self.candidates.size_hw
+        return paste_mask(self.maps[row], self.frames_xyxy[row], size_hw, self.threshold)
 
     def masks(self) -> Iterator[Rle]:
         """Every candidate's mask, pasted when its turn comes; pairs of one query share theirs."""
@@ -78,9 +81,12 @@ def predict_masks(
         DataError: names the image whose masks are not finite.
     """
     output = head(batch)
-    maps = output.mask_logits.float().sigmoid()
-    iou = _mean_above_half(maps)[:, None] if output.iou is None else output.iou.float().clamp(0, 1)
-    iou = iou.expand(-1, len(head.spec.category_ids))
+    logits = output.mask_logits.float()
+    probabilities = logits.sigmoid()
+    maps, threshold = (logits, 0.0) if head.config.paste == "logits" else (probabilities, 0.5)
+    estimate = output.iou
+    iou = _mean_above_half(probabilities)[:, None] if estimate is None else estimate.float()
+    iou = iou.clamp(0, 1).expand(-1, len(head.spec.category_ids))
     counts = [len(chosen.queries) for chosen in candidates]
     per_image = (values.cpu().split(counts) for values in (maps, iou, output.frames))
     predictions = []
@@ -93,7 +99,7 @@ def predict_masks(
                 "check its store, or train the head again"
             )
         frames_xyxy = boxes_in_pixels(frames, chosen.size_hw)
-        predictions.append(MaskPredictions(chosen, quality, image_maps, frames_xyxy))
+        predictions.append(MaskPredictions(chosen, quality, image_maps, frames_xyxy, threshold))
     return predictions
 
 

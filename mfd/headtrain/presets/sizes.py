@@ -55,6 +55,7 @@ def head_size(
         image_layers=min(config.image_layers, 1),
         box_layers=min(config.box_layers, 1),
         sampled_points=False,  # concerns training only
+        sampling_ratio=2,  # how often RoIAlign samples costs nothing in the paper's count
     )
     size, layers = _single_layers(single, spec, image_hw, num_boxes)
     further = {"image_encoder.layers.0": config.image_layers - 1}

@@ -1,15 +1,19 @@
 """A training batch put together from images' features and their targets."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from mfd.detectors import ImageFeatures
+from mfd.headtrain.config.head import HeadConfig
+from mfd.headtrain.config.train import TrainConfig
 from mfd.headtrain.head.batch import collate
 from mfd.headtrain.sources.batch import TrainingBatch
+from mfd.headtrain.sources.boxes import trained_boxes
 from mfd.headtrain.targets.image import ImageTargets
-from mfd.nn import cxcywh_to_xyxy
+from mfd.nn import cxcywh_to_xyxy, enlarged
 
 CELLS_PER_CELL = 4
 """Cells of a crop for each cell of the head's masks, along either side. [ours]"""
@@ -19,26 +23,32 @@ def assemble(
     images: Sequence[ImageFeatures],
     targets: Sequence[ImageTargets],
     image_names: Sequence[str],
-    roi_size: int,
+    head: HeadConfig,
+    config: TrainConfig,
+    step: int,
 ) -> TrainingBatch:
-    """The matched queries of several images, and their objects' masks over the queries' boxes.
+    """The boxes of several images that are trained at a step, with their objects' masks.
 
     Args:
         targets: of the same images.
-        roi_size: rows and columns of the head's masks.
+        head: says how large its masks and their frames are.
+        config: says which boxes are trained.
+        step: counted from 0.
     """
-    queries = [torch.from_numpy(t.query_index) for t in targets]
-    labels = [torch.from_numpy(t.objects.labels[t.object_index]) for t in targets]
-    crops, area_ratio = [], []
+    queries, labels, boxes, crops, area_ratio = [], [], [], [], []
     for image, of_image in zip(images, targets, strict=True):
-        boxes = image.boxes[of_image.query_index].detach().cpu().double()
-        cut, ratio = of_image.objects.crops(
-            of_image.object_index, cxcywh_to_xyxy(boxes).numpy(), CELLS_PER_CELL * roi_size
-        )
+        chosen = trained_boxes(image.boxes, of_image, config, step)
+        of_boxes = torch.from_numpy(chosen.boxes_cxcywh)
+        frames = cxcywh_to_xyxy(enlarged(of_boxes, head.frame_margin)).numpy()
+        size = CELLS_PER_CELL * head.roi_size
+        cut, ratio = of_image.objects.crops(chosen.object_index, frames, size)
+        queries.append(torch.from_numpy(chosen.query_index))
+        labels.append(torch.from_numpy(of_image.objects.labels[chosen.object_index]))
+        boxes.append(of_boxes.float())
         crops.append(cut)
         area_ratio.append(ratio)
     return TrainingBatch(
-        features=collate(images, queries, labels),
+        features=replace(collate(images, queries, labels), boxes=torch.cat(boxes)),
         crops=torch.from_numpy(np.concatenate(crops)),
         area_ratio=torch.from_numpy(np.concatenate(area_ratio)),
         image_names=tuple(image_names),

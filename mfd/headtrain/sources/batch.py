@@ -1,5 +1,6 @@
 """What one optimisation step consumes, wherever it comes from."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -36,6 +37,24 @@ class TrainingBatch:
             crops=self.crops.to(device, non_blocking=True),
             area_ratio=self.area_ratio.to(device, non_blocking=True),
         )
+
+    def parts(self, images: int) -> Iterator["TrainingBatch"]:
+        """The batch in parts of so many images, in order; 0: itself."""
+        total = len(self.image_names)
+        if not 0 < images < total:
+            yield self
+            return
+        for start in range(0, total, images):
+            of_images = slice(start, start + images)
+            index = self.features.image_index
+            of_boxes = (index >= start) & (index < start + images)
+            yield replace(
+                self,
+                features=self.features.part(of_images, of_boxes),
+                crops=self.crops[of_boxes],
+                area_ratio=self.area_ratio[of_boxes],
+                image_names=self.image_names[of_images],
+            )
 
     def pin_memory(self) -> "TrainingBatch":
         """The same batch in pages that a GPU can copy from asynchronously."""

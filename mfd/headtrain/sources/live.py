@@ -78,7 +78,7 @@ class LiveSource:
             raise DataError("these images have no annotations to train on; give --annotations")
         self.spec, self.detector, self.categories = detector.spec, choice, dataset.categories
         self._network, self._dataset, self._config = detector, dataset, config
-        self._roi_size, self._with_c1 = head.roi_size, head.use_c1
+        self._head, self._with_c1 = head, head.use_c1
         self._device = device_of(detector)
         fast = autocast_dtype(config, self._device)
         self._precision: Precision = "float32" if fast is None else "bfloat16"
@@ -120,7 +120,8 @@ class LiveSource:
         decoded = prefetch(self._decode, steps, workers=config.readers, ahead=config.prefetch)
         with stays_frozen(self._network), closing(decoded):
             # while a thread matches a batch, the device already works on the next one
-            yield from prefetch(self._match, map(self._detect, decoded), ahead=1)
+            numbered = enumerate(map(self._detect, decoded), start)
+            yield from prefetch(self._match, numbered, ahead=1)
 
     def describe(self) -> dict[str, Any]:
         """The data, and what is done with it; the detector is told by `spec`."""
@@ -172,11 +173,12 @@ class LiveSource:
             )
         return _Detected(batch.entries, features, stopwatch)
 
-    def _match(self, batch: _Detected) -> TrainingBatch:
+    def _match(self, numbered: tuple[int, _Detected]) -> TrainingBatch:
+        step, batch = numbered
         targets = [
             fresh_targets(features, self._objects[entry.image_id], entry, self.spec)
             for features, entry in zip(batch.features, batch.entries, strict=True)
         ]
         names = [f"{entry.image_id} ({entry.file_name})" for entry in batch.entries]
-        made = assemble(batch.features, targets, names, self._roi_size)
+        made = assemble(batch.features, targets, names, self._head, self._config, step)
         return replace(made, detector_seconds=batch.stopwatch.seconds)

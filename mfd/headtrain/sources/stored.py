@@ -55,16 +55,16 @@ class StoredSource:
                 f"{store.path} leaves out the stage-1 map that the head reads; complete it by "
                 "`LiteStore`, or train a head with use_c1=false"
             )
-        self._positions = [i for i, count in enumerate(targets.counts) if count]
+        self._positions = targets.trainable(config.min_pair_iou)
         if not self._positions:
             raise TrainingError(
-                f"{targets.path} has no matched object in {len(targets)} images, so there is "
-                "nothing to learn; look at the annotations"
+                f"{targets.path} has no matched object of IoU {config.min_pair_iou:g} or more "
+                f"in {len(targets)} images, so there is nothing to learn; look at the annotations"
             )
         self.spec, self.categories = store.spec, targets.categories
         self._sizes_hw = store.input_hw[self._positions]
         self._store, self._targets, self._config = store, targets, config
-        self._needs_c1, self._roi_size, self._pin = head.use_c1, head.roi_size, pin_memory
+        self._head, self._pin = head, pin_memory
 
     @property
     def detector(self) -> DetectorChoice:
@@ -116,27 +116,30 @@ class StoredSource:
             "targets": {"seconds": self._targets.seconds, "bytes": self._targets.num_bytes},
         }
 
-    def _members(self, start: int, stop: int) -> Iterator[Sequence[int]]:
-        """Positions in the store of every step's images."""
+    def _members(self, start: int, stop: int) -> Iterator[tuple[int, Sequence[int]]]:
+        """Every step, and the positions of its images in the store."""
         size, seed = self._config.batch_size, self._config.seed
         for step in range(start, stop):
             epoch, index = divmod(step, self.steps_per_epoch)
             if step == start or index == 0:
                 batches = epoch_batches(self._positions, self._sizes_hw, size, seed, epoch)
-            yield batches[index]
+            yield step, batches[index]
 
-    def _load(self, members: Sequence[int]) -> TrainingBatch:
+    def _load(self, numbered: tuple[int, Sequence[int]]) -> TrainingBatch:
+        step, members = numbered
         images = [self._image(position) for position in members]
         targets = [self._targets[position] for position in members]
         names = [self._name(position) for position in members]
         read = sum(image.num_bytes for image in images)
         read += sum(runs.nbytes for t in targets for runs in t.objects.runs)
-        batch = replace(assemble(images, targets, names, self._roi_size), bytes_read=read)
+        batch = replace(
+            assemble(images, targets, names, self._head, self._config, step), bytes_read=read
+        )
         return batch.pin_memory() if self._pin else batch
 
     def _image(self, position: int) -> ImageFeatures:
         features = self._store[position]
-        return features if self._needs_c1 else replace(features, c1=None)
+        return features if self._head.use_c1 else replace(features, c1=None)
 
     def _name(self, position: int) -> str:
         image = self._store.images[position]

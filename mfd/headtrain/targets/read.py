@@ -136,6 +136,12 @@ class Targets:
         """Matched pairs of each image."""
         return self._columns["pair_count"].tolist()
 
+    def trainable(self, min_iou: float) -> list[int]:
+        """Positions of the images with a pair whose boxes have at least this IoU."""
+        enough = np.concatenate(([0], np.cumsum(self._columns["pair_iou"] >= min_iou)))
+        pairs = np.diff(enough[self._first_pair])
+        return np.flatnonzero(pairs).tolist()
+
 
 def array_sha256(folder: Path) -> str:
     """The digest of an array as it is stored: names and bytes of all its files, hex."""

@@ -2,14 +2,17 @@
 
 import time
 from contextlib import closing
+from typing import Any
 
 import torch
+from torch import nn
 
 from mfd.headtrain.config.precision import autocast_dtype
 from mfd.headtrain.config.train import TrainConfig
 from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.runs.run import Run
 from mfd.headtrain.sources.protocol import BatchSource
+from mfd.headtrain.training.average import WeightAverage
 from mfd.headtrain.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from mfd.headtrain.training.metrics import MetricsLog, Record, read_metrics
 from mfd.headtrain.training.step import StepWindow, train_step
@@ -41,11 +44,18 @@ class TrainingLoop:
         self._device = next(head.parameters()).device
         self.total = config.epochs * source.steps_per_epoch
         self._optimizer = make_optimizer(head, config)
-        saved = load_checkpoint(run.checkpoints, head, self._optimizer)
+        self._average = WeightAverage(head, config.ema_decay) if config.ema_decay else None
+        self._weights = nn.ModuleList([head, self._average]) if self._average else head
+        saved = load_checkpoint(run.checkpoints, self._weights, self._optimizer)
         self.progress = saved or Progress()
         records = read_metrics(run.metrics_file, until=self.progress.step)
         steps_per_epoch = source.steps_per_epoch
         self.validator = Validator(validation, run, records, steps_per_epoch, config.patience)
+
+    @property
+    def trained(self) -> MaskHead:
+        """The head that the training has led to so far: the average of the weights, if kept."""
+        return self._average.head if self._average else self._head
 
     def run(self) -> Record:
         """Take all steps that are left; returns the last metrics.
@@ -78,6 +88,8 @@ class TrainingLoop:
                 result = train_step(
                     self._head, self._optimizer, moved, config, self.progress.step, total, autocast
                 )
+                if self._average:
+                    self._average.update(self._head)
                 seconds, clock = time.monotonic() - clock, time.monotonic()
                 self.progress = self.progress.after(
                     len(batch.image_names), seconds, batch.bytes_read, batch.detector_seconds
@@ -115,7 +127,7 @@ class TrainingLoop:
             return False
         advance(0, f"{self._epoch()}, validating")
         try:
-            self.validator.validate(self._head, step, log)
+            self.validator.validate(self.trained, step, log)
         except Stopped as stop:
             raise self._stopped(stop.signum) from stop
         return True
@@ -152,13 +164,22 @@ class TrainingLoop:
         )
 
     def _save(self) -> None:
-        save_checkpoint(self._run.checkpoints, self.progress, self._head, self._optimizer)
+        save_checkpoint(self._run.checkpoints, self.progress, self._weights, self._optimizer)
 
 
 def make_optimizer(head: MaskHead, config: TrainConfig) -> torch.optim.Optimizer:
     """AdamW over all parameters, each of them decayed."""
+    parameters: Any = head.parameters()
+    if config.offsets_lr_factor != 1:
+        named = list(head.named_parameters())
+        offsets = [parameter for name, parameter in named if "sampling_offsets" in name]
+        others = [parameter for name, parameter in named if "sampling_offsets" not in name]
+        parameters = [
+            {"params": others},
+            {"params": offsets, "lr_factor": config.offsets_lr_factor},
+        ]
     return torch.optim.AdamW(
-        head.parameters(),
+        parameters,
         lr=config.lr,
         betas=(config.beta1, config.beta2),
         weight_decay=config.weight_decay,

@@ -1,6 +1,8 @@
 """How wrong the predicted masks and their IoU estimates are, per box."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int, UInt8
@@ -26,6 +28,18 @@ class BoxLosses:
     dice: Float[Tensor, " N"]
     iou: Float[Tensor, " N"]
 
+    def detach(self) -> "BoxLosses":
+        """The same values without their graph."""
+        return BoxLosses(self.bce.detach(), self.dice.detach(), self.iou.detach())
+
+    @classmethod
+    def join(cls, parts: Sequence["BoxLosses"]) -> "BoxLosses":
+        """The losses of several parts' boxes, one part after the other."""
+        bce, dice, iou = (
+            torch.cat([getattr(part, name) for part in parts]) for name in ("bce", "dice", "iou")
+        )
+        return cls(bce, dice, iou)
+
 
 def box_losses(
     mask_logits: Float[Tensor, "N S S"],
@@ -35,6 +49,7 @@ def box_losses(
     area_ratio: Float[Tensor, " N"],
     generator: torch.Generator,
     sampling: PointSampling | None,
+    paste: Literal["probabilities", "logits"] = "probabilities",
 ) -> BoxLosses:
     """The losses of N predicted masks against the matched objects, in float32 or better.
 
@@ -46,6 +61,7 @@ def box_losses(
         area_ratio: area of the object's whole mask, inside and outside the box, per box area.
         generator: decides the points.
         sampling: None compares all S x S cells.
+        paste: what is resized to pixels when masks are pasted.
     """
     logits = mask_logits if mask_logits.dtype == torch.float64 else mask_logits.float()
     truth = crops.to(logits.dtype) / 255
@@ -65,7 +81,7 @@ def box_losses(
     if iou is not None:
         columns = labels if iou.shape[1] > 1 else torch.zeros_like(labels)
         estimate = iou.to(logits.dtype).gather(1, columns[:, None])[:, 0]
-        iou_loss = (estimate - predicted_iou(logits, truth, area_ratio)).square()
+        iou_loss = (estimate - predicted_iou(logits, truth, area_ratio, paste)).square()
     bce = bce_with_logits(cells, target, reduction="none").mean(1)
     return BoxLosses(bce=bce, dice=dice_loss(cells, target), iou=iou_loss)
 
@@ -85,18 +101,23 @@ def cell_means(crops: Float[Tensor, "N G G"], size: int) -> Float[Tensor, "N S S
 
 @torch.no_grad()
 def predicted_iou(
-    logits: Float[Tensor, "N S S"], truth: Float[Tensor, "N G G"], area_ratio: Float[Tensor, " N"]
+    logits: Float[Tensor, "N S S"],
+    truth: Float[Tensor, "N G G"],
+    area_ratio: Float[Tensor, " N"],
+    paste: Literal["probabilities", "logits"] = "probabilities",
 ) -> Float[Tensor, " N"]:
     """IoU of the masks as they would be pasted with the whole objects, in [0, 1].
 
-    The probabilities are resized to the crops' G x G cells and cut at 0.5. What the object has
-    outside the box counts in the union, so a perfect mask of a box that is too small is below 1.
+    Probabilities or logits are resized to the crops' G x G cells and cut at one half. What the
+    object has outside the box counts in the union, so a perfect mask of a box that is too small is
+    below 1.
     """
     if not len(logits):
         return logits.new_zeros(0)
     size = truth.shape[-1]
-    probability = interpolate(logits.sigmoid()[:, None], (size, size), mode="bilinear")[:, 0]
-    mask = (probability > 0.5).to(truth.dtype)
+    maps, threshold = (logits, 0.0) if paste == "logits" else (logits.sigmoid(), 0.5)
+    resized = interpolate(maps[:, None], (size, size), mode="bilinear")[:, 0]
+    mask = (resized > threshold).to(truth.dtype)
     overlap = (mask * truth).mean((1, 2))
     union = mask.mean((1, 2)) + area_ratio.to(truth.dtype) - overlap
     return overlap / union.clamp(min=torch.finfo(truth.dtype).tiny)

@@ -55,28 +55,34 @@ def train_step(
     """
     device = batch.crops.device
     for group in optimizer.param_groups:
-        group["lr"] = config.learning_rate(step, total_steps)
-    with torch.autocast(device.type, autocast, enabled=autocast is not None):
-        output = head(batch.features)
-    losses = box_losses(
-        output.mask_logits,
-        output.iou,
-        batch.features.labels,
-        batch.crops,
-        batch.area_ratio,
-        step_generator(config.seed, step, device),
-        config.sampling if head.config.sampled_points else None,
-    )
-    per_box = weighted(losses, config)
-    loss = per_box.sum() / max(len(per_box), 1)
+        group["lr"] = config.learning_rate(step, total_steps) * group.get("lr_factor", 1.0)
+    generator = step_generator(config.seed, step, device)
+    boxes = max(len(batch.crops), 1)
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    parts = []
+    for part in batch.parts(config.micro_batch):
+        with torch.autocast(device.type, autocast, enabled=autocast is not None):
+            output = head(part.features)
+        losses = box_losses(
+            output.mask_logits,
+            output.iou,
+            part.features.labels,
+            part.crops,
+            part.area_ratio,
+            generator,
+            config.sampling if head.config.sampled_points else None,
+            head.config.paste,
+        )
+        (weighted(losses, config).sum() / boxes).backward()
+        parts.append(losses.detach())
+    losses = BoxLosses.join(parts)
+    per_box = weighted(losses, config)
     limit = config.max_grad_norm or float("inf")
     norm = nn.utils.clip_grad_norm_(head.parameters(), limit)
     optimizer.step()
-    means = [part.sum() / max(len(part), 1) for part in (losses.bce, losses.dice, losses.iou)]
-    values = torch.stack([loss, *means, norm]).detach()
-    return StepResult(values, ~per_box.detach().isfinite())
+    sums = (per_box.sum(), losses.bce.sum(), losses.dice.sum(), losses.iou.sum())
+    values = torch.stack([*(part / boxes for part in sums), norm.detach()])
+    return StepResult(values, ~per_box.isfinite())
 
 
 def weighted(losses: BoxLosses, config: TrainConfig) -> Float[Tensor, " N"]:

@@ -107,7 +107,7 @@ def train(
             metrics = loop.run()
         finally:
             run.write_cost({**source.cost(), "training": loop.progress.to_cost()})
-        run.save_head(model)
+        run.save_head(loop.trained)
     if (best := loop.validator.best) is not None:
         epoch, mask_ap = best
         say(f"best: {run.best.path}, val mask AP {mask_ap:.3f} after epoch {epoch}")

@@ -47,6 +47,19 @@ def describe(value: object) -> str:
     return ",".join(f"{k}={v}" for k, v in vars(value).items() if v != getattr(default, k))
 
 
+def test_a_margin_gives_the_masks_of_larger_boxes() -> None:
+    config = replace(small(HeadConfig()), frame_margin=0.25)
+    plain, wide = (build(replace(config, frame_margin=m), (8, 16, 32)) for m in (0.0, 0.25))
+    wide.load_state_dict(plain.state_dict())
+    batch, _ = toy_batches(toy_spec(strides=(8, 16, 32), c1_channels=64))
+    larger = batch.boxes * torch.tensor([1, 1, 1.25, 1.25])
+    for training in (True, False):
+        expected = plain.train(training)(replace(batch, boxes=larger))
+        found = wide.train(training)(batch)
+        assert torch.equal(found.frames, larger)
+        assert torch.equal(found.mask_logits, expected.mask_logits)
+
+
 def joined(outputs: list[HeadOutput]) -> torch.Tensor:
     return torch.cat([output.mask_logits for output in outputs])
 

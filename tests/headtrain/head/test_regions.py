@@ -10,6 +10,7 @@ from torch.nn.functional import avg_pool2d
 from mfd.errors import ConfigError
 from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.head.regions import Regions
+from mfd.kernels import roi_align
 from tests.builders.batches import error, poison_padding, randomise, toy_batches, toy_spec
 
 CONFIG = HeadConfig(roi_size=8, box_dim=16, mask_scoring=False)
@@ -53,6 +54,20 @@ def test_roi_align_first_and_last_give_the_same_regions_and_gradients(
     assert error(few, many) < 1e-5
     for ours, theirs in zip(few_grads, many_grads, strict=True):
         assert error(ours, theirs) < 1e-4
+
+
+@pytest.mark.parametrize("ratio", [0, 1, 2, 5])
+def test_cells_have_the_samples_that_the_head_says(ratio: int) -> None:
+    module = build(neck=False, use_c1=False, sampling_ratio=ratio, box_dim=None).eval()
+    batch, _ = toy_batches(toy_spec(strides=(8, 16, 32), c1_channels=12))
+    finest = batch.memory[0]
+    boxes, sizes = module._boxes_xyxy(batch), module._maps(finest, batch).fine_hw
+    expected = roi_align(
+        module.feature_map(module._maps(finest, batch)), boxes, batch.image_index, 8,
+        sizes_hw=sizes, sampling_ratio=ratio,
+    )  # fmt: skip
+    for training in (True, False):
+        assert error(module.train(training)(finest, batch), expected) < 1e-5
 
 
 @pytest.mark.parametrize("training", [True, False])

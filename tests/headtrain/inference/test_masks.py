@@ -61,6 +61,23 @@ def test_a_query_with_two_categories_passes_the_head_once_and_keeps_one_mask() -
     torch.testing.assert_close(found.quality, torch.tensor([0.2, 0.4, 0.1]))
 
 
+def test_masks_are_pasted_from_what_the_head_says() -> None:
+    image = features(queries=2)
+    chosen = select_detections(image, SPEC, 2)
+    head = Fixed(3 * torch.randn(2, 9, 9), None)
+    masks = {}
+    for paste in ("probabilities", "logits"):
+        head.config = replace(CONFIG, paste=paste)
+        (found,) = predict_masks(head, collate_candidates([image], [chosen]), [chosen])
+        masks[paste] = found.mask(0), found.quality
+    row, box = int(chosen.query_row[0]), chosen.boxes_xyxy[0]
+    logits = head.mask_logits[row]
+    assert masks["logits"][0] == paste_mask(logits, box, (41, 67), threshold=0.0)
+    assert masks["probabilities"][0] == paste_mask(logits.sigmoid(), box, (41, 67))
+    assert masks["logits"][0] != masks["probabilities"][0]
+    assert torch.equal(masks["logits"][1], masks["probabilities"][1])
+
+
 def test_estimated_ious_are_limited_to_their_range() -> None:
     image = features(queries=2)
     chosen = select_detections(image, SPEC, 6)

@@ -24,6 +24,16 @@ def test_anybody_can_read_them_with_zarr(tmp_path: Path) -> None:
     assert coco_mask.area(rle) == objects.areas[0] > 0
 
 
+def test_images_with_a_pair_of_enough_iou_are_trainable(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    targets = build_targets(store, make_dataset(tmp_path, store), tmp_path)
+    best = [max(targets[position].pair_iou, default=-1) for position in range(len(targets))]
+    middle = sorted(best)[5]
+    for least, images in ((0.0, 10), (middle, 6), (1.0, 0)):
+        assert len(targets.trainable(least)) == images
+        assert targets.trainable(least) == [p for p, iou in enumerate(best) if iou >= least]
+
+
 def test_a_folder_without_targets_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="holds no targets"):
         Targets.open(tmp_path)

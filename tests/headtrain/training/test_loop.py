@@ -6,8 +6,10 @@ import torch
 
 from mfd.headtrain.config.precision import autocast_dtype
 from mfd.headtrain.config.train import TrainConfig
+from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.training.loop import make_optimizer
-from tests.builders.runs import TRAIN
+from mfd.headtrain.training.step import train_step
+from tests.builders.runs import HEAD, SPEC, TRAIN, make_batch
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
@@ -34,6 +36,21 @@ def test_auto_is_bfloat16_on_gpus_that_compute_with_it(
 
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_supported)
     assert autocast_dtype(replace(TRAIN, precision=precision), device) == expected
+
+
+def test_sampling_offsets_learn_at_their_share_of_the_rate() -> None:
+    """Adam's first step moves every parameter that has a gradient by its learning rate."""
+    config = replace(TRAIN, offsets_lr_factor=0.1, warmup_steps=0, weight_decay=0, max_grad_norm=0)
+    head = MaskHead(HEAD, SPEC).train()
+    before = {name: p.detach().clone() for name, p in head.named_parameters()}
+    train_step(head, make_optimizer(head, config), make_batch(), config, 0, 99, None)
+    slow = set()
+    for name, parameter in head.named_parameters():
+        step = (parameter - before[name]).abs().max().item()
+        if step > 0:
+            assert step == pytest.approx(config.lr * (0.1 if "offsets" in name else 1), rel=0.02)
+            slow |= {name} if "offsets" in name else set()
+    assert len(slow) == 4  # weight and bias in the image and in the box encoder
 
 
 def test_optimizer_is_adamw_with_the_papers_constants() -> None:

@@ -92,6 +92,17 @@ def test_the_object_outside_the_box_lowers_the_iou() -> None:
     assert half_outside.item() == 0.5
 
 
+def test_masks_pasted_by_logits_are_compared_as_logits_are_resized() -> None:
+    """Two cells of logits -1 and 9: the logits cross zero nearer to the first than the
+    probabilities cross one half."""
+    logits = torch.tensor([-1.0, 9.0]).expand(1, 2, 2)
+    for paste, crossing in (("logits", 0.1), ("probabilities", 0.2311 / (0.9999 - 0.2689))):
+        size = 100
+        mask = (torch.arange(size) + 0.5) / size * 2 - 0.5 > crossing
+        truth = mask.float().expand(1, size, size)
+        assert predicted_iou(logits, truth, truth.mean((1, 2)), paste).item() == 1  # type: ignore[arg-type]
+
+
 def test_the_iou_of_an_empty_prediction_is_zero() -> None:
     empty = predicted_iou(torch.full((1, 8, 8), -9.0), torch.zeros(1, 32, 32), torch.zeros(1))
     assert empty.item() == 0

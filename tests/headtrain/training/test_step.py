@@ -30,6 +30,23 @@ def test_steps_on_one_batch_lower_its_loss() -> None:
     assert torch.stack(losses[-5:]).mean() < 0.8 * torch.stack(losses[:5]).mean()
 
 
+def test_parts_of_a_batch_add_up_to_its_losses_and_gradients() -> None:
+    """Sizes differ between images, and one image has no box."""
+    batch = make_batch((2, 0, 3, 1))
+    batch.features.memory_hw[1] = torch.tensor([[4, 6], [2, 3]])
+    head = MaskHead(replace(HEAD, sampled_points=False), SPEC).train()
+    found = []
+    for images in (0, 4, 1, 3):
+        optimizer = torch.optim.SGD(head.parameters(), lr=0.0)
+        config = replace(TRAIN, lr=0.0, micro_batch=images)
+        result = train_step(head, optimizer, batch, config, 0, 9, None)
+        found.append((result.values, [p.grad.clone() for p in head.parameters()]))  # type: ignore[union-attr]
+    for values, gradients in found[1:]:
+        assert torch.allclose(values, found[0][0], rtol=1e-5)
+        for ours, whole in zip(gradients, found[0][1], strict=True):
+            assert torch.allclose(ours, whole, rtol=1e-4, atol=1e-6)
+
+
 def test_reduced_precision_trains_too() -> None:
     batch, head = make_batch(), MaskHead(HEAD, SPEC).train()
     optimizer = torch.optim.AdamW(head.parameters())

@@ -121,6 +121,29 @@ def test_signal_saves_the_step_and_resuming_gives_the_same_head(
     assert steps == [2, 4, 6, 7, 8, 10, 12]
 
 
+def test_resuming_gives_the_same_head_with_every_setting_of_boxes_and_weights(
+    material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(
+        TRAIN,
+        min_pair_iou=0.05,
+        extra_queries=2,
+        ground_truth_boxes=True,
+        box_jitter=0.2,
+        ema_decay=0.7,
+        offsets_lr_factor=0.1,
+        micro_batch=2,
+    )
+    head = replace(HEAD, frame_margin=0.1, sampling_ratio=0, paste="logits")
+    fit(material, tmp_path / "whole", config, head)
+    with monkeypatch.context() as patch:
+        interfere(patch, 6, "interrupt", signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            fit(material, tmp_path / "stopped", config, head)
+    fit(material, tmp_path / "stopped", replace(config, readers=3), head, resume=True)
+    assert_same_head(tmp_path / "stopped", tmp_path / "whole")
+
+
 def run_in_child(root: str, run_dir: str) -> None:
     torch.set_num_threads(1)
     store = Store.open(next(Path(root).glob("tiny-*")))
