@@ -20,5 +20,6 @@ from .hf.families import FAMILIES as FAMILIES
 from .hf.quiet import quiet_transformers as quiet_transformers
 from .image_features import ImageFeatures as ImageFeatures
 from .load import load_detector as load_detector
+from .repeat import check_repeatable as check_repeatable
 from .scores import class_scores as class_scores
 from .scores import top_detections as top_detections

@@ -5,9 +5,10 @@ from contextlib import contextmanager
 
 from mfd.coco import ByHand, CocoDataset, match_categories
 from mfd.config import Exif
-from mfd.detectors import Detector, DetectorSpec
+from mfd.detectors import Detector, DetectorSpec, check_repeatable
 from mfd.doctor.detections import DetectionCheck, check_detections
 from mfd.doctor.report import Report, some_categories
+from mfd.images import load_image
 from mfd.text import some
 
 # Of 78 objects on 8 COCO images DEIMv2-femto finds 53 and names 45 of them as annotated; with ids
@@ -24,6 +25,18 @@ def describe_detector(report: Report, spec: DetectorSpec) -> None:
         f"detector {spec.name}: {spec.num_queries} queries of width {spec.dim}, encoder maps at "
         f"strides {strides}, {c1}, weights {spec.weights_digest[:12]}"
     )
+
+
+def examine_repeats(dataset: CocoDataset, detector: Detector) -> None:
+    """Nothing, if the detector finds the same in an image each time.
+
+    Raises:
+        DetectorError: it does not.
+        DataError: the image cannot be used.
+    """
+    entry = dataset.images[0]
+    image = load_image(dataset.path(entry), detector.spec.preprocessing, entry.size_hw)
+    check_repeatable(detector, image)
 
 
 def examine_agreement(

@@ -5,7 +5,12 @@ from pathlib import Path
 
 from mfd import opening
 from mfd.config import Project
-from mfd.doctor.agreement import check_read, describe_detector, examine_agreement
+from mfd.doctor.agreement import (
+    check_read,
+    describe_detector,
+    examine_agreement,
+    examine_repeats,
+)
 from mfd.doctor.data import examine_data
 from mfd.doctor.environment import examine_environment
 from mfd.doctor.report import Finding, Report
@@ -42,6 +47,8 @@ def examine(
             datasets[name] = present
     if detector is not None:
         describe_detector(report, detector.spec)
+        for dataset in list(datasets.values())[:1]:
+            report.attempt(examine_repeats, dataset, detector)
         for name, dataset in datasets.items():
             report.attempt(examine_agreement, report, name, dataset, detector, project.categories)
     examine_stores(report, project, datasets, None if detector is None else detector.spec)

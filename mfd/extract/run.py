@@ -9,11 +9,12 @@ from typing import Any
 
 from mfd.cache import Store, StoreImage, StoreWriter
 from mfd.coco import CocoDataset
-from mfd.detectors import ImageFeatures, stays_frozen
+from mfd.detectors import ImageFeatures, check_repeatable, stays_frozen
 from mfd.detectors import load_detector as load_detector  # named by this room's face too
 from mfd.errors import ConfigError, DataError
 from mfd.extract.config import ExtractConfig
 from mfd.extract.features import encoded_features
+from mfd.images import load_image
 from mfd.prefetch import prefetch
 from mfd.progress import progress
 
@@ -49,7 +50,8 @@ def extract(
     Raises:
         DataError: images could not be used. The store is complete and marks them invalid, or,
             under `strict`, unfinished.
-        DetectorError: the detector breaks its contract, or its weights changed.
+        DetectorError: the detector breaks its contract, gives other values for an image each time,
+            or its weights changed.
         StoreError: features cannot be stored, such as NaN.
     """
     config = config or ExtractConfig()
@@ -66,12 +68,16 @@ def extract(
         with (
             stays_frozen(detector) as digest,
             progress("extract", total, done=total - fresh) as advance,
-            closing(_features(detector, dataset, writer, config, say)) as units,
-            closing(_write_behind(writer, units)) as written,
         ):
             say(f"weights before: sha256 {digest}")
-            for count in written:
-                advance(count)
+            if todo:
+                _check_repeatable(detector, dataset, writer.images(todo[0]), config)
+            with (
+                closing(_features(detector, dataset, writer, config, say)) as units,
+                closing(_write_behind(writer, units)) as written,
+            ):
+                for count in written:
+                    advance(count)
     except KeyboardInterrupt:
         say(
             f"stopped: {writer.num_units - len(writer.todo)} of {writer.num_units} units are "
@@ -82,6 +88,20 @@ def extract(
     path = writer.finish()
     _refuse_invalid(Store.open(path).invalid, total)
     return Extraction(path, fresh, time.monotonic() - started, digest)
+
+
+def _check_repeatable(
+    detector: Any, dataset: CocoDataset, images: Sequence[StoreImage], config: ExtractConfig
+) -> None:
+    """Try the detector on the first of the images that can be read."""
+    for image in images:
+        try:
+            path = dataset.images_dir / image.file_name
+            loaded = load_image(path, detector.spec.preprocessing, image.original_hw)
+        except DataError:
+            continue  # reported when its turn comes
+        check_repeatable(detector, loaded, config.precision)
+        return
 
 
 def _features(

@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
+from mfd.coco import read_dataset, split_paths
 from mfd.config import Project
 from mfd.demo import generate
+from mfd.detectors import load_detector
+from mfd.doctor.agreement import examine_repeats
 from mfd.doctor.examine import examine
+from mfd.errors import DetectorError
 
 Edit = Callable[[dict[str, Any]], None]
 
@@ -262,6 +267,14 @@ def test_an_image_that_is_none_is_named(faults: Callable[..., str], data: Path) 
         assert f"{victim.name} is not a whole image" in faults(lambda content: None)
     finally:
         victim.write_bytes(whole)
+
+
+def test_a_detector_that_is_random_is_named(data: Path) -> None:
+    detector: Any = load_detector("demo")
+    forward = detector.forward
+    detector.forward = lambda images, mask: forward(torch.dropout(images, 0.2, True), mask)
+    with pytest.raises(DetectorError, match="when it saw the same image again"):
+        examine_repeats(read_dataset(*split_paths(data, "val")), detector)
 
 
 def test_every_fault_is_found_at_once(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from mfd.images import input_size, load_image
 from mfd.images.batch import similar_sizes
 from tests.builders.tiny import make_dataset
 
+TRIALS = 2  # passes of one image before the first batch, which must agree
+
 TINY = Path(__file__).parents[1] / "builders" / "tiny.py"
 
 
@@ -210,7 +212,7 @@ def test_features_that_are_not_finite_stop_the_run_naming_the_image(
     sizes = [input_size(entry.size_hw, preprocessing) for entry in dataset.images[:16]]
     (third,) = similar_sizes(sizes, 1)[2]
     image_id = dataset.images[third].image_id
-    disturbed = Disturbed(detector, 3, spoil).eval()
+    disturbed = Disturbed(detector, TRIALS + 3, spoil).eval()
     with (
         open_writer(detector, dataset) as writer,
         pytest.raises(StoreError, match=f"image {image_id}:"),
@@ -224,7 +226,7 @@ def test_values_beyond_float16_stop_the_run_with_the_cure(
     def inflate(detector: Any, output: Any) -> None:
         output.logits[0, 2, 1] = 7e4
 
-    disturbed = Disturbed(detector, 1, inflate).eval()
+    disturbed = Disturbed(detector, TRIALS + 1, inflate).eval()
     with (
         open_writer(detector, dataset) as writer,
         pytest.raises(StoreError, match="--dtype float32"),
@@ -238,7 +240,7 @@ def test_weights_that_change_while_they_run_leave_the_store_unfinished(
     def drift(detector: Any, output: Any) -> None:
         detector.boxes.bias.add_(1e-6)
 
-    disturbed = Disturbed(detector, 2, drift).eval()
+    disturbed = Disturbed(detector, TRIALS + 2, drift).eval()
     with open_writer(detector, dataset) as writer, pytest.raises(DetectorError, match="changed"):
         extract(disturbed, dataset, writer)
     with pytest.raises(StoreError, match="unfinished"):
@@ -259,3 +261,18 @@ def test_autocast_of_another_store_is_refused(
 def test_nonsensical_settings_are_refused(field: str) -> None:
     with pytest.raises(ConfigError, match=f"{field} must be 1 or more"):
         ExtractConfig(**{field: 0})
+
+
+def test_a_detector_that_is_random_is_refused_before_anything_is_stored(
+    detector: Any, dataset: CocoDataset, open_writer: Callable[..., StoreWriter]
+) -> None:
+    forward = detector.forward
+    detector.forward = lambda images, mask: forward(torch.dropout(images, 0.5, True), mask)
+    first = dataset.path(dataset.images[0])
+    first.write_bytes(first.read_bytes()[:50])  # is skipped in favour of the next
+    with (
+        open_writer(detector, dataset) as writer,
+        pytest.raises(DetectorError, match="when it saw the same image again"),
+    ):
+        extract(detector, dataset, writer)
+    assert len(writer.todo) == writer.num_units
