@@ -14,6 +14,7 @@ from .records import ImageEntry as ImageEntry
 from .relabel import MatchedCategories as MatchedCategories
 from .relabel import match_categories as match_categories
 from .relabel import unknown_classes as unknown_classes
+from .repeats import repeated_files as repeated_files
 from .segmentation import decode_segmentation as decode_segmentation
 from .segmentation import encode_segmentation as encode_segmentation
 from .segmentation import mask_runs as mask_runs

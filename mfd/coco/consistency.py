@@ -4,8 +4,6 @@ Each object's box is compared with the extent of its mask. Where they differ, th
 the ways that exports are known to write it; the reading that fits names the export.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from jaxtyping import Bool
 
@@ -13,7 +11,7 @@ from mfd.coco import readings
 from mfd.coco.dataset import CocoDataset
 from mfd.coco.extent import Objects, measure
 from mfd.coco.findings import Finding, summary
-from mfd.coco.repeats import repeated_files, repeated_objects
+from mfd.coco.repeats import repeated_objects
 from mfd.errors import DataError
 from mfd.text import MAX_NAMED
 
@@ -50,34 +48,25 @@ _ADVICE = {
 }
 
 
-def require_consistent(
-    dataset: CocoDataset, digests: Sequence[str | None] | None = None
-) -> list[Finding]:
+def require_consistent(dataset: CocoDataset) -> list[Finding]:
     """The findings of `check_consistency`, none of which is certain.
 
     Raises:
         DataError: some are; names them all.
     """
-    findings = check_consistency(dataset, digests)
+    findings = check_consistency(dataset)
     if certain := [finding for finding in findings if finding.certain]:
         raise DataError(f"{dataset.annotations_file}: {summary(certain)}")
     return findings
 
 
-def check_consistency(
-    dataset: CocoDataset, digests: Sequence[str | None] | None = None
-) -> list[Finding]:
-    """Where boxes, masks, areas and images contradict each other; no file is opened.
-
-    Args:
-        digests: of each image file, as `repeated_files` takes them.
-    """
-    findings = repeated_files(dataset, digests)
+def check_consistency(dataset: CocoDataset) -> list[Finding]:
+    """Where boxes, masks, areas and images contradict each other; no file is opened."""
     known = {image.image_id for image in dataset.images}
     annotations = [a for key, found in dataset.annotations.items() if key in known for a in found]
     if not annotations:
-        return findings
-    findings += repeated_objects(annotations)
+        return []
+    findings = repeated_objects(annotations)
     objects = measure(annotations, dataset.images)
     individuals = ~objects.is_crowd
     in_unit = _polygons_in_unit(objects)

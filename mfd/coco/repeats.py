@@ -1,6 +1,6 @@
 """Files that are listed under several image ids, and objects that are annotated twice."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from mfd.coco.dataset import CocoDataset
 from mfd.coco.findings import Finding
@@ -8,20 +8,18 @@ from mfd.coco.records import Annotation
 from mfd.text import MAX_NAMED, printable
 
 
-def repeated_files(
-    dataset: CocoDataset, digests: Sequence[str | None] | None = None
-) -> list[Finding]:
+def repeated_files(dataset: CocoDataset, digests: Mapping[int, str] | None = None) -> list[Finding]:
     """The images whose file has an earlier id; an empty list if there are none.
 
     Args:
-        digests: of each image file, in the order of the images; None, or zeros, where the file
-            could not be read. Without, files are the same if their names are.
+        digests: of image files by image id; none, or zeros, for those that could not be read.
+            Without digests, files are the same if their names are.
     """
-    keys = [e.file_name for e in dataset.images] if digests is None else digests
     first: dict[str, int] = {}
     pairs = []
-    for entry, key in zip(dataset.images, keys, strict=True):
-        if not key or not key.strip("0"):
+    for entry in dataset.images:
+        key = entry.file_name if digests is None else digests.get(entry.image_id, "").strip("0")
+        if not key:
             continue
         if key in first:
             pairs.append(f"images {first[key]} and {entry.image_id}, {printable(entry.file_name)}")

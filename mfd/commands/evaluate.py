@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from mfd import headtrain, opening
+from mfd import coco, headtrain, opening
 from mfd.commands.declared import (
     annotations_setting,
     detector_setting,
@@ -14,6 +14,7 @@ from mfd.commands.declared import (
     store_setting,
     weights_setting,
 )
+from mfd.commands.findings import say_notable
 from mfd.config import DetectorChoice, Project
 from mfd.console import out, print_json, say
 from mfd.errors import ConfigError
@@ -74,6 +75,7 @@ def run(project: Project, options: Options) -> None:
         dataset = matched.dataset
     say(f"run: {'none, only boxes and baselines' if run is None else run.path}")
     say(f"store: {store.path}")
+    say_notable(coco.repeated_files(dataset, {i.image_id: i.sha256 for i in store.images}))
     evaluation = headtrain.evaluate(
         head,
         opening.complete(store, dataset, choice, device),

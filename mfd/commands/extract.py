@@ -2,6 +2,7 @@
 
 from mfd import cache, coco, extract, opening
 from mfd.commands.declared import Extraction, device_setting, skip_invalid_setting
+from mfd.commands.findings import say_notable
 from mfd.config import Codec, Project
 from mfd.console import say
 from mfd.extract import ExtractConfig
@@ -28,10 +29,9 @@ def run(project: Project, options: Options) -> None:
         options.split,
         options.images,
         options.annotations,
-        need_masks=False,
         skip_invalid=options.skip_invalid,
     )
-    coco.require_consistent(dataset)
+    say_notable(coco.require_consistent(dataset))
     if missing := dataset.missing():
         say(
             f"not in {dataset.images_dir} and left out: {len(missing)} of {len(dataset.images)} "
@@ -50,6 +50,7 @@ def run(project: Project, options: Options) -> None:
         dtype=options.dtype,
         precision=options.precision,
     )
+    say_notable(coco.repeated_files(dataset, {i.image_id: i.sha256 for i in identity.images}))
     provenance = extract.provenance(project.choice, options, device)
     with cache.StoreWriter.open(
         project.stores, identity, codec=options.codec, provenance=provenance

@@ -78,7 +78,10 @@ def annotated(project: Project, options: Options) -> "CocoDataset | None":
     """The data set whose image ids are taken, if one is given."""
     if options.split is None and options.annotations is None:
         return None
-    folder = options.images[0] if options.annotations is not None else None
+    first = options.images[0]
+    folder = first if first.is_dir() else first.parent
     return opening.open_dataset(
-        project, options.split or "val", folder, options.annotations, need_masks=False
-    )
+        project, options.split or "val",
+        folder if options.annotations is not None else None, options.annotations,
+        need_masks=False, skip_invalid=True,  # the images' ids alone are looked at
+    )  # fmt: skip

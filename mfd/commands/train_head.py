@@ -12,6 +12,7 @@ from mfd.commands.declared import (
     skip_invalid_setting,
     store_setting,
 )
+from mfd.commands.findings import say_notable
 from mfd.config import Project
 from mfd.console import say
 from mfd.errors import ConfigError, DataError
@@ -94,9 +95,9 @@ def run(project: Project, options: Options) -> None:
         options.annotations,
         skip_invalid=options.skip_invalid,
     )
-    for finding in coco.require_consistent(dataset):
-        if finding.notable:
-            say(f"note: {finding}")
+    say_notable(coco.require_consistent(dataset))
+    if not live:
+        say_notable(coco.repeated_files(dataset, {i.image_id: i.sha256 for i in store.images}))
     head.check(spec)  # before targets are built
     where = "none, the detector runs on every batch" if live else store.path
     say(f"store: {where}\nrun: {run.path}")

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mfd.coco import CocoDataset, check_consistency, sample_evenly
+from mfd.coco import CocoDataset, check_consistency, repeated_files, sample_evenly
 from mfd.config import Exif
 from mfd.doctor.orientation import Check, examine_orientation
 from mfd.doctor.report import Report
@@ -34,10 +34,8 @@ def examine_data(
     _examine_objects(report, name, dataset)
     present = dataset.present()
     _examine_files(report, name, dataset, present)
-    there = set(present.images)
-    paths = [dataset.path(entry) if entry in there else None for entry in dataset.images]
     sound = True
-    for finding in check_consistency(dataset, _contents(paths)):
+    for finding in (*repeated_files(dataset, _contents(present)), *check_consistency(dataset)):
         report.say(f"{name}: {finding}", good=not finding.notable)
         sound = sound and not finding.certain
     examine_orientation(report, name, present, exif, check if sound else None)
@@ -106,16 +104,17 @@ def _examine_pixels(report: Report, name: str, dataset: CocoDataset, exif: Exif)
     return not faults
 
 
-def _contents(paths: Sequence[Path | None]) -> list[str | None]:
-    """A text for each content that several files have; None for files of their own.
+def _contents(dataset: CocoDataset) -> dict[int, str]:
+    """By image id, a text for each content that several files have.
 
     Files are told apart by size, then by their first bytes, so that few are read.
     """
-    groups = _groups([path for path in paths if path is not None], os.path.getsize)
+    paths = {entry.image_id: dataset.path(entry) for entry in dataset.images}
+    groups = _groups(list(paths.values()), os.path.getsize)
     for key in (_first_bytes, file_sha256):
         groups = [twins for group in groups for twins in _groups(group, key)]
     number = {path: f"content {i}" for i, group in enumerate(groups) for path in group}
-    return [None if path is None else number.get(path) for path in paths]
+    return {image_id: number[path] for image_id, path in paths.items() if path in number}
 
 
 def _groups(paths: Sequence[Path], key: Callable[[Path], object]) -> list[list[Path]]:

@@ -94,7 +94,7 @@ def make_store(
         unread: image ids that the detector could not read.
     """
     images = tuple(
-        StoreImage(entry.image_id, entry.file_name, entry.size_hw, "5a" * 32)
+        StoreImage(entry.image_id, entry.file_name, entry.size_hw, f"{entry.image_id:064x}")
         for entry in dataset.images
     )
     identity = StoreIdentity(spec, "val", images, dtype="float32", profile=profile)

@@ -15,6 +15,7 @@ from mfd.coco import (
     Finding,
     check_consistency,
     read_dataset,
+    repeated_files,
     require_consistent,
     split_paths,
 )
@@ -224,7 +225,9 @@ def test_all_kinds_of_a_file_are_told_at_once(read: Callable[[Content], CocoData
     copies = [{**a, "id": a["id"] + 1000} for a in content["annotations"][:5]]
     content["annotations"] += copies
     content["images"].append({**content["images"][0], "id": 99})
-    kinds = {finding.kind for finding in check_consistency(read(content))}
+    dataset = read(content)
+    findings = (*repeated_files(dataset), *check_consistency(dataset))
+    kinds = {finding.kind for finding in findings}
     assert kinds >= {
         "polygons in 0..1",
         "negative areas",
@@ -270,9 +273,9 @@ def test_files_of_one_content_are_one_image_whatever_their_names(
 ) -> None:
     dataset = read(sound())
     absent = "0" * 64
-    assert check_consistency(dataset, ["a", None, absent]) == []
-    assert check_consistency(dataset, [absent, absent, "b"]) == []
-    (finding,) = check_consistency(dataset, ["a", "b", "a"])
+    assert repeated_files(dataset, {1: "a", 3: absent}) == []
+    assert repeated_files(dataset, {1: absent, 2: absent, 3: "b"}) == []
+    (finding,) = repeated_files(dataset, {1: "a", 2: "b", 3: "a"})
     assert (finding.count, finding.total) == (1, 3)
     assert finding.examples == ("images 1 and 3, 3.jpg",)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from mfd.coco import ANY_CATEGORY, CocoDataset, unknown_classes
+from mfd.coco import ANY_CATEGORY, CocoDataset, check_consistency, unknown_classes
 from mfd.detectors import DetectorSpec
 from mfd.errors import ConfigError, DataError, StoreError
 from mfd.headtrain.evaluation.baselines import filled_box_entries, untrained_head
@@ -215,6 +215,7 @@ def _notes(features: FeatureStore, dataset: CocoDataset) -> tuple[str, ...]:
             f"objects without a segmentation, which no mask can match: {boxes_only}; box AP is not "
             "affected"
         )
+    notes += [str(finding) for finding in check_consistency(dataset) if finding.notable]
     if dataset.skipped:
         notes.append(f"annotations that cannot be used and do not count: {len(dataset.skipped)}")
     return tuple(notes)
