@@ -6,14 +6,11 @@ the forward kernel reads four.
 
 # mypy: disable-error-code="untyped-decorator,no-untyped-def"
 
-import time
-from collections.abc import Callable
-from typing import Any
-
 import torch
 import triton
 import triton.language as tl
 
+from benchmarks.device import Gpu
 from mfd.kernels.dispatch import interpreted
 
 WIDTH = 32  # channels of a head
@@ -46,35 +43,35 @@ def read_rows(
     tl.store(out + n[:, None] * width + channel, total.to(out.dtype.element_ty))
 
 
-def measure(device: str, quick: bool) -> dict[str, float]:
+def measure(device: Gpu) -> dict[str, float]:
     """GB/s of copies and of row reads, 10^9 additions/s; without a GPU only the copies."""
-    rates = {"copy, GB/s": copy_bandwidth(device, 10 if quick else 2000)}
-    if device == "cpu" and not interpreted():
+    rates = {"copy, GB/s": copy_bandwidth(device, 10 if device.small else 2000)}
+    if device.name == "cpu" and not interpreted():
         return rates
-    queries = 64 if quick else QUERIES
-    for size, rows in {"quick": 128}.items() if quick else ROWS.items():
-        for order, where in scattered(queries, rows, device).items():
+    queries = 64 if device.small else QUERIES
+    for size, rows in {"quick": 128}.items() if device.small else ROWS.items():
+        for order, where in scattered(queries, rows, device.name).items():
             for kind, dtype, warps in (
                 ("single float32", torch.float32, 32),
                 ("vectors of float32", torch.float32, 8),
                 ("vectors of bfloat16", torch.bfloat16, 4),
             ):
-                if (device, dtype) == ("cpu", torch.bfloat16):
+                if (device.name, dtype) == ("cpu", torch.bfloat16):
                     continue  # the interpreter has no such addition
-                target = torch.zeros(rows, WIDTH, dtype=dtype, device=device)
+                target = torch.zeros(rows, WIDTH, dtype=dtype, device=device.name)
                 grid = (triton.cdiv(where.numel(), 32),)
                 run = lambda grid=grid, t=target, w=where, warps=warps: add_rows[grid](  # noqa: E731
                     t, w, w.numel(), WIDTH, 32, num_warps=warps
                 )
-                rate = where.numel() * WIDTH / clock(run, device)["median"] / 1e6
+                rate = where.numel() * WIDTH / device.clock(run)["median"] / 1e6
                 rates[f"additions of {kind}, {order}, {size}, 10^9/s"] = rate
-            source = torch.randn(rows, WIDTH, device=device).bfloat16()
+            source = torch.randn(rows, WIDTH, device=device.name).bfloat16()
             out = source.new_empty(queries, WIDTH)
             grid = (triton.cdiv(queries, 32),)
             run = lambda grid=grid, s=source, w=where, o=out: read_rows[grid](  # noqa: E731
                 s, w, o, queries, PER_QUERY, WIDTH, 32, num_warps=4
             )
-            rate = where.numel() * WIDTH * 2 / clock(run, device)["median"] / 1e6
+            rate = where.numel() * WIDTH * 2 / device.clock(run)["median"] / 1e6
             rates[f"reads of bfloat16 rows, {order}, {size}, GB/s"] = rate
     return rates
 
@@ -87,20 +84,8 @@ def scattered(queries: int, rows: int, device: str) -> dict[str, torch.Tensor]:
     return {"anywhere": anywhere, "near": near.int()}
 
 
-def copy_bandwidth(device: str, megabytes: int) -> float:
+def copy_bandwidth(device: Gpu, megabytes: int) -> float:
     """GB/s of a copy on the device, bytes read and written."""
-    source = torch.randn(megabytes * 250_000, device=device)
+    source = torch.randn(megabytes * 250_000, device=device.name)
     target = torch.empty_like(source)
-    return 2 * source.nbytes / clock(lambda: target.copy_(source), device)["median"] / 1e6
-
-
-def clock(call: Callable[[], Any], device: str) -> dict[str, float]:
-    """Median, 20th and 80th percentile in milliseconds, the cache cleared before every call."""
-    if device != "cuda":
-        start = time.perf_counter()
-        call()
-        return dict.fromkeys(("median", "p20", "p80"), 1e3 * (time.perf_counter() - start))
-    from triton.testing import do_bench
-
-    median, p20, p80 = do_bench(call, warmup=25, rep=100, quantiles=[0.5, 0.2, 0.8])
-    return {"median": median, "p20": p20, "p80": p80}
+    return 2 * source.nbytes / device.clock(lambda: target.copy_(source))["median"] / 1e6

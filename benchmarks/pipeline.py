@@ -3,7 +3,7 @@
 All on random numbers.
 """
 
-import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.device import Gpu
 from mfd.detectors.deformable.detector import DeformableDetector
 from mfd.detectors.official import OFFICIAL
 from mfd.headtrain.config.train import TrainConfig
@@ -25,30 +26,51 @@ from mfd.kernels import roi_align
 BOXES_PER_IMAGE = 7  # the mean of COCO's training images
 
 
-def head_step(device: str, quick: bool) -> dict[str, Any]:
-    """Time and peak memory of a step of the default head at batch 8, 800 x 1333."""
-    batch_size, size = (2, (96, 160)) if quick else (8, (800, 1333))
-    head = MaskHead(find_preset("paper").config, HDETR_R50).to(device)
-    optimizer = torch.optim.AdamW(head.parameters())
-    batch = random_batch(batch_size, size, 4 * head.config.roi_size).to(device)
-    autocast = torch.bfloat16 if device == "cuda" else None
-    step = timed(
-        lambda: train_step(head, optimizer, batch, TrainConfig(), 0, 1, autocast),
-        device,
-        1 if quick else 12,
-    )
-    boxes = batch_size * BOXES_PER_IMAGE
-    return {"batch": batch_size, "size_hw": size, "boxes": boxes, **step}
+OURS = ("forward_kernel", "points_grad_kernel", "value_grad_kernel", "backward_kernel", "mfd::")
+PRODUCTS = ("gemm", "cutlass", "cublas", "nvjet", "aten::mm", "aten::addmm", "aten::bmm")
 
 
-def region_route(device: str, quick: bool) -> dict[str, Any]:
+def head_step(device: Gpu) -> dict[str, Any]:
+    """A training step of the default head at batch 8, 800 x 1333.
+
+    Milliseconds and peak memory; then how many launches, how long they keep the device busy, and
+    what share of that our kernels and matrix products have.
+    """
+    batch_size, size = (2, (96, 160)) if device.small else (8, (800, 1333))
+    head = MaskHead(find_preset("paper").config, HDETR_R50).to(device.name)
+    optimizer = torch.optim.AdamW(head.parameters(), fused=device.name == "cuda")
+    batch = random_batch(batch_size, size, 4 * head.config.roi_size).to(device.name)
+    run = lambda: train_step(head, optimizer, batch, TrainConfig(), 0, 1, device.autocast)  # noqa: E731
+    found = device.step(run, 12)
+    launched = device.kernels(run)
+    busy = sum(time for _, time in launched)
+    shares = {}
+    for label, parts in (("our kernels", OURS), ("matrix products", PRODUCTS)):
+        theirs = sum(time for name, time in launched if any(part in name for part in parts))
+        shares[label] = theirs / busy if busy else 0.0  # a profiler without rights sees nothing
+    longest = Counter[str]()
+    for name, time in launched:
+        longest[name[:100]] += time
+    return {
+        "batch": batch_size,
+        "size_hw": size,
+        "boxes": batch_size * BOXES_PER_IMAGE,
+        **found,
+        "launches": len(launched),
+        "busy_ms": busy,
+        "shares": shares,
+        "longest_ms": dict(longest.most_common(15)),
+    }
+
+
+def region_route(device: Gpu) -> dict[str, Any]:
     """Neck, up-sampling, addition and RoIAlign, forward and backward: ours, and over the map F."""
-    batch_size, size = (2, (96, 160)) if quick else (8, (800, 1333))
+    batch_size, size = (2, (96, 160)) if device.small else (8, (800, 1333))
     config = find_preset("paper").config
-    regions = Regions(config, HDETR_R50).to(device).train()
-    batch = random_batch(batch_size, size, 8).features.to(device)
+    regions = Regions(config, HDETR_R50).to(device.name).train()
+    batch = random_batch(batch_size, size, 8).features.to(device.name)
     finest = batch.memory[0].requires_grad_()
-    scale = torch.tensor(size[::-1], device=device).repeat(2) / regions.stride
+    scale = torch.tensor(size[::-1], device=device.name).repeat(2) / regions.stride
     centre, side = (batch.boxes * scale).split(2, -1)
     boxes = torch.cat([centre - side / 2, centre + side / 2], -1)
 
@@ -74,28 +96,12 @@ def region_route(device: str, quick: bool) -> dict[str, Any]:
     for name, route in routes.items():
 
         def train(route: Callable[[], torch.Tensor] = route) -> None:
-            with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+            with autocast(device):
                 out = route()
             torch.autograd.grad(out, wanted, torch.ones_like(out))
 
-        result[name] = timed(train, device, 1 if quick else 20)
+        result[name] = device.step(train, 20)
     return result
-
-
-def timed(call: Callable[[], Any], device: str, repeats: int) -> dict[str, float | None]:
-    """Median milliseconds and the largest memory in use, after two calls to warm up."""
-    times = []
-    for _ in range(repeats + 2):
-        if device == "cuda":
-            torch.cuda.synchronize()
-            torch.cuda.reset_peak_memory_stats()
-        start = time.perf_counter()
-        call()
-        if device == "cuda":
-            torch.cuda.synchronize()
-        times.append(1e3 * (time.perf_counter() - start))
-    peak = torch.cuda.max_memory_allocated() / 1e9 if device == "cuda" else None
-    return {"median_ms": sorted(times[2:])[repeats // 2], "peak_gb": peak}
 
 
 def random_batch(batch_size: int, size_hw: tuple[int, int], crop: int) -> TrainingBatch:
@@ -119,17 +125,23 @@ def random_batch(batch_size: int, size_hw: tuple[int, int], crop: int) -> Traini
     return TrainingBatch(features, crops, torch.ones(count), names)
 
 
-def detector_forward(device: str, quick: bool) -> dict[str, Any]:
+def detector_forward(device: Gpu) -> dict[str, Any]:
     """Time and peak memory of H-Deformable-DETR with a ResNet-50, one image, random weights."""
-    size = (96, 160) if quick else (800, 1333)
+    size = (96, 160) if device.small else (800, 1333)
     network = OFFICIAL["hdetr-r50"].network().to_empty(device="cpu")
     with torch.no_grad():
         for tensor in (*network.parameters(), *network.buffers()):
             if tensor.is_floating_point():
                 tensor.normal_(0, 0.02).abs_()  # variances of norms must not be negative
-    detector = DeformableDetector(network, replace(HDETR_R50, encoder_layer=4)).to(device).eval()
-    images = torch.randn(1, 3, *size, device=device)
-    padding = torch.zeros(1, *size, dtype=torch.bool, device=device)
-    with torch.no_grad(), torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
-        run = timed(lambda: detector(images, padding), device, 1 if quick else 12)
+    detector = DeformableDetector(network, replace(HDETR_R50, encoder_layer=4))
+    detector.to(device.name).eval()
+    images = torch.randn(1, 3, *size, device=device.name)
+    padding = torch.zeros(1, *size, dtype=torch.bool, device=device.name)
+    with torch.no_grad(), autocast(device):
+        run = device.step(lambda: detector(images, padding), 12)
     return {"size_hw": size, **run}
+
+
+def autocast(device: Gpu) -> torch.autocast:
+    """As in training on this device."""
+    return torch.autocast(device.name, device.autocast, enabled=device.autocast is not None)

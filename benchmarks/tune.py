@@ -10,7 +10,7 @@ import itertools
 import torch
 from triton.testing import do_bench
 
-from benchmarks.gpu import ATTENTION
+from benchmarks.cases import ATTENTION
 from benchmarks.inputs import AttentionCase
 from mfd.kernels.deform_attn import launch
 

@@ -1,0 +1,51 @@
+"""The GPU figures as Markdown."""
+
+from typing import Any
+
+
+def markdown(content: dict[str, Any]) -> str:
+    """Sections that were measured, then what is wrong and what was left out."""
+    lines = [f"# {content['device']}, commit {content['commit']}, {content['date'][:10]}", ""]
+    if content["dry_run"]:
+        lines += ["A dry run: the times are made up.", ""]
+    if step := content["head_step"]:
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in step["shares"].items())
+        lines += [
+            f"Training step, batch {step['batch']}, {step['boxes']} boxes, {step['size_hw']}: "
+            f"{step['median_ms']:.1f} ms, busy {step['busy_ms']:.1f} ms, "
+            f"{step['launches']} launches, peak {step['peak_mb']:.0f} MB; {shares}.",
+            "",
+        ]
+    if route := content["region_route"]:
+        timed = {name: found for name, found in route.items() if isinstance(found, dict)}
+        parts = ", ".join(f"{name} {found['median_ms']:.2f} ms" for name, found in timed.items())
+        lines += [f"Regions, forward and backward: {parts}.", ""]
+    if forward := content["detector_forward"]:
+        lines += [f"Detector, one image {forward['size_hw']}: {forward['median_ms']:.1f} ms.", ""]
+    lines += [
+        "| case | type | implementation | forward ms | ours x | backward ms | ours x | peak MB |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [line for row in content["kernels"] for line in _rows(row)]
+    if rates := content["measure"]:
+        lines += ["", "| rate | |", "|---|---|"]
+        lines += [f"| {name} | {rate:.1f} |" for name, rate in rates.items()]
+    for title in ("wrong", "left_out"):
+        if found := content[title]:
+            lines += ["", f"{title.replace('_', ' ').capitalize()}:", ""]
+            lines += [f"- {line}" for line in found]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(row: dict[str, Any]) -> list[str]:
+    """One line per implementation; ratios above 1 say how often faster ours is."""
+    lines = []
+    ours = row["of"].get("ours")
+    for label, found in row["of"].items():
+        cells = [row["case"], row["dtype"], label]
+        for step in ("forward", "backward"):
+            median = found[step]["median"]
+            ratio = "" if ours is None else f"{median / ours[step]['median']:.2f}"
+            cells += [f"{median:.3f}", ratio]
+        lines.append("| " + " | ".join([*cells, f"{found['peak_mb']:.0f}"]) + " |")
+    return lines
