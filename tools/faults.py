@@ -74,6 +74,32 @@ FAULTS = (
         ("bias added outside the image, too", "+ inside * self.mapper.bias", "+ self.mapper.bias"),
     ),
     *faults(
+        "mfd/headtrain/head/query_encoder.py", "tests/headtrain/head/test_query_encoder.py",
+        ("attention scaled by the width of all heads", "scale=(dim // heads) ** -0.5", "scale=dim**-0.5"),
+        ("values read without their bias", ", weight[2]) + bias[2]", ", weight[2])"),
+        ("keys projected by the values' matrix", '"nmd,mdc->nmc", query, weight[1]', '"nmd,mdc->nmc", query, weight[2]'),
+    ),
+    *faults(
+        "mfd/headtrain/head/padding.py", "tests/headtrain/head/test_padding.py",
+        ("one full side taken for a map without padding", ").all()):", ").any()):"),
+    ),
+    *faults(
+        "benchmarks/plan.py", "tests/benchmarks/test_gpu.py",
+        ("work begun after the end of the time", "self.elapsed >= self._seconds", "False"),
+    ),
+    *faults(
+        "benchmarks/compare.py", "tests/benchmarks/test_gpu.py",
+        ("wrong results timed", "if not error <= limit:", "if error != error:"),
+    ),
+    *faults(
+        "mfd/memory.py", "tests/test_memory.py",
+        ("large blocks given back", "        mallopt(_MMAP_MAX, 0)\n", ""),
+    ),
+    *faults(
+        "mfd/kernels/deform_attn/reference.py", "tests/kernels/deform_attn",
+        ("softmax over images instead of points", ".softmax(0).movedim(0, -1)", ".softmax(1).movedim(0, -1)"),
+    ),
+    *faults(
         "mfd/headtrain/presets/sizes.py", "tests/headtrain/presets",
         ("RoIAlign priced by its corners alone", "ROI_ALIGN_MACS = 18", "ROI_ALIGN_MACS = 16"),
         ("further layers counted once too often", "config.box_layers - 1", "config.box_layers"),

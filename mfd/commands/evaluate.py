@@ -18,6 +18,7 @@ from mfd.commands.findings import say_notable
 from mfd.config import DetectorChoice, Project
 from mfd.console import out, print_json, say
 from mfd.errors import ConfigError
+from mfd.memory import keep_freed_memory
 from mfd.settings import setting, settings
 
 HELP = "Print COCO AP of boxes and masks, and write the results files."
@@ -49,6 +50,7 @@ class Options:
 
 def run(project: Project, options: Options) -> None:
     """Print the figures, then write them into the run's folder."""
+    keep_freed_memory()
     device = opening.pick_device(options.device)
     run = chosen_run(project, options)
     if run is None:

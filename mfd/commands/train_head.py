@@ -17,6 +17,7 @@ from mfd.config import Project
 from mfd.console import say
 from mfd.errors import ConfigError, DataError
 from mfd.headtrain import HeadConfig, TrainConfig
+from mfd.memory import keep_freed_memory
 from mfd.settings import replace_from_texts, setting, settings
 from mfd.text import duration, suggest
 
@@ -64,6 +65,7 @@ class Options:
 
 def run(project: Project, options: Options) -> None:
     """Begin a run, or resume one."""
+    keep_freed_memory()
     run = headtrain.Run.resume(project.runs, options.run) if options.resume else None
     saved = run.config if run else None
     preset = headtrain.find_preset(options.preset) if options.preset else None

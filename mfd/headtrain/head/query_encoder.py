@@ -1,8 +1,9 @@
 """The query feature encoder of section 3.4: one layer runs after each box-encoder layer."""
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import linear, scaled_dot_product_attention
+from torch.nn.functional import scaled_dot_product_attention
 
 from mfd.headtrain.config.head import HeadConfig
 from mfd.nn import FeedForward, box_encoding
@@ -71,7 +72,10 @@ class ObjectToObject(nn.Module):
 class BoxToObject(nn.Module):
     """Eq. 11: each query attends to the s * s features of its own region.
 
-    Computed by hand from the module's parameters: it would copy the keys and values of all cells.
+    Computed by hand from the module's parameters. A region has one query, so the projection of
+    keys is applied to the query instead of all cells, `q . (Wk r) = (Wk^T q) . r`, and that of
+    values to what was read, `Wv` times a mean being the mean of `Wv r`. The bias of the keys adds
+    the same to all scores of a query, which the softmax cancels.
     """
 
     def __init__(self, dim: int, num_heads: int) -> None:
@@ -86,9 +90,11 @@ class BoxToObject(nn.Module):
         if not len(queries):
             return queries
         dim, heads = queries.shape[1], self.attention.num_heads
-        weight, bias = self.attention.in_proj_weight, self.attention.in_proj_bias
-        query = linear(queries, weight[:dim], bias[:dim]).view(-1, heads, 1, dim // heads)
-        cells = linear(regions.flatten(1, 2), weight[dim:], bias[dim:])  # (N, s * s, 2D)
-        key, value = cells.unflatten(-1, (2, heads, -1)).permute(2, 0, 3, 1, 4)
-        attended = scaled_dot_product_attention(query, key, value)  # (N, M, 1, D / M)
+        weight = self.attention.in_proj_weight.unflatten(0, (3, heads, -1))  # (3, M, D / M, D)
+        bias = self.attention.in_proj_bias.view(3, heads, -1)
+        query = torch.einsum("nc,mdc->nmd", queries, weight[0]) + bias[0]
+        looked_for = torch.einsum("nmd,mdc->nmc", query, weight[1])[:, None]  # (N, 1, M, D)
+        cells = regions.flatten(1, 2)[:, None].to(looked_for)  # (N, 1, s * s, D)
+        read = scaled_dot_product_attention(looked_for, cells, cells, scale=(dim // heads) ** -0.5)
+        attended = torch.einsum("nmc,mdc->nmd", read[:, 0], weight[2]) + bias[2]
         return self.norm(queries + self.attention.out_proj(attended.flatten(1)))

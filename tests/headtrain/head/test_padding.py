@@ -19,3 +19,8 @@ def test_padding_becomes_zero_even_if_it_was_nan() -> None:
     maps[0, :3, :5] = 1
     maps[1, :4, :2] = 1
     assert zero_padding(maps, SIZES).sum() == (3 * 5 + 4 * 2) * 3
+
+
+def test_maps_without_padding_are_not_copied() -> None:
+    maps = torch.full((2, 4, 5, 3), torch.nan)
+    assert zero_padding(maps, torch.tensor([[4, 5], [4, 5]])) is maps
