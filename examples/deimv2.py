@@ -6,11 +6,9 @@ Transformers' format (config.json and model.safetensors).
 """
 
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor, nn
 from transformers import Deimv2ForObjectDetection
-from transformers.models.deimv2.modeling_deimv2 import Deimv2MLP
 
 from mfd.coco import COCO_IDS, COCO_NAMES
 from mfd.detectors import (
@@ -19,6 +17,7 @@ from mfd.detectors import (
     Preprocessing,
     capture_outputs,
     quiet_transformers,
+    restore_deimv2,
     weights_digest,
 )
 from mfd.errors import DetectorError
@@ -41,7 +40,7 @@ def detector(weights: str | Path | None = None) -> "Deimv2":
         )
     if wrong := [*loading["missing_keys"], *loading["unexpected_keys"]]:
         raise DetectorError(f"{folder} is not a DEIMv2: {wrong[0]!r} is missing or unexpected")
-    restore_original(model)
+    restore_deimv2(model)  # else it computes something else than it was trained as
     return Deimv2(model, size=416)
 
 
@@ -85,40 +84,3 @@ class Deimv2(nn.Module):
         """The stage-1 map alone, by the backbone's stem and first stage."""
         c1: Tensor = self.backbone.encoder.stages[0](self.backbone.embedder(images))
         return c1.permute(0, 2, 3, 1)
-
-
-def restore_original(model: Deimv2ForObjectDetection) -> None:
-    """Make Transformers 5.23 compute what DEIMv2 was trained as; box AP is 0.04 without it.
-
-    Its modelling differs from the published network in three places.
-    """
-    # The encoder's heads read its maps directly; Transformers puts untrained layers between them.
-    model.model.enc_output = nn.Identity()
-    # Every MLP is activated by SiLU; Transformers has ReLU in those without a setting for it.
-    for module in model.modules():
-        if isinstance(module, Deimv2MLP):
-            module.act = nn.SiLU()
-    # Queries' positions come from the initial boxes once; Transformers updates them in each layer.
-    decoder = model.model.decoder
-    decoder.query_pos_head = FirstResult(decoder.query_pos_head)
-    decoder.register_forward_pre_hook(lambda module, inputs: module.query_pos_head.forget())
-
-
-class FirstResult(nn.Module):
-    """A module whose result for the first input stands until `forget`."""
-
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module = module
-        self._result: Any = None
-
-    def forward(self, value: Tensor) -> Tensor:
-        """The result for the first value since `forget`."""
-        if self._result is None:
-            self._result = self.module(value)
-        result: Tensor = self._result
-        return result
-
-    def forget(self) -> None:
-        """Compute again at the next call."""
-        self._result = None

@@ -16,6 +16,7 @@ from .features import stage1_features as stage1_features
 from .freeze import freeze as freeze
 from .freeze import stays_frozen as stays_frozen
 from .freeze import weights_digest as weights_digest
+from .hf.deimv2 import restore_deimv2 as restore_deimv2
 from .hf.families import FAMILIES as FAMILIES
 from .hf.quiet import quiet_transformers as quiet_transformers
 from .image_features import ImageFeatures as ImageFeatures

@@ -114,6 +114,23 @@ def test_stage1_recomputes_the_c1_of_the_whole_detector(
         torch.testing.assert_close(c1, features.c1, rtol=0, atol=1e-5)
 
 
+def test_hf_computes_what_the_example_computes(
+    detector: Any, dataset: CocoDataset, shared: Path
+) -> None:
+    """The example's box AP is the published one, see above."""
+    by_name = load_detector(f"hf:{shared / 'real' / 'deimv2-femto'}")
+    paths = [dataset.path(entry) for entry in dataset.images[:2]]
+    images = [load_image(path, detector.spec.preprocessing) for path in paths]
+    assert by_name.spec.preprocessing == detector.spec.preprocessing
+    assert by_name.spec.category_ids == detector.spec.category_ids
+    for found, wanted in zip(
+        detect(by_name, images, [0, 1]), detect(detector, images, [0, 1]), strict=True
+    ):
+        for name in ("queries", "boxes", "logits", "c1"):
+            assert torch.equal(getattr(found, name), getattr(wanted, name))
+        assert all(map(torch.equal, found.memory, wanted.memory))
+
+
 def test_category_ids_are_cocos(detector: Any, dataset: CocoDataset) -> None:
     assert list(detector.spec.category_ids) == sorted(dataset.categories)
 

@@ -1,11 +1,14 @@
 """What tells Transformers' families of detectors apart, by the `model_type` of their config.
 
-A detector is what Transformers computes. For DEIMv2 that is not what its published weights were
-trained as, as of Transformers 5.23: `examples/deimv2.py` says what differs and restores it.
+A detector is what Transformers computes, except where that is not what published weights were
+trained as: `restore` says so.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
+
+from mfd.detectors.hf.deimv2 import restore_deimv2
 
 
 @dataclass(frozen=True)
@@ -14,59 +17,115 @@ class Family:
 
     Args:
         architecture: the class in Transformers.
-        backbone: turns pixels into maps.
+        example: a published model of it.
+        backbones: names that what turns pixels into maps can have; none where it has no map that
+            is finer than the encoder's.
+        stage1: names within the backbone that its first stage can have.
+        encoder: gives the encoder's maps, or the sequence of all their pixels.
         projections: one module per map, or a single module: makes the maps as wide as the queries.
             They are the encoder's input if it attends to all maps as one sequence, else the
-            decoder's input.
-        stage1: names within the backbone that its first stage, at stride 4, can have.
+            decoder's input; None where the encoder's maps are as wide already.
         heads: attributes, anywhere in the model, that hold what gives scores, boxes and reference
             points.
+        encoder_layer: whose maps are taken, if it has so many (table 14); None: the last.
         sequence_encoder: the encoder's output is one sequence over all maps, and the family masks
-            padding; else its output is a list of maps, and padding is seen as image.
+            padding; else its output is maps, and padding is seen as image.
+        normalised: whether its image processor normalises unless told otherwise.
         scores: as in `DetectorSpec`.
         max_detections: of the official evaluation; None is one per query.
+        restore: makes a model of Transformers compute what published weights were trained as.
+        unused: beginnings of the names of weights that are not needed then.
+        code_version: as in `DetectorSpec`.
     """
 
     architecture: str
-    backbone: str = "model.backbone.model"
-    projections: str = "model.input_projection"
+    example: str
+    backbones: tuple[str, ...] = ("model.backbone.model",)
     stage1: tuple[str, ...] = (
         "encoder.stages.0",  # ResNet and HGNetV2 in Transformers
         "layer1",  # ResNet in timm
         "_backbone.layer1",
     )
+    encoder: str = "model.encoder"
+    projections: str | None = "model.input_projection"
     heads: tuple[str, ...] = ("class_labels_classifier", "bbox_predictor", "ref_point_head")
+    encoder_layer: int | None = None
     sequence_encoder: bool = True
+    normalised: bool = True
     scores: Literal["sigmoid", "softmax"] = "sigmoid"
     max_detections: int | None = 100
+    restore: Callable[[Any], None] | None = None
+    unused: tuple[str, ...] = ()
+    code_version: int = 1
 
 
 _RT_DETR = Family(
     "RTDetrForObjectDetection",
+    "PekingU/rtdetr_r50vd",
     projections="model.decoder_input_proj",
     heads=("class_embed", "bbox_embed", "enc_score_head", "enc_bbox_head", "pre_bbox_head"),
+    sequence_encoder=False,
+    normalised=False,
+    max_detections=None,
+)
+_LW_DETR = Family(
+    "LwDetrForObjectDetection",
+    "AnnaZhang/lwdetr_small_60e_coco",
+    backbones=(),  # a plain ViT: all its maps are as coarse as the encoder's
+    encoder="model.backbone.projector",
+    projections=None,
+    heads=("class_embed", "bbox_embed", "enc_out_class_embed", "enc_out_bbox_embed"),
     sequence_encoder=False,
     max_detections=None,
 )
 
 FAMILIES = {
-    "detr": Family("DetrForObjectDetection", scores="softmax", max_detections=None),
-    "conditional_detr": Family("ConditionalDetrForObjectDetection"),
+    "detr": Family(
+        "DetrForObjectDetection", "facebook/detr-resnet-50", scores="softmax", max_detections=None
+    ),
+    "conditional_detr": Family(
+        "ConditionalDetrForObjectDetection", "microsoft/conditional-detr-resnet-50"
+    ),
     "dab-detr": Family(
         "DabDetrForObjectDetection",
-        backbone="model.backbone.conv_encoder.model",
+        "IDEA-Research/dab-detr-resnet-50",
+        backbones=("model.backbone.conv_encoder.model",),
         heads=("class_embed", "bbox_embed", "bbox_predictor", "ref_point_head"),
         max_detections=300,
     ),
     "deformable_detr": Family(
         "DeformableDetrForObjectDetection",
+        "SenseTime/deformable-detr",
         projections="model.input_proj",
         heads=("class_embed", "bbox_embed", "reference_points"),
+        encoder_layer=4,
+    ),
+    "table-transformer": Family(
+        "TableTransformerForObjectDetection",
+        "microsoft/table-transformer-detection",
+        backbones=("model.backbone.conv_encoder.model",),
+        scores="softmax",
+        max_detections=None,
     ),
     "rt_detr": _RT_DETR,
-    "rt_detr_v2": replace(_RT_DETR, architecture="RTDetrV2ForObjectDetection"),
-    "d_fine": replace(_RT_DETR, architecture="DFineForObjectDetection"),
+    "rt_detr_v2": replace(
+        _RT_DETR, architecture="RTDetrV2ForObjectDetection", example="PekingU/rtdetr_v2_r50vd"
+    ),
+    "d_fine": replace(
+        _RT_DETR, architecture="DFineForObjectDetection", example="ustc-community/dfine-large-coco"
+    ),
     "deimv2": replace(
-        _RT_DETR, architecture="Deimv2ForObjectDetection", backbone="model.conv_encoder.model"
+        _RT_DETR,
+        architecture="Deimv2ForObjectDetection",
+        example="Intellindust/DEIMv2_HGNetv2_N_COCO",
+        backbones=("model.conv_encoder.model", "model.conv_encoder.spatial_tuning_adapter"),
+        stage1=("encoder.stages.0", "stem_pool"),  # HGNetV2; the adapter beside DINOv3
+        restore=restore_deimv2,
+        unused=("model.enc_output.",),
+        code_version=2,
+    ),
+    "lw_detr": _LW_DETR,
+    "rf_detr": replace(
+        _LW_DETR, architecture="RfDetrForObjectDetection", example="Roboflow/rf-detr-base"
     ),
 }

@@ -37,7 +37,7 @@ def load_hf(name: str, encoder_layer: int | None = None) -> TransformersDetector
     Args:
         name: `hf:` and a folder, or a repository on the Hugging Face Hub as owner/name. Either
             holds config.json, preprocessor_config.json and weights in safetensors files.
-        encoder_layer: layer whose maps are returned (1-based); the last by default.
+        encoder_layer: layer whose maps are returned (1-based); the family's by default.
 
     Raises:
         DetectorError: it is not there, of a family mfd does not know, or not complete.
@@ -53,7 +53,9 @@ def load_hf(name: str, encoder_layer: int | None = None) -> TransformersDetector
         refuse_placeholder(weights)
     family = _family(name, folder / _CONFIG)
     preprocessing = read_preprocessing(
-        folder / _PREPROCESSOR, fixed_size=not family.sequence_encoder
+        folder / _PREPROCESSOR,
+        fixed_size=not family.sequence_encoder,
+        normalised=family.normalised,
     )
     model = _load_model(name, folder, family)
     return TransformersDetector(name, model, family, preprocessing, encoder_layer)
@@ -103,18 +105,21 @@ def _load_model(name: str, folder: Path, family: Family) -> Any:
             )
     except ImportError as error:
         raise DetectorError(
-            f"{name} needs a package that is not installed: {first_line(error)}; install it; "
-            "mfd does not require it"
+            f"{name} needs a package that is not installed: {first_line(error)}; for timm, "
+            "install mfd with its extra, `pip install 'mfd[hf]'`"
         ) from error
     except _UNLOADABLE as error:
         raise DetectorError(
             f"{name} cannot be loaded: {first_line(error)}; download it again"
         ) from error
     absent = sorted(map(str, [*loading["missing_keys"], *loading["mismatched_keys"]]))
+    absent = [key for key in absent if not key.startswith(family.unused)]
     if absent:
         raise DetectorError(
             f"{name} has no weights that fit {', '.join(absent[:3])}"
             f"{' and ' + str(len(absent) - 3) + ' more' if len(absent) > 3 else ''}; config.json "
             "and weights must be of one model"
         )
+    if family.restore is not None:
+        family.restore(model)
     return model.eval()

@@ -11,15 +11,15 @@ from mfd.images import Preprocessing
 _BILINEAR = 2  # PIL's number for the filter that mfd resizes with
 
 
-def read_preprocessing(path: Path, *, fixed_size: bool) -> Preprocessing:
+def read_preprocessing(path: Path, *, fixed_size: bool, normalised: bool = True) -> Preprocessing:
     """What `preprocessor_config.json` says happens to an image.
 
     Settings that the file leaves out are those of the family's image processor.
 
     Args:
-        fixed_size: the family cannot mask padding, so its images must all have one size; its
-            processor resizes to 640 x 640 and does not normalise. Else 800, 1333 and ImageNet's
-            mean and standard deviation.
+        fixed_size: the family cannot mask padding, so its images must all have one size: 640 x
+            640 unless the file says otherwise. Else 800 and 1333.
+        normalised: by ImageNet's mean and standard deviation, unless the file says otherwise.
 
     Raises:
         DetectorError: the file is damaged or asks for what `Preprocessing` cannot express.
@@ -39,7 +39,7 @@ def read_preprocessing(path: Path, *, fixed_size: bool) -> Preprocessing:
         )
     try:
         sizes = _sizes(path, settings, fixed_size)
-        mean, std = _normalisation(path, settings, default=not fixed_size)
+        mean, std = _normalisation(path, settings, default=normalised)
     except (TypeError, ArithmeticError) as error:
         raise DetectorError(
             f"{path} has a value of the wrong kind: {error}; download it again"

@@ -14,7 +14,16 @@ from mfd.detectors.check import check_output
 from mfd.detectors.features import valid_sizes
 from mfd.errors import DetectorError
 from mfd.images import collate_images
-from tests.detectors.hf.tiny_models import HYBRID, MODELS, SEQUENCE, build, run, save
+from tests.detectors.hf.tiny_models import (
+    MODELS,
+    SEQUENCE,
+    SIZES,
+    WITHOUT_C1,
+    build,
+    encoder_maps,
+    run,
+    save,
+)
 
 Loaded = Callable[[str], tuple[Any, Any]]
 
@@ -25,7 +34,7 @@ def load(name: str, folder: Path, model: Any = None, **options: Any) -> Any:
 
 def images(name: str) -> list[Tensor]:
     """Two of one size for families that need it, else two that pad each other."""
-    sizes = [(96, 128), (96, 128)] if name in HYBRID else [(128, 149), (71, 192)]
+    sizes = [SIZES[name]] * 2 if name in SIZES else [(128, 149), (71, 192)]
     return [torch.randn(3, *size) for size in sizes]
 
 
@@ -51,12 +60,12 @@ def test_outputs_are_the_models_own_for_one_image_and_for_a_batch(
         close(found.logits, wanted.logits)
         if name == "rt-detr-wide-encoder":  # the only one whose encoder has a width of its own
             assert all(level.shape[3] == detector.spec.dim for level in found.memory)
-        elif name in HYBRID:
-            for level, own in zip(found.memory, wanted.encoder_last_hidden_state, strict=True):
-                close(level, own.permute(0, 2, 3, 1))
-        else:
-            sequence = torch.cat([level.flatten(1, 2) for level in found.memory], 1)
-            close(sequence, wanted.encoder_last_hidden_state)
+            continue
+        maps = encoder_maps(name, model, batch, wanted)
+        if name in SEQUENCE:
+            maps, found.memory = maps, [torch.cat([m.flatten(1, 2) for m in found.memory], 1)]
+        for level, own in zip(found.memory, maps, strict=True):
+            close(level, own)
 
 
 @pytest.mark.parametrize("name", SEQUENCE)
@@ -98,13 +107,22 @@ def test_strides_and_stage1_are_those_of_the_maps(name: str, loaded: Loaded) -> 
     found = detector(batch, padding_mask)
     for stride, level in zip(spec.strides, found.memory, strict=True):
         assert level.shape[1:3] == (-(-height // stride), -(-width // stride))
+    if name in WITHOUT_C1:
+        assert spec.strides == ((8, 32) if name == "lw-detr" else (14,))
+        assert (found.c1, spec.c1_channels) == (None, 0)
+        return
     assert found.c1.shape[1:] == (height // 4, width // 4, spec.c1_channels)
+    assert torch.equal(detector.stage1(batch, padding_mask), found.c1)
+    if name == "deimv2-dinov3":
+        adapter = detector.model.model.conv_encoder.spatial_tuning_adapter
+        with torch.no_grad():  # the convolution that makes the map at stride 8 reads C1
+            close(adapter.conv2(found.c1.permute(0, 3, 1, 2)), adapter(batch)[0])
+        return
     # the first stage's own output, by Transformers' own naming of hidden states
-    backbone = detector.model.get_submodule(detector.family.backbone)
+    backbone = detector.model.get_submodule(detector.family.backbones[0])
     with torch.no_grad():
         stages = backbone(batch, output_hidden_states=True).hidden_states
     assert torch.equal(found.c1, stages[1].permute(0, 2, 3, 1))
-    assert torch.equal(detector.stage1(batch, padding_mask), found.c1)
 
 
 @pytest.mark.parametrize("name", ["detr", "dab-detr", "deformable-detr-two-stage"])
@@ -118,6 +136,25 @@ def test_maps_of_an_earlier_encoder_layer_can_be_chosen(name: str, tmp_path: Pat
     for detector, states in ((first, wanted[1]), (last, wanted[2])):
         maps = detector(batch, padding_mask).memory
         close(torch.cat([level.flatten(1, 2) for level in maps], 1), states)
+
+
+def test_deformable_detr_gives_the_maps_of_layer_4_as_the_paper_found_best(tmp_path: Path) -> None:
+    settings = {**MODELS["deformable-detr"][1], "encoder_layers": 5}
+    backbone = transformers.ResNetConfig(
+        embedding_size=8,
+        hidden_sizes=[8, 8, 8, 8],
+        depths=[1, 1, 1, 1],
+        layer_type="basic",
+        out_features=["stage2", "stage3", "stage4"],
+    )
+    config = transformers.DeformableDetrConfig(backbone_config=backbone, **settings)
+    model = transformers.DeformableDetrForObjectDetection(config).eval()
+    detector = load("deformable-detr", tmp_path, model)
+    assert detector.spec.encoder_layer == 4
+    batch, padding_mask = collate_images([torch.randn(3, 64, 96)])
+    states = run("deformable-detr", model, batch, padding_mask).encoder_hidden_states
+    maps = detector(batch, padding_mask).memory
+    close(torch.cat([level.flatten(1, 2) for level in maps], 1), states[4])
 
 
 def test_an_encoder_layer_that_is_not_there_is_refused(tmp_path: Path) -> None:
@@ -142,32 +179,29 @@ def test_scores_and_number_of_detections_are_the_familys(tmp_path: Path) -> None
         assert spec.category_ids == (0, 1, 2, 3, 4)
 
 
-@pytest.mark.parametrize(
-    ("backbone", "problem"),
-    [
-        (
-            transformers.SwinConfig(
-                embed_dim=8, depths=[1, 1], num_heads=[1, 1], out_features=["stage2"]
-            ),
-            "backbone of type 'swin' without a first stage that mfd knows",
-        ),
-        (
-            transformers.ResNetConfig(
-                embedding_size=8,
-                hidden_sizes=[8, 8],
-                depths=[1, 1],
-                layer_type="basic",
-                downsample_in_first_stage=True,
-                out_features=["stage2"],
-            ),
-            "the first stage of .* has stride 8, expected 4",
-        ),
-    ],
-)
-def test_a_backbone_without_a_map_at_stride_4_is_refused(
-    backbone: Any, problem: str, tmp_path: Path
-) -> None:
+def test_a_backbone_whose_first_stage_is_unknown_gives_no_c1(tmp_path: Path) -> None:
+    backbone = transformers.SwinConfig(
+        embed_dim=8, depths=[1, 1], num_heads=[1, 1], out_features=["stage2"]
+    )
     config = transformers.DetrConfig(backbone_config=backbone, **MODELS["detr"][1])
-    model = transformers.DetrForObjectDetection(config)
-    with pytest.raises(DetectorError, match=problem):
-        load("detr", tmp_path, model)
+    detector = load("detr", tmp_path, transformers.DetrForObjectDetection(config))
+    assert (detector.spec.strides, detector.spec.has_c1) == ((8,), False)
+    assert detector(*collate_images([torch.randn(3, 64, 96)])).c1 is None
+
+
+@pytest.mark.parametrize(("stages", "strides"), [(1, (8, 0)), (3, (32, 8))])
+def test_a_first_stage_is_c1_where_it_is_finer_than_the_encoders_maps(
+    stages: int, strides: tuple[int, int], tmp_path: Path
+) -> None:
+    """A ResNet that begins at stride 8: C1 beside maps at stride 32, not beside its own."""
+    backbone = transformers.ResNetConfig(
+        embedding_size=8,
+        hidden_sizes=[8] * stages,
+        depths=[1] * stages,
+        layer_type="basic",
+        downsample_in_first_stage=True,
+        out_features=[f"stage{stages}"],
+    )
+    config = transformers.DetrConfig(backbone_config=backbone, **MODELS["detr"][1])
+    spec = load("detr", tmp_path, transformers.DetrForObjectDetection(config)).spec
+    assert (spec.strides[0], spec.c1_stride if spec.has_c1 else 0) == strides

@@ -10,7 +10,7 @@ from torch import nn
 
 from mfd.detectors.hf.heads import keep_heads_in_float32
 from mfd.images import collate_images
-from tests.detectors.hf.tiny_models import MODELS
+from tests.detectors.hf.tiny_models import MODELS, SIZES
 
 Loaded = Callable[[str], tuple[Any, Any]]
 
@@ -18,10 +18,11 @@ Loaded = Callable[[str], tuple[Any, Any]]
 @pytest.mark.parametrize("name", MODELS)
 def test_autocast_reaches_no_head(name: str, loaded: Loaded) -> None:
     _, detector = loaded(name)
-    batch, padding_mask = collate_images([torch.randn(3, 96, 128)])
+    batch, padding_mask = collate_images([torch.randn(3, *SIZES.get(name, (96, 128)))])
+    exact = detector(batch, padding_mask)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         found = detector(batch, padding_mask)
-    assert found.memory[0].dtype == torch.bfloat16
+    assert (found.memory[0] != exact.memory[0]).any()
     for values in (found.boxes, found.logits):
         assert values.dtype == torch.float32
         assert (values != values.bfloat16()).any()

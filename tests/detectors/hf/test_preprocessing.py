@@ -15,10 +15,10 @@ from mfd.images import prepare_image
 from mfd.images.preprocessing import Preprocessing
 
 
-def read(tmp_path: Path, settings: Any, *, fixed_size: bool = False) -> Preprocessing:
+def read(tmp_path: Path, settings: Any, **family: bool) -> Preprocessing:
     path = tmp_path / "preprocessor_config.json"
     path.write_text(json.dumps(settings))
-    return read_preprocessing(path, fixed_size=fixed_size)
+    return read_preprocessing(path, **{"fixed_size": False, **family})
 
 
 @pytest.mark.parametrize(
@@ -37,9 +37,10 @@ def test_sizes_of_all_spellings(settings: dict[str, Any], wanted: Any, tmp_path:
 
 
 def test_defaults_of_families_without_masks(tmp_path: Path) -> None:
-    found = read(tmp_path, {}, fixed_size=True)
+    found = read(tmp_path, {}, fixed_size=True, normalised=False)
     assert found.size_hw == (640, 640)
     assert (found.mean, found.std) == ((0, 0, 0), (1, 1, 1))
+    assert read(tmp_path, {}, fixed_size=True).mean == Preprocessing.mean
 
 
 @pytest.mark.parametrize("do_rescale", [True, False])

@@ -1,6 +1,7 @@
 """Every family from its folder to a trained mask head that is evaluated."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,10 @@ def test_a_store_holds_the_models_own_outputs_and_a_head_is_trained_on_it(
         torch.testing.assert_close(features.boxes, own.pred_boxes[0], rtol=0, atol=1e-5)
         torch.testing.assert_close(features.logits, own.logits[0], rtol=0, atol=1e-4)
 
+    head = HEAD if store.spec.has_c1 else replace(HEAD, use_c1=False, neck=False)
     targets = build_targets(store, dataset, tmp_path)
     trained = Run(tmp_path / "run")
-    summary = train(HEAD, TRAIN, StoredSource(store, targets, HEAD, TRAIN), trained)
+    summary = train(head, TRAIN, StoredSource(store, targets, head, TRAIN), trained)
     assert summary.progress.step == 20
     store, dataset = stores["val"]
     evaluation = evaluate(trained.load_head(), store, dataset)

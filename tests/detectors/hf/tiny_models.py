@@ -1,5 +1,6 @@
 """A small randomly initialised model of every family, saved as Transformers saves one."""
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,22 @@ _HYBRID = {
     "hidden_expansion": 0.5,
 }
 _DEFORMABLE = {**_SEQUENCE, "num_feature_levels": 4}
+_VIT = {
+    "hidden_size": 24,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "out_features": ["stage1", "stage3"],
+}
+_GROUPS = {
+    "d_model": _WIDTH,
+    "decoder_layers": 2,
+    "decoder_ffn_dim": 48,
+    "decoder_self_attention_heads": 4,
+    "decoder_cross_attention_heads": 4,
+    "decoder_n_points": 2,
+    "num_queries": 11,
+    "group_detr": 2,
+}
 
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "detr": ("Detr", _SEQUENCE),
@@ -67,9 +84,45 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "rt-detr-v2": ("RTDetrV2", _HYBRID),
     "d-fine": ("DFine", _HYBRID),
     "deimv2": ("Deimv2", _HYBRID),
+    "deimv2-dinov3": (
+        "Deimv2",
+        {
+            **_HYBRID,
+            "backbone_config": transformers.DINOv3ViTConfig(
+                **{**_VIT, "out_features": ["stage1", "stage2", "stage3"]},
+                intermediate_size=48,
+                num_register_tokens=2,
+            ),
+            "encoder_in_channels": [_WIDTH] * 3,
+            "spatial_tuning_adapter_inplanes": 8,
+        },
+    ),
+    "lw-detr": (
+        "LwDetr",
+        {
+            **_GROUPS,
+            "backbone_config": transformers.LwDetrViTConfig(
+                **_VIT, num_windows=4, window_block_indices=[1], image_size=128
+            ),
+            "projector_scale_factors": [2.0, 0.5],
+        },
+    ),
+    "rf-detr": (
+        "RfDetr",
+        {
+            **_GROUPS,
+            "backbone_config": transformers.RfDetrDinov2Config(
+                **_VIT, num_windows=2, image_size=112, patch_size=14
+            ),
+        },
+    ),
+    "table-transformer": ("TableTransformer", _SEQUENCE),
 }
-HYBRID = tuple(name for name, (_, settings) in MODELS.items() if "feat_strides" in settings)
-SEQUENCE = tuple(name for name in MODELS if name not in HYBRID)
+SIZES = {"lw-detr": (128, 128), "rf-detr": (112, 112)}
+"""Height and width of the images of families that cannot mask padding."""
+SIZES |= {n: (96, 128) for n, (_, settings) in MODELS.items() if "feat_strides" in settings}
+SEQUENCE = tuple(name for name in MODELS if name not in SIZES)
+WITHOUT_C1 = ("lw-detr", "rf-detr")
 
 
 def build(name: str, num_labels: int = 5) -> Any:
@@ -86,11 +139,11 @@ def build(name: str, num_labels: int = 5) -> Any:
         out_features=stages,
     )
     config = getattr(transformers, f"{family}Config")(
-        backbone_config=backbone, num_labels=num_labels, **settings
+        **{"backbone_config": backbone, "num_labels": num_labels, **copy.deepcopy(settings)}
     )
     torch.manual_seed(0)
     model = getattr(transformers, f"{family}ForObjectDetection")(config)
-    _randomise(model)
+    _randomise(model, SIZES.get(name, (96, 128)))
     return model
 
 
@@ -107,15 +160,17 @@ def save(
     with quiet_transformers():
         model.save_pretrained(folder)
     if not preprocessing:
-        size = {"height": 96, "width": 128} if name in HYBRID else None
-        preprocessing = {"size": size or {"shortest_edge": 70, "longest_edge": 128}}
+        size = {"shortest_edge": 70, "longest_edge": 128}
+        if name in SIZES:
+            size = dict(zip(("height", "width"), SIZES[name], strict=True))
+        preprocessing = {"size": size}
     (folder / "preprocessor_config.json").write_text(json.dumps(preprocessing))
     return f"hf:{folder}"
 
 
 def run(name: str, model: Any, batch: Tensor, padding_mask: Tensor) -> Any:
     """The model's own output, with all hidden states, computed as mfd computes: channels last."""
-    masks = {} if name in HYBRID else {"pixel_mask": (~padding_mask).long()}
+    masks = {} if name in SIZES else {"pixel_mask": (~padding_mask).long()}
     with torch.no_grad():
         return model.to(memory_format=torch.channels_last)(
             pixel_values=batch.to(memory_format=torch.channels_last),
@@ -124,7 +179,19 @@ def run(name: str, model: Any, batch: Tensor, padding_mask: Tensor) -> Any:
         )
 
 
-def _randomise(model: Any) -> None:
+def encoder_maps(name: str, model: Any, batch: Tensor, output: Any) -> list[Tensor]:
+    """What the model's decoder attends to, as Transformers returns it, channels last."""
+    if name in WITHOUT_C1:
+        with torch.no_grad():
+            found = model.model.backbone(batch, torch.ones_like(batch[:, 0]))
+        maps = [level for level, _ in (found if name == "lw-detr" else [found])]
+        return [level.permute(0, 2, 3, 1) for level in maps]
+    if name in SIZES:
+        return [level.permute(0, 2, 3, 1) for level in output.encoder_last_hidden_state]
+    return [output.encoder_last_hidden_state]
+
+
+def _randomise(model: Any, size_hw: tuple[int, int]) -> None:
     """Weights and running statistics that let every part of the model carry a signal."""
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     with torch.no_grad():
@@ -135,5 +202,5 @@ def _randomise(model: Any) -> None:
                 parameter.add_(0.1 * torch.randn_like(parameter))
         for norm in norms:
             norm.momentum = 1.0  # what the last images had
-        model.train()(pixel_values=torch.randn(4, 3, 96, 128))
+        model.train()(pixel_values=torch.randn(4, 3, *size_hw))
     model.eval()
