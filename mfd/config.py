@@ -119,7 +119,7 @@ def load_project(start: Path | None = None, commands: tuple[str, ...] = ()) -> P
     path = folder / FILE_NAME
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror})") from error

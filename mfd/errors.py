@@ -1,5 +1,27 @@
 """What mfd raises for anything a user or a file can cause: found, expected, what to do."""
 
+import pickle
+import struct
+import zipfile
+
+UNPICKLING_ERRORS = (  # what `torch.load` raises for damaged files
+    pickle.UnpicklingError,
+    struct.error,
+    zipfile.BadZipFile,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
 
 class MfdError(Exception):
     """The root of all errors a user can cause; the command line prints it as one line."""

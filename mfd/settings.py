@@ -20,7 +20,7 @@ from pydantic.dataclasses import dataclass as validated_dataclass
 from pydantic.fields import FieldInfo
 
 from mfd.errors import ConfigError, MfdError
-from mfd.text import suggest
+from mfd.text import short, suggest
 
 Settings = TypeVar("Settings")
 
@@ -163,4 +163,4 @@ def _explained(kind: type[Any], fault: Any) -> str:
         case _:
             base = cause.split("_")[0]
             expected = _TYPES.get(base) or fault["msg"][:1].lower() + fault["msg"][1:]
-    return f"{name} must be {expected}, found {fault['input']!r}"
+    return f"{name} must be {expected}, found {short(fault['input'])}"

@@ -1,11 +1,15 @@
 """Short texts for messages and tables."""
 
 import difflib
+import reprlib
 import unicodedata
 from collections.abc import Iterable
 
 _UNSAFE = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # control, format, surrogate, line and paragraph
 _JOINERS = "\u200c\u200d"  # format characters that several scripts are written with
+
+_repr = reprlib.Repr()
+_repr.maxlevel, _repr.maxlist, _repr.maxstring, _repr.maxother = 3, 8, 80, 80
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
@@ -30,6 +34,11 @@ def first_line(error: BaseException) -> str:
     """The first line of another library's message that is not empty, or its error's name."""
     lines = (line.strip() for line in str(error).splitlines())
     return next(filter(None, lines), type(error).__name__)
+
+
+def short(value: object) -> str:
+    """What a message shows of a value from a file, whatever its size or depth."""
+    return printable(_repr.repr(value))
 
 
 def size(num_bytes: float) -> str:

@@ -1,17 +1,13 @@
 """What is wrong with a data set, counted by kind, the first few named."""
 
-import reprlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mfd.errors import DataError
-from mfd.text import MAX_NAMED, printable
+from mfd.text import MAX_NAMED
 
 MIN_SHARE = 0.01
 """Share of all records below which a kind is the noise of a sound data set, as COCO has it."""
-
-_repr = reprlib.Repr()
-_repr.maxlevel, _repr.maxlist, _repr.maxstring, _repr.maxother = 3, 8, 80, 80
 
 
 class RecordError(DataError):
@@ -73,9 +69,3 @@ def by_kind(faults: Sequence[tuple[str, str]], total: int) -> list[Finding]:
 def summary(findings: Iterable[Finding]) -> str:
     """All of them in one line."""
     return "; ".join(map(str, findings))
-
-
-def short(value: object) -> str:
-    """What a message shows of a value from a file, whatever its size or depth."""
-    text = _repr.repr(value)
-    return printable(text)

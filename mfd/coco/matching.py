@@ -4,10 +4,9 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 
 from mfd.coco.dataset import CocoDataset
-from mfd.coco.findings import short
 from mfd.coco.spelling import nearly_alike, plain, spelled_alike
 from mfd.errors import ConfigError, DataError
-from mfd.text import some, suggest
+from mfd.text import short, some, suggest
 
 ByHand = Mapping[str, str | int | bool]
 """For names in annotations the detector's name or id; False for none of them."""

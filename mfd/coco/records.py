@@ -8,8 +8,9 @@ from typing import Any
 
 from pycocotools import mask as coco_mask
 
-from mfd.coco.findings import RecordError, short
+from mfd.coco.findings import RecordError
 from mfd.coco.segmentation import MAX_MASK, encode_checked, parse_segmentation
+from mfd.text import short
 
 _MAX_ID = 2**63  # stores keep ids as signed 64-bit integers
 _MAX_PATH = 4096  # characters; Linux takes no longer ones

@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 from pycocotools import mask as coco_mask
 
-from mfd.coco.findings import RecordError, short
+from mfd.coco.findings import RecordError
+from mfd.text import short
 
 MAX_MASK = 2**31
 """Pixels a mask stays below; pycocotools counts them in 32 bits."""

@@ -51,7 +51,7 @@ def as_callback(name: str, command: Command, sections: tuple[str, ...]) -> Calla
         names = {field.name for field in shared}
         project = file.project.override(**{k: v for k, v in given.items() if k in names})
         mine = {key: value for key, value in given.items() if key not in names}
-        options = _options(command.Options, file.sections.get(name, {}), mine, file.path)
+        options = read_options(command.Options, file.sections.get(name, {}), mine, file.path)
         code = command.run(project, options)
         if code:
             raise typer.Exit(code)
@@ -65,7 +65,7 @@ def as_callback(name: str, command: Command, sections: tuple[str, ...]) -> Calla
     return callback
 
 
-def _options(
+def read_options(
     kind: type[Any], section: Mapping[str, Any], flags: Mapping[str, Any], path: Any
 ) -> Any:
     """The command's settings: defaults, then the file's section, then flags."""

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mfd.detectors.placeholders import refuse_placeholder
 from mfd.detectors.state_dicts import StateDict, best_fit
-from mfd.errors import DetectorError
+from mfd.errors import UNPICKLING_ERRORS, DetectorError
 from mfd.files import file_sha256
 from mfd.text import first_line
 
@@ -86,7 +86,7 @@ def _unpickle(path: Path) -> Any:
             "plain settings only; mfd runs no code from a checkpoint, so save its state dict with "
             "safetensors"
         ) from error
-    except (RuntimeError, EOFError, ValueError) as error:
+    except UNPICKLING_ERRORS as error:
         raise DetectorError(
             f"{path} is damaged or truncated ({first_line(error)}); download it again"
         ) from error

@@ -2,7 +2,6 @@
 
 import json
 import random
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +13,7 @@ from mfd.coco import (
     encode_segmentation,
     read_dataset,
 )
-from mfd.errors import MfdError
-
-NESTED: Any = 7
-for _ in range(90):
-    NESTED = [NESTED]
-
-HOSTILE = [
-    None, True, 0, -1, 1, 2**31, 2**53, 2**63, -(2**63), 2**70, 10**400, 0.5, -0.0, 1e308, -1e308,
-    float("nan"), float("inf"), "", "0", "\ud800", "\udcff", "[/b]", "\x1b[2J", "a\nb", "\0", "..",
-    "../../etc/passwd", "/dev/zero", "C:\\x", "\\\\host\\x", "x" * 10_000, [], [[]], [[[]]], {},
-    [None], [1, 2], [[1, 2], [3, 4], [5, 6]], [[1e308] * 6], [[-1e308, 1e308] * 3], [["1"] * 6],
-    {"size": [37, 53], "counts": "0" * 5000}, {"size": [2**31, 2**31], "counts": [2**62]},
-    {"size": [37, 53], "counts": [True, 37 * 53 - 1]}, {"size": "37", "counts": {}}, NESTED,
-]  # fmt: skip
+from tests.builders.mutations import mutated_text, mutated_value, require_used_or_named
 
 
 def sound() -> dict[str, Any]:
@@ -55,45 +41,6 @@ def sound() -> dict[str, Any]:
     }
 
 
-def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The path to every value inside of another."""
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    return [
-        place
-        for key, inner in items
-        for place in (
-            (*path, key),
-            *(places(inner, (*path, key)) if isinstance(inner, dict | list) else ()),
-        )
-    ]
-
-
-def mutated(chance: random.Random) -> Any:
-    content = sound()
-    for _ in range(chance.choice((1, 1, 2, 5))):
-        every = places(content)
-        *path, last = chance.choice(every)
-        owner = content
-        for key in path:
-            owner = owner[key]
-        kind = chance.random()
-        if kind < 0.15:
-            del owner[last]
-        elif kind < 0.25 and isinstance(owner, list):
-            owner.append(deepcopy(owner[last]))
-        elif kind < 0.35:
-            *other, key = chance.choice(every)
-            value = content
-            for step in (*other, key):
-                value = value[step] if not isinstance(value, list) or step < len(value) else None
-                if not isinstance(value, dict | list):
-                    break
-            owner[last] = deepcopy(value)
-        else:
-            owner[last] = deepcopy(chance.choice(HOSTILE))
-    return content
-
-
 def use(path: Path, **options: bool) -> None:
     """All that is done with a data set before a detector sees it."""
     dataset = read_dataset(path, path.parent, **options)
@@ -111,21 +58,8 @@ def use(path: Path, **options: bool) -> None:
     dataset.missing()
 
 
-def refusal(path: Path, **options: bool) -> str:
-    """The error in one line that can be printed; the file's name if there is none."""
-    try:
-        use(path, **options)
-    except MfdError as error:
-        return str(error)
-    return path.name
-
-
 def check(path: Path, **options: bool) -> None:
-    text = refusal(path, **options)
-    assert path.name in text
-    assert len(text.splitlines()) == 1
-    assert len(text) < 10_000
-    text.encode()
+    require_used_or_named(lambda: use(path, **options), path.name)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -133,7 +67,7 @@ def test_a_mutated_value_is_used_or_named(seed: int, tmp_path: Path) -> None:
     chance = random.Random(seed)
     for number in range(25):
         path = tmp_path / f"{number}.json"
-        path.write_text(json.dumps(mutated(chance)))
+        path.write_text(json.dumps(mutated_value(sound(), chance)))
         check(path, skip_invalid=chance.random() < 0.5)
         check(path, need_masks=False, skip_invalid=True)
 
@@ -143,18 +77,6 @@ def test_mutated_bytes_are_used_or_named(seed: int, tmp_path: Path) -> None:
     chance = random.Random(seed)
     whole = json.dumps(sound()).encode()
     for number in range(40):
-        content = bytearray(whole)
-        for _ in range(chance.choice((1, 3, 30))):
-            place = chance.randrange(len(content))
-            kind = chance.random()
-            if kind < 0.5:
-                content[place] = chance.choice(b'0123456789-.eE,:[]{}"\\ \x00\xff\xef')
-            elif kind < 0.7:
-                del content[place : place + chance.randrange(40)]
-            elif kind < 0.9:
-                content[place:place] = content[: chance.randrange(60)]
-            else:
-                content[place:place] = b"[" * chance.choice((3, 2000))
         path = tmp_path / f"{number}.json"
-        path.write_bytes(content)
+        path.write_bytes(mutated_text(whole, chance))
         check(path, skip_invalid=chance.random() < 0.5)

@@ -208,8 +208,8 @@ class Run:
         try:
             head = MaskHead(self.config.head, self.config.spec)
             head.load_state_dict(weights)
-        except ConfigError:
-            raise
+        except ConfigError as error:
+            raise ConfigError(f"{self.path / CONFIG_FILE}: {error}") from error
         except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
             fault = first_line(error).removesuffix(":")
             if isinstance(error, RuntimeError) and len(lines := str(error).splitlines()) > 1:

@@ -18,7 +18,7 @@ from mfd.files import exclusive_lock, json_sha256, new_folder
 from mfd.headtrain.targets.image import image_targets
 from mfd.headtrain.targets.match import CLASS_COST, GIOU_COST, L1_COST
 from mfd.headtrain.targets.objects import TargetCounts
-from mfd.headtrain.targets.read import TARGETS_SCHEMA, Targets, array_sha256, image_rows
+from mfd.headtrain.targets.read import ARRAYS, TARGETS_SCHEMA, Targets, array_sha256, image_rows
 from mfd.progress import progress
 
 RUNS_PER_CHUNK = 2**14  # of some ten COCO images
@@ -119,16 +119,15 @@ def _build(folder: Path, store: Store, dataset: CocoDataset, identity: dict[str,
     for name, values in columns.items():
         group.create_array(name, data=values)
     seconds = time.monotonic() - started
-    group.attrs.update(
-        {
-            "schema": TARGETS_SCHEMA,
-            "identity": identity,
-            "total": asdict(total),
-            "seconds": round(seconds, 3),
-            "categories": {str(key): name for key, name in dataset.categories.items()},
-            "sha256": {name: array_sha256(folder / name) for name in (*columns, "runs")},
-        }
-    )
+    attributes: dict[str, Any] = {
+        "schema": TARGETS_SCHEMA,
+        "identity": identity,
+        "total": asdict(total),
+        "seconds": round(seconds, 3),
+        "categories": {str(key): name for key, name in dataset.categories.items()},
+        "sha256": {name: array_sha256(folder / name) for name in ARRAYS},
+    }
+    group.attrs.update({**attributes, "checksum": json_sha256(attributes)})
 
 
 class _RunWriter:

@@ -21,6 +21,7 @@ TARGETS_SCHEMA = 2
 _PER_IMAGE = ("image_id", "size_hw", "matrix", "window_xyxy", "object_count", "pair_count")
 _PER_OBJECT = ("annotation_id", "label", "box_xyxy", "area", "run_count")
 _PER_PAIR = ("query_index", "object_index", "pair_iou")
+ARRAYS = (*_PER_IMAGE, *_PER_OBJECT, *_PER_PAIR, "runs")
 
 
 def image_rows(image_id: int, targets: ImageTargets) -> dict[str, np.ndarray]:
@@ -88,11 +89,14 @@ class Targets:
                 "delete the folder, and they are built again"
             )
         try:
-            digests = attributes.get("sha256", {})  # those of mfd 0.1 have none
-            damaged = [n for n, digest in digests.items() if array_sha256(path / n) != digest]
-            if not damaged:
+            digests = attributes["sha256"]
+            damaged = [name for name in ARRAYS if array_sha256(path / name) != digests[name]]
+            if attributes.pop("checksum") != json_sha256(attributes):
+                fault = "its attributes are not what was written"
+            elif damaged:
+                fault = f"the array {damaged[0]} is not what was written"
+            else:
                 return cls(path, group)
-            fault = f"the array {damaged[0]} is not what was written"
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             fault = first_line(error)
         raise StoreError(

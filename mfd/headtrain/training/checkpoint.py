@@ -1,7 +1,6 @@
 """Weights, optimizer and progress of a run, in one file that is whole or absent."""
 
 import io
-import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from mfd.errors import TrainingError
+from mfd.errors import UNPICKLING_ERRORS, TrainingError
 from mfd.files import write_atomically
 from mfd.text import first_line
 
@@ -63,10 +62,17 @@ class Progress:
     @classmethod
     def from_cost(cls, cost: Mapping[str, Any]) -> "Progress":
         """The progress that a run's ledger tells of; none if it tells of no training."""
-        entry = cost.get("training", {})
+        found = cost.get("training")
+        entry = found if isinstance(found, Mapping) else {}
         names = {"step": "steps", "images": "images", "seconds": "seconds", "bytes_read": "bytes"}
         names["detector_seconds"] = "detector_seconds"
-        return cls(**{field: entry[name] for field, name in names.items() if name in entry})
+        return cls(
+            **{
+                field: entry[name]
+                for field, name in names.items()
+                if type(entry.get(name)) in (int, float)
+            }
+        )
 
 
 def save_checkpoint(
@@ -110,16 +116,7 @@ def load_checkpoint(
         progress = Progress(**saved["progress"])
         head.load_state_dict(saved["head"])
         optimizer.load_state_dict(saved["optimizer"])
-    except (
-        pickle.UnpicklingError,
-        AttributeError,
-        EOFError,
-        KeyError,
-        OSError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except UNPICKLING_ERRORS as error:
         raise TrainingError(
             f"{path} cannot be loaded ({first_line(error)}); delete it to resume from the one "
             "before"
