@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import zarr
 from jaxtyping import Int
+from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from mfd.cache import Store, derived_dir
 from mfd.coco import CocoDataset
@@ -135,8 +136,13 @@ class _RunWriter:
 
     def __init__(self, group: zarr.Group) -> None:
         self._array = group.create_array(
-            "runs", shape=(0,), dtype="uint32", chunks=(RUNS_PER_CHUNK,), shards=(RUNS_PER_SHARD,)
-        )  # in zstd, zarr's default: most runs are short
+            "runs",
+            shape=(0,),
+            dtype="uint32",
+            chunks=(RUNS_PER_CHUNK,),
+            shards=(RUNS_PER_SHARD,),
+            compressors=[ZstdCodec(), Crc32cCodec()],  # most runs are short
+        )
         self._waiting = np.zeros(0, np.uint32)
 
     def append(self, masks: Sequence[Int[np.ndarray, " _n"]]) -> None:

@@ -107,11 +107,16 @@ class Targets:
         return len(self.image_ids)
 
     def __getitem__(self, position: int) -> ImageTargets:
+        """The targets of the image at a position.
+
+        Raises:
+            StoreError: the masks were damaged or removed after they were checked.
+        """
         column = self._columns
         of_image = slice(*self._first_object[position : position + 2].tolist())
         pairs = slice(*self._first_pair[position : position + 2].tolist())
         edges = self._first_run[of_image.start : of_image.stop + 1]
-        runs = np.asarray(self._runs[edges[0] : edges[-1]])
+        runs = self._read_runs(int(edges[0]), int(edges[-1]))
         height, width = column["size_hw"][position].tolist()
         left, top, right, bottom = column["window_xyxy"][position].tolist()
         objects = ImageObjects(
@@ -129,6 +134,20 @@ class Targets:
             object_index=column["object_index"][pairs].astype(np.int64),
             pair_iou=column["pair_iou"][pairs],
         )
+
+    def _read_runs(self, start: int, stop: int) -> np.ndarray:
+        shard = self._runs.shards[0]
+        numbers = range(start // shard, -(-stop // shard))
+        keys = [self._runs.metadata.encode_chunk_key((number,)) for number in numbers]
+        try:
+            for key in keys:
+                (self.path / "runs" / key).stat()  # zarr would read zeros
+            return np.asarray(self._runs[start:stop])
+        except (OSError, ValueError, RuntimeError) as error:
+            raise StoreError(
+                f"{self.path} is damaged ({first_line(error)}); start again, and the targets are "
+                "built again"
+            ) from error
 
     @property
     def num_bytes(self) -> int:

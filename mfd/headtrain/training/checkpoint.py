@@ -1,6 +1,7 @@
 """Weights, optimizer and progress of a run, in one file that is whole or absent."""
 
 import io
+import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -112,6 +113,9 @@ def load_checkpoint(
         return None
     path = paths[-1]
     try:
+        with zipfile.ZipFile(path) as archive:  # torch writes checksums, but does not compare them
+            if (damaged := archive.testzip()) is not None:
+                raise ValueError(f"{damaged} does not have its checksum")
         saved = torch.load(path, map_location="cpu", weights_only=True)
         progress = Progress(**saved["progress"])
         head.load_state_dict(saved["head"])

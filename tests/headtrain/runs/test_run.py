@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -166,6 +167,35 @@ def test_head_with_damaged_weights_is_refused(runs: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:-20])
     with pytest.raises(ConfigError, match=r"head\.safetensors is damaged"):
         Run.open(runs / "old").load_head()
+
+
+def test_head_with_a_changed_byte_is_refused(runs: Path) -> None:
+    run = Run.open(runs / "old")
+    run.save_head(MaskHead(HEAD, SPEC))
+    weights = runs / "old/head.safetensors"
+    content = weights.read_bytes()
+    rng = random.Random(5)
+    header = 8 + int.from_bytes(content[:8], "little")
+    places = [*range(0, header, 5), *rng.choices(range(header, len(content)), k=60)]
+    for place in places:
+        damaged = bytearray(content)
+        damaged[place] ^= rng.randrange(1, 256)
+        weights.write_bytes(damaged)
+        try:
+            found = run.load_head().state_dict()
+        except ConfigError:
+            continue
+        else:  # a blank of the header
+            weights.write_bytes(content)
+            assert content[place : place + 1] == b" "
+            assert all(torch.equal(v, found[k]) for k, v in run.load_head().state_dict().items())
+
+
+def test_head_of_an_earlier_mfd_without_a_digest_is_loaded(runs: Path) -> None:
+    head = MaskHead(HEAD, SPEC)
+    save_file(head.state_dict(), runs / "old/head.safetensors", {"format": "pt"})
+    loaded = Run.open(runs / "old").load_head().state_dict()
+    assert all(torch.equal(v, loaded[k]) for k, v in head.state_dict().items())
 
 
 def test_head_with_the_weights_of_another_is_refused(runs: Path) -> None:

@@ -1,4 +1,5 @@
 import json
+import random
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -6,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 
 from mfd.coco import mask_runs, read_dataset
 from mfd.errors import DataError, StoreError
@@ -103,6 +105,13 @@ def flip_a_bit(path: Path) -> None:
     chunk.write_bytes(content)
 
 
+def flip_the_runs(runs: Path) -> None:
+    (shard,) = runs.glob("c/*")
+    content = bytearray(shard.read_bytes())
+    content[3] ^= 1
+    shard.write_bytes(content)
+
+
 DAMAGES: dict[str, Callable[[Path], None]] = {
     **{name: delete(name) for name in ("runs", "runs/c", "label", "label/c/0", "pair_count")},
     **{name: delete(name) for name in ("zarr.json", "area/zarr.json")},
@@ -140,6 +149,55 @@ def test_targets_that_are_damaged_are_refused_and_built_again(
             assert np.array_equal(mask, same)
     build_targets(store, dataset, tmp_path, said.append)
     assert len(said) == 1
+
+
+def test_targets_without_digests_are_built_again(tmp_path: Path) -> None:
+    store = make_store(tmp_path, 3)
+    dataset = make_dataset(tmp_path, store)
+    path = build_targets(store, dataset, tmp_path).path
+    for name in ("sha256", "checksum"):
+        del zarr.open_group(path).attrs[name]
+        said: list[str] = []
+        assert build_targets(store, dataset, tmp_path, said.append).counts == [2, 0, 2]
+        assert len(said) == 1
+
+
+def test_targets_with_a_changed_byte_are_never_read_as_others(tmp_path: Path) -> None:
+    store = make_store(tmp_path, 3)
+    targets = build_targets(store, make_dataset(tmp_path, store), tmp_path)
+    sound = [targets[position].objects.runs for position in range(3)]
+    rng = random.Random(4)
+    refused = changed = 0
+    for file in sorted(f for f in targets.path.rglob("*") if f.is_file()):
+        content = file.read_bytes()
+        for place in rng.choices(range(len(content)), k=9):
+            damaged = bytearray(content)
+            damaged[place] ^= rng.randrange(1, 256)
+            file.write_bytes(damaged)
+            changed += 1
+            try:
+                found = Targets.open(targets.path)
+            except StoreError:
+                refused += 1
+            else:  # a blank of the group's metadata
+                assert file == targets.path / "zarr.json", (file, place)
+                for position, masks in enumerate(sound):
+                    for mask, same in zip(found[position].objects.runs, masks, strict=True):
+                        assert np.array_equal(mask, same)
+        file.write_bytes(content)
+    assert refused > 0.97 * changed
+
+
+@pytest.mark.parametrize("damage", [shutil.rmtree, flip_the_runs], ids=["removed", "flipped"])
+def test_targets_damaged_while_they_are_open_give_no_zeros(
+    tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    store = make_store(tmp_path, 3)
+    targets = build_targets(store, make_dataset(tmp_path, store), tmp_path)
+    assert any(run.any() for run in targets[0].objects.runs)
+    damage(targets.path / "runs")
+    with pytest.raises(StoreError, match=r"is damaged .* built again"):
+        targets[0]
 
 
 def test_targets_are_built_by_one_process(tmp_path: Path) -> None:

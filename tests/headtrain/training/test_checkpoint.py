@@ -1,3 +1,4 @@
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -72,6 +73,31 @@ def test_damaged_and_foreign_checkpoints_are_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(TrainingError, match=r"step-00000003.*delete it"):
         load_checkpoint(tmp_path, model, optimizer)
+
+
+def test_a_checkpoint_with_a_changed_byte_is_refused_or_the_same(tmp_path: Path) -> None:
+    model, optimizer = network()
+    step(model, optimizer, 1)
+    path = save_checkpoint(tmp_path, Progress(step=3), model, optimizer)
+    content = path.read_bytes()
+    expected = {name: value.clone() for name, value in model.state_dict().items()}
+    rng = random.Random(6)
+    refused = 0
+    for place in rng.choices(range(len(content)), k=300):
+        damaged = bytearray(content)
+        damaged[place] ^= rng.randrange(1, 256)
+        path.write_bytes(damaged)
+        other, other_optimizer = network()
+        try:
+            assert load_checkpoint(tmp_path, other, other_optimizer) == Progress(step=3)
+        except TrainingError:
+            refused += 1
+        else:  # padding and what else nobody reads
+            assert all(torch.equal(v, expected[k]) for k, v in other.state_dict().items())
+            moments = other_optimizer.state_dict()["state"], optimizer.state_dict()["state"]
+            for mine, theirs in zip(*(state.values() for state in moments), strict=True):
+                assert all(torch.equal(mine[name], value) for name, value in theirs.items())
+    assert refused > 100
 
 
 class Intruder:
