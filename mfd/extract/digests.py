@@ -7,7 +7,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from mfd.coco import CocoDataset
-from mfd.files import file_sha256, write_atomically
+from mfd.files import file_sha256, json_sha256, write_atomically
 from mfd.prefetch import prefetch
 from mfd.progress import progress
 
@@ -54,16 +54,19 @@ def image_digests(dataset: CocoDataset, remembered_in: Path, workers: int = 4) -
     if any(known.get(name) != entry for name, entry in now.items()):
         remembered_in.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):  # another process has just written the same
-            write_atomically(memory, json.dumps({**known, **now}).encode())
+            files = {**known, **now}
+            content = {"sha256": json_sha256(files), "files": files}
+            write_atomically(memory, json.dumps(content).encode())
     return [sha256 for _, sha256 in found]
 
 
 def _read(path: Path) -> dict[str, Entry]:
     """What was remembered; nothing where the file is absent or damaged."""
     try:
-        return {
-            name: ([int(size), int(changed)], bytes.fromhex(sha256).hex())
-            for name, ((size, changed), sha256) in json.loads(path.read_text()).items()
-        }
-    except (OSError, ValueError, TypeError, AttributeError):
+        content = json.loads(path.read_text())
+        files = content["files"]
+        if json_sha256(files) != content["sha256"]:  # one wrong digit would make another store
+            return {}
+        return {name: (state, sha256) for name, (state, sha256) in files.items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return {}

@@ -13,7 +13,6 @@ from mfd.config import Precision, Profile, StoredDtype
 from mfd.detectors import DetectorSpec
 from mfd.errors import DataError
 from mfd.extract.config import ExtractConfig
-from mfd.extract.digests import ABSENT
 from mfd.extract.features import encoded_features
 from mfd.images import input_size
 
@@ -104,7 +103,7 @@ def measure_rate(
     """
     config = config or ExtractConfig()
     images = [
-        StoreImage(entry.image_id, entry.file_name, entry.size_hw, ABSENT)
+        StoreImage(entry.image_id, entry.file_name, entry.size_hw, "")
         for entry in sample_evenly(dataset.images, sample)
     ]
 

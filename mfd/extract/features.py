@@ -11,7 +11,7 @@ from mfd.config import StoredDtype
 from mfd.detectors import ImageFeatures, detect_all
 from mfd.errors import DataError
 from mfd.extract.config import ExtractConfig
-from mfd.images import LoadedImage, load_image
+from mfd.images import LoadedImage, Preprocessing, load_image
 from mfd.prefetch import prefetch
 
 
@@ -35,11 +35,7 @@ def encoded_features(
     """
 
     def load(image: StoreImage) -> LoadedImage | DataError:
-        path = images_dir / image.file_name
-        try:
-            return load_image(path, detector.spec.preprocessing, image.original_hw)
-        except DataError as error:
-            return error
+        return load_stored(image, images_dir, detector.spec.preprocessing)
 
     images = chain.from_iterable(units)
     with closing(prefetch(load, images, config.workers, ahead=UNIT)) as decoded:
@@ -60,3 +56,14 @@ def encoded_features(
                 by_place[i] if isinstance(image, LoadedImage) else image
                 for i, image in enumerate(loaded)
             ]
+
+
+def load_stored(
+    image: StoreImage, images_dir: Path, preprocessing: Preprocessing
+) -> LoadedImage | DataError:
+    """The image as the detector's input, from a file of the listed digest; an error without."""
+    path = images_dir / image.file_name
+    try:
+        return load_image(path, preprocessing, image.original_hw, image.sha256 or None)
+    except DataError as error:
+        return error

@@ -13,8 +13,8 @@ from mfd.detectors import ImageFeatures, check_repeatable, stays_frozen
 from mfd.detectors import load_detector as load_detector  # named by this room's face too
 from mfd.errors import ConfigError, DataError
 from mfd.extract.config import ExtractConfig
-from mfd.extract.features import encoded_features
-from mfd.images import load_image
+from mfd.extract.features import encoded_features, load_stored
+from mfd.images import LoadedImage
 from mfd.prefetch import prefetch
 from mfd.progress import progress
 
@@ -38,6 +38,7 @@ def extract(
 ) -> Extraction:
     """Fill the store's unfinished units and declare it complete.
 
+    Images that were left out are tried once more; where one can be read now, its unit is redone.
     Decoding, the detector and the disk work at the same time on three successive units of 16
     images. Interrupting it loses at most those; the same call resumes where it stopped.
 
@@ -60,6 +61,9 @@ def extract(
             f"precision is {config.precision!r}, the store is for {writer.identity.precision!r}; "
             "open the store of the same one"
         )
+    if again := _readable_now(writer, dataset.images_dir, detector):
+        say(f"images that could not be used before and can now: {len(again)}")
+        writer.revoke(again)
     todo = writer.todo
     total = len(writer.identity.images)
     fresh = sum(len(writer.images(unit)) for unit in todo)
@@ -95,13 +99,20 @@ def _check_repeatable(
 ) -> None:
     """Try the detector on the first of the images that can be read."""
     for image in images:
-        try:
-            path = dataset.images_dir / image.file_name
-            loaded = load_image(path, detector.spec.preprocessing, image.original_hw)
-        except DataError:
-            continue  # reported when its turn comes
-        check_repeatable(detector, loaded, config.precision)
-        return
+        loaded = load_stored(image, dataset.images_dir, detector.spec.preprocessing)
+        if isinstance(loaded, LoadedImage):  # others are reported when their turn comes
+            check_repeatable(detector, loaded, config.precision)
+            return
+
+
+def _readable_now(writer: StoreWriter, images_dir: Path, detector: Any) -> list[StoreImage]:
+    """The images of finished units that were left out and are no longer bad."""
+    preprocessing = detector.spec.preprocessing
+    return [
+        image
+        for image in writer.left_out()
+        if isinstance(load_stored(image, images_dir, preprocessing), LoadedImage)
+    ]
 
 
 def _features(
@@ -158,6 +169,6 @@ def _refuse_invalid(invalid: Sequence[StoreImage], total: int) -> None:
         raise DataError(
             f"{len(invalid)} of {total} images could not be used and are missing in the store: "
             f"{names}{more}. Training can proceed without them. To include them, fix the files and "
-            "extract again (file hashes are part of the store's identity, so this makes a new "
-            "store)"
+            "extract again: files that could not be reached are added to this store, edited ones "
+            "make a new one (their hashes are part of its identity)"
         )

@@ -1,6 +1,8 @@
 """Opening image files: by which of Pillow's plugins, and how large they may be."""
 
 import functools
+import hashlib
+import io
 import os
 import stat
 import struct
@@ -60,18 +62,23 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 @contextmanager
-def open_image(path: Path) -> Iterator[Image.Image]:
+def open_image(path: Path, sha256: str | None = None) -> Iterator[Image.Image]:
     """The image with its header read; `decode` reads the rest.
 
+    Args:
+        sha256: the digest in hex that the very bytes must have that are decoded; None: any.
+
     Raises:
-        DataError: there is no such file, it is none, or cannot be read; or no image, or one larger
-            than is allowed. So is whatever Pillow raises in the body of the `with` statement.
+        DataError: there is no such file, it is none, or cannot be read; or no image, one larger
+            than is allowed, or another file than was expected. So is whatever Pillow raises in the
+            body of the `with` statement.
     """
     try:
         _require_file(path)
         limit = _max_pixels()
+        source = path if sha256 is None else io.BytesIO(_expected(path, sha256))
         with _pillow_limit(limit):
-            image = Image.open(path, formats=_formats())
+            image = Image.open(source, formats=_formats())
         with image:
             if image.width * image.height > limit:
                 raise _too_large(path, limit, f"{image.width} x {image.height} pixels")
@@ -118,6 +125,16 @@ def _require_file(path: Path) -> None:
     for is_kind, name in _KINDS:
         if is_kind(mode):
             raise DataError(f"{path} is {name}, expected an image file")
+
+
+def _expected(path: Path, sha256: str) -> bytes:
+    content = path.read_bytes()
+    if (found := hashlib.sha256(content).hexdigest()) != sha256:
+        raise DataError(
+            f"{path} is not the file that was listed (sha256 {found[:8]}, expected {sha256[:8]}); "
+            "run the same command again, which lists what is there now"
+        )
+    return content
 
 
 def _max_pixels() -> int:

@@ -27,18 +27,23 @@ class LoadedImage:
 
 
 def load_image(
-    path: Path, preprocessing: Preprocessing, expected_hw: tuple[int, int] | None = None
+    path: Path,
+    preprocessing: Preprocessing,
+    expected_hw: tuple[int, int] | None = None,
+    sha256: str | None = None,
 ) -> LoadedImage:
     """The image file as the detector's input; `read_rgb`, then `prepare_image`.
 
     Args:
         expected_hw: the annotated size, of the upright image if that is what `preprocessing` asks
             for.
+        sha256: the digest that the file must have, hex.
 
     Raises:
         DataError: as `read_rgb`.
     """
-    return prepare_image(read_rgb(path, expected_hw, upright=preprocessing.upright), preprocessing)
+    rgb = read_rgb(path, expected_hw, upright=preprocessing.upright, sha256=sha256)
+    return prepare_image(rgb, preprocessing)
 
 
 def prepare_image(rgb: Image.Image, preprocessing: Preprocessing) -> LoadedImage:

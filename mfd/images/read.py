@@ -11,7 +11,11 @@ from mfd.images.rgb import orientation_of, to_rgb, turn_upright
 
 
 def read_rgb(
-    path: Path, expected_hw: tuple[int, int] | None = None, *, upright: bool = False
+    path: Path,
+    expected_hw: tuple[int, int] | None = None,
+    *,
+    upright: bool = False,
+    sha256: str | None = None,
 ) -> Image.Image:
     """The whole image file, decoded, as 8-bit RGB.
 
@@ -22,11 +26,12 @@ def read_rgb(
         expected_hw: the size that annotations count on; None accepts any.
         upright: turn the image as its EXIF orientation says; by default pixels are taken as
             stored, as COCO's annotation tools do.
+        sha256: the digest that the file must have, hex; None accepts any.
 
     Raises:
-        DataError: no file, no whole image, an image that is too large, or of another size.
+        DataError: no file, no whole image, an image that is too large, of another size or digest.
     """
-    with open_image(path) as image:
+    with open_image(path, sha256) as image:
         orientation = orientation_of(image)
         stored_hw = (image.height, image.width)
         found_hw = stored_hw[::-1] if upright and orientation >= 5 else stored_hw

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import random
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,8 @@ def test_files_are_read_once_until_they_change(
     "content",
     [
         b"", b"[]", b"null", b"7", b'"x"', b'{"0.png": 1}', b'{"0.png": [[1, 2], 3]}', b"\xff\xfe",
-        b'{"0.png": [[1, null], "ab"]}', b'{"0.png": [[1, 2], "no hex"]}', b'{"0.png": ["", ""]}',
+        b'{"0.png": [[1, null], "ab"]}', b'{"0.png": [[1, 2], "no hex"]}', b'{"files": 3}',
+        b'{"files": {"0.png": 3}, "sha256": "ab"}', b'{"files": [], "sha256": null}',
     ],
 )  # fmt: skip
 def test_a_damaged_memory_is_made_again(tmp_path: Path, content: bytes) -> None:
@@ -68,6 +70,19 @@ def test_a_damaged_memory_is_made_again(tmp_path: Path, content: bytes) -> None:
         memory.write_bytes(damaged)
         assert image_digests(dataset, tmp_path) == first
         assert memory.read_bytes() == whole
+
+
+def test_a_changed_byte_of_the_memory_makes_no_other_digest(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / "images", 3)
+    first = image_digests(dataset, tmp_path)
+    (memory,) = tmp_path.glob(".digests-*.json")
+    whole = memory.read_bytes()
+    rng = random.Random(0)
+    for place in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] ^= rng.randrange(1, 256)
+        memory.write_bytes(damaged)
+        assert image_digests(dataset, tmp_path) == first
 
 
 def test_progress_is_shown_while_files_are_read(

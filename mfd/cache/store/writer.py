@@ -2,7 +2,7 @@
 
 import shutil
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -102,6 +102,27 @@ class StoreWriter:
         """The images of a unit, in the order in which `write` wants their features."""
         return self.identity.images[unit * UNIT : (unit + 1) * UNIT]
 
+    def left_out(self) -> list[StoreImage]:
+        """The images of finished units that could not be read.
+
+        Raises:
+            StoreError: a unit's journal is damaged.
+        """
+        return [
+            image
+            for unit in sorted(self._committed)
+            for image, record in zip(
+                self.images(unit), self._journal.read(unit).images, strict=True
+            )
+            if record is None
+        ]
+
+    def revoke(self, images: Iterable[StoreImage]) -> None:
+        """Make the units of these images unfinished; their data stay until they are rewritten."""
+        places = {image.image_id: place for place, image in enumerate(self.identity.images)}
+        for unit in {places[image.image_id] // UNIT for image in images}:
+            self._revoke(unit)
+
     def write(self, unit: int, features: Sequence[ImageFeatures | None]) -> None:
         """Store and commit one unit; when this returns, a power cut does not lose it.
 
@@ -121,12 +142,7 @@ class StoreWriter:
             rows.append(row)
             sizes.append(size)
         with disk_errors(self.path):
-            if self._complete:
-                set_status(self.path, "unfinished")
-                self._complete = False
-            if unit in self._committed:
-                self._journal.revoke(unit)
-                self._committed.discard(unit)
+            self._revoke(unit)
             files: dict[str, FileRecord] = {}
             for array in self._arrays:
                 files |= self._write_array(array, unit, rows)
@@ -178,6 +194,15 @@ class StoreWriter:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _revoke(self, unit: int) -> None:
+        with disk_errors(self.path):
+            if self._complete:
+                set_status(self.path, "unfinished")
+                self._complete = False
+            if unit in self._committed:
+                self._journal.revoke(unit)
+                self._committed.discard(unit)
 
     def _check_images(self, unit: int, features: Sequence[ImageFeatures | None]) -> None:
         """Refuse other images than the unit's."""
