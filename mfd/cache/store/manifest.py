@@ -130,9 +130,9 @@ class Manifest:
                 fields={**attributes["identity"], **fields},
                 identity_sha256=attributes["identity_sha256"],
                 spec=DetectorSpec.from_json(attributes["spec"]),
-                codec=attributes["codec"],
+                codec=_known(attributes["codec"]),
                 plan=Plan(**attributes["plan"]),
-                provenance=attributes["provenance"],
+                provenance=dict(attributes["provenance"]),
                 status=status,
             )
             _ = manifest.data_arrays, manifest.index_arrays, precision_called(fields["autocast"])
@@ -181,6 +181,12 @@ class Manifest:
             dtype=self.fields["dtype"],
             precision=precision_called(self.fields["autocast"]),
         )
+
+
+def _known(codec: Any) -> Codec:
+    if codec not in get_args(Codec):
+        raise ValueError(f"codec {codec!r}")
+    return codec
 
 
 def write_metadata(path: Path, manifest: Manifest) -> None:

@@ -1,9 +1,11 @@
+import json
 from pathlib import Path
 
 import pytest
 
 from mfd.cache import find_store, list_stores, remove_store
 from mfd.errors import StoreError
+from mfd.files import json_sha256
 from tests.builders.features import make_identity, make_store
 
 
@@ -27,6 +29,43 @@ def test_a_damaged_store_hides_no_other_and_is_named_and_can_be_removed(tmp_path
         find_store(tmp_path, detector="tiny", split="train")
     remove_store(train)
     assert list_stores(tmp_path)[1] == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("plan", {"tokens": 1, "sparkle": 2}),
+        ("plan", None),
+        ("spec", {"name": "tiny", "wings": 2}),
+        ("spec", "tiny"),
+        ("identity", {"profile": "compact"}),
+        ("identity", {"view": "base", "images": {}}),
+        ("codec", 7),
+        ("provenance", None),
+        ("plan", ...),
+        ("identity", ...),
+    ],
+)
+def test_a_store_of_a_newer_mfd_is_named_and_hides_no_other(
+    tmp_path: Path, field: str, value: object
+) -> None:
+    train, val = make_store(tmp_path), make_store(tmp_path, split="val")
+    metadata = json.loads((train / "zarr.json").read_text())
+    attributes = metadata["attributes"]
+    status, _ = attributes.pop("status"), attributes.pop("checksum")
+    if value is ...:
+        del attributes[field]
+    else:
+        whole = isinstance(value, dict) and field == "identity"
+        attributes[field] = {**attributes[field], **value} if whole else value
+    attributes |= {"checksum": json_sha256(attributes), "status": status}
+    (train / "zarr.json").write_text(json.dumps(metadata))
+    listed, (error,) = list_stores(tmp_path)
+    assert [info.path for info in listed] == [val]
+    assert str(train / "zarr.json") in str(error)
+    assert "an unknown or missing field" in str(error)
+    assert "\n" not in str(error)
+    assert find_store(tmp_path, detector="tiny", split="val") == val
 
 
 def test_the_store_of_a_detector_and_split_is_found(tmp_path: Path) -> None:
