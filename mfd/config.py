@@ -73,6 +73,10 @@ class Project:
         "For names of categories in annotations the detector's name or number; false for none.",
         default={},
     )
+    file_locks: bool = setting(
+        "Lock stores and runs against a second process; off for file systems without locks.",
+        default=True,
+    )
 
     @property
     def choice(self) -> DetectorChoice:

@@ -1,5 +1,6 @@
 """Files and folders that are either whole or absent, also after a power cut."""
 
+import errno
 import hashlib
 import json
 import os
@@ -11,7 +12,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from mfd.errors import MfdError
+from mfd.errors import ConfigError, MfdError
+
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+_locking = {"wanted": True}
 
 
 def write_atomically(path: Path, *content: Any) -> None:
@@ -85,17 +89,38 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def use_locks(wanted: bool) -> None:
+    """Whether `exclusive_lock` locks, from now on and in this process.
+
+    Without, the user sees to it that no two processes write the same store or run.
+    """
+    _locking["wanted"] = wanted
+
+
 @contextmanager
 def exclusive_lock(lock: Path, refusal: MfdError) -> Iterator[None]:
     """A lock on the file `lock`, created if absent, that ends with the process; tried once.
 
     Raises:
         MfdError: `refusal`, if another process has it.
+        ConfigError: the file system has no locks; see `use_locks`.
+        OSError: the file cannot be created.
     """
+    if not _locking["wanted"]:
+        yield
+        return
     try:
-        held = FileLock(lock).acquire(blocking=False)
+        held = FileLock(lock, thread_local=False, fallback_to_soft=False).acquire(blocking=False)
     except Timeout as error:
         raise refusal from error
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
+            raise
+        raise ConfigError(
+            f"the file system of {lock.parent} has no locks, which keep two processes from writing "
+            "the same; see to that yourself and pass --no-file-locks, or set file_locks = false in "
+            "mfd.toml"
+        ) from error
     with held:
         yield
 

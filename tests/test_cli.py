@@ -37,9 +37,9 @@ SMALL = [f"--set={s}" for s in ("roi_size=8", "box_dim=8", "num_heads=2", "epoch
 
 OPTIONS = {
     "extract": "split images annotations profile dtype batch-size workers precision strict "
-    "codec skip-invalid device data stores detector weights encoder-layer exif",
+    "codec skip-invalid device data stores detector weights encoder-layer exif file-locks",
     "train-head": "preset set split images annotations val store live run resume skip-invalid "
-    "device data stores runs detector weights encoder-layer exif",
+    "device data stores runs detector weights encoder-layer exif file-locks",
     "evaluate": "split images annotations store baselines per-category class-agnostic json "
     "detector weights skip-invalid device data stores runs exif",
     "predict": "run out min-score min-quality recursive all-categories scale split "
@@ -52,9 +52,9 @@ OPTIONS = {
     "demo": "out",
     "cache ls": "stores",
     "cache info": "json stores",
-    "cache verify": "repair stores",
-    "cache rm": "force stores",
-    "cache gc": "dry-run stores",
+    "cache verify": "repair stores file-locks",
+    "cache rm": "force stores file-locks",
+    "cache gc": "dry-run stores file-locks",
 }
 
 

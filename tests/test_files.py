@@ -1,4 +1,5 @@
 import errno
+import fcntl
 import json
 import os
 import subprocess
@@ -10,8 +11,15 @@ import numpy as np
 import pytest
 
 from mfd.cache.store.disk import disk_errors
-from mfd.errors import StoreError, TrainingError
-from mfd.files import exclusive_lock, new_folder, write_atomically, write_json, write_together
+from mfd.errors import ConfigError, StoreError, TrainingError
+from mfd.files import (
+    exclusive_lock,
+    new_folder,
+    use_locks,
+    write_atomically,
+    write_json,
+    write_together,
+)
 
 
 def test_a_failed_write_leaves_the_old_content_and_no_debris(
@@ -99,6 +107,28 @@ def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
             pass
         other.kill()
     with exclusive_lock(lock, busy):
+        pass
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP])
+def test_a_file_system_without_locks_is_named_with_the_switch_that_does_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def none(_: int, __: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    lock, busy = tmp_path / ".lock", TrainingError("busy")
+    without = pytest.raises(ConfigError, match=r"has no locks.*--no-file-locks.*mfd\.toml")
+    with without, exclusive_lock(lock, busy):
+        pass
+    use_locks(False)
+    try:
+        with exclusive_lock(lock, busy), exclusive_lock(lock, busy):
+            pass
+    finally:
+        use_locks(True)
+    with without, exclusive_lock(lock, busy):
         pass
 
 

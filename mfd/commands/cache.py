@@ -15,6 +15,7 @@ from mfd.settings import setting, settings
 from mfd.text import size
 
 PROJECT = ("stores",)
+WRITING = ("stores", "file_locks")
 
 
 def _store_setting() -> Any:
@@ -99,7 +100,7 @@ class RemoveOptions:
 def remove(project: Project, options: RemoveOptions) -> None:
     """Delete a store, and the targets made from it."""
     store = located(project, options.store)
-    cache.remove_store(store, force=options.force)
+    cache.remove_store(store, force=options.force, own=project.stores)
     say(f"removed {store}")
 
 
@@ -119,17 +120,21 @@ def collect(project: Project, options: CollectOptions) -> None:
         say(f"nothing was left behind under {project.stores}, or it is younger than a day")
 
 
-def _command(text: str, options: type[Any], run: Any) -> SimpleNamespace:
-    return SimpleNamespace(HELP=text, PROJECT=PROJECT, Options=options, run=run)
+def _command(
+    text: str, options: type[Any], run: Any, project: tuple[str, ...] = PROJECT
+) -> SimpleNamespace:
+    return SimpleNamespace(HELP=text, PROJECT=project, Options=options, run=run)
 
 
 COMMANDS = {
     "ls": _command("List the stores.", ListOptions, list_stores),
     "info": _command("Show everything that is known of a store.", InfoOptions, info),
-    "verify": _command("Check every byte of a store against its checksums.", VerifyOptions, verify),
-    "rm": _command("Delete a store, and the targets made from it.", RemoveOptions, remove),
+    "verify": _command(
+        "Check every byte of a store against its checksums.", VerifyOptions, verify, WRITING
+    ),
+    "rm": _command("Delete a store, and the targets made from it.", RemoveOptions, remove, WRITING),
     "gc": _command(
-        "Delete what killed processes left behind; stores stay.", CollectOptions, collect
+        "Delete what killed processes left behind; stores stay.", CollectOptions, collect, WRITING
     ),
 }
 

@@ -10,7 +10,7 @@ from mfd.settings import setting, settings
 from mfd.text import duration
 
 HELP = "Stage one: run the frozen detector once and store its features."
-PROJECT = ("data", "stores", "detector", "weights", "encoder_layer", "exif")
+PROJECT = ("data", "stores", "detector", "weights", "encoder_layer", "exif", "file_locks")
 
 
 @settings

@@ -17,6 +17,7 @@ import typer
 
 from mfd.config import Project, expanded, load_project
 from mfd.errors import ConfigError
+from mfd.files import use_locks
 from mfd.settings import Setting, declared, from_json
 
 
@@ -52,6 +53,7 @@ def as_callback(name: str, command: Command, sections: tuple[str, ...]) -> Calla
         project = file.project.override(**{k: v for k, v in given.items() if k in names})
         mine = {key: value for key, value in given.items() if key not in names}
         options = read_options(command.Options, file.sections.get(name, {}), mine, file.path)
+        use_locks(project.file_locks)
         code = command.run(project, options)
         if code:
             raise typer.Exit(code)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mfd.detectors import DetectorSpec
 
 HELP = "Stage two: train the mask head on a store; the detector does not run, except with --live."
-PROJECT = ("data", "stores", "runs", "detector", "weights", "encoder_layer", "exif")
+PROJECT = ("data", "stores", "runs", "detector", "weights", "encoder_layer", "exif", "file_locks")
 
 
 @settings
@@ -110,7 +110,7 @@ def run(project: Project, options: Options) -> None:
         source = headtrain.LiveSource(detector, choice, dataset, head, recipe)
     else:
         source = stored_source(project, store, choice, dataset, head, recipe, device)
-        cache.add_reference(store.path, run.path)
+        cache.add_reference(store.path, run.path, project.stores)
     validation = opening.open_validation(
         project, options.val, choice, source.spec, None if live else store, device,
         images=recipe.val_images or headtrain.sample_size(source.images_per_epoch),

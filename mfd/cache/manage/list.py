@@ -4,7 +4,15 @@ from pathlib import Path
 
 from mfd.cache.store.info import StoreInfo
 from mfd.cache.store.journal import FOLDER
+from mfd.cache.store.manifest import COPY
 from mfd.errors import StoreError
+
+
+def is_store(folder: Path) -> bool:
+    """Whether mfd made the folder as a store, sound or not."""
+    units = folder / FOLDER
+    marks = (folder / "zarr.json", units / "zarr.json", folder / COPY)
+    return units.is_dir() and any(mark.is_file() for mark in marks)
 
 
 def list_stores(root: Path) -> tuple[list[StoreInfo], list[StoreError]]:
@@ -14,7 +22,7 @@ def list_stores(root: Path) -> tuple[list[StoreInfo], list[StoreError]]:
     """
     stores, errors = [], []
     for folder in sorted(root.iterdir()) if root.is_dir() else ():
-        if (folder / FOLDER).is_dir() and not folder.name.startswith("."):
+        if is_store(folder) and not folder.name.startswith("."):
             try:
                 stores.append(StoreInfo.read(folder))
             except StoreError as error:

@@ -13,7 +13,7 @@ from mfd.cache.format.profiles import UNIT
 from mfd.cache.format.records import FileRecord
 from mfd.cache.store.disk import disk_errors
 from mfd.cache.store.journal import Journal
-from mfd.cache.store.lock import WriterLock
+from mfd.cache.store.lock import writer_lock
 from mfd.cache.store.manifest import COPY, Manifest, restore_metadata
 from mfd.errors import StoreError
 from mfd.progress import progress
@@ -88,7 +88,7 @@ def repair_store(path: Path, damage: Sequence[Damage]) -> tuple[int, ...]:
     units = sorted({d.unit for d in damage if d.unit is not None})
     if not damage:
         return ()
-    with WriterLock(path), disk_errors(path):
+    with writer_lock(path), disk_errors(path):
         journal = Journal(path)
         for unit in units:
             journal.revoke(unit)

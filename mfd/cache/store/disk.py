@@ -1,11 +1,19 @@
 """What the disk refuses, as one line about a store."""
 
 import errno
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from mfd.errors import StoreError
+
+_HALF_WRITTEN = re.compile(r"(c(\.\d+)+|\d{6}\.json|(zarr|index|cost|manifest)\.json)\.tmp")
+
+
+def half_written(store: Path) -> list[Path]:
+    """The temporary files of a killed writer, by their names; of nobody else's."""
+    return sorted(f for f in store.rglob("*.tmp") if _HALF_WRITTEN.fullmatch(f.name))
 
 
 @contextmanager

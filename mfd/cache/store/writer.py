@@ -14,10 +14,10 @@ from mfd.cache.format.profiles import UNIT
 from mfd.cache.format.records import FileRecord, ImageRecord, StoreImage
 from mfd.cache.format.rows import to_rows
 from mfd.cache.format.shards import Row, encode_file
-from mfd.cache.store.disk import disk_errors
+from mfd.cache.store.disk import disk_errors, half_written
 from mfd.cache.store.identity import StoreIdentity
 from mfd.cache.store.journal import Journal, UnitRecord
-from mfd.cache.store.lock import WriterLock
+from mfd.cache.store.lock import writer_lock
 from mfd.cache.store.manifest import COPY, Manifest, require_identity, set_status, write_metadata
 from mfd.config import Codec
 from mfd.detectors import ImageFeatures
@@ -34,7 +34,7 @@ class StoreWriter:
     """
 
     def __init__(
-        self, path: Path, identity: StoreIdentity, manifest: Manifest, lock: WriterLock
+        self, path: Path, identity: StoreIdentity, manifest: Manifest, lock: ExitStack
     ) -> None:
         self.path = path
         self.identity = identity
@@ -74,7 +74,7 @@ class StoreWriter:
             with disk_errors(path):
                 _create(path, identity, manifest)
         with ExitStack() as stack:
-            lock = stack.enter_context(WriterLock(path))
+            stack.enter_context(writer_lock(path))
             manifest = Manifest.read(path)
             require_identity(path, manifest, identity)
             if manifest.codec != codec:
@@ -83,9 +83,10 @@ class StoreWriter:
                     f"resume it with --codec {manifest.codec}, or remove the store first"
                 )
             open_arrays(path, (*manifest.data_arrays, *manifest.index_arrays), codec)
-            _remove_leftovers(path)
-            writer = cls(path, identity, manifest, lock)
-            stack.pop_all()  # the writer keeps the lock
+            for leftover in half_written(path):
+                leftover.unlink(missing_ok=True)
+            writer = cls(path, identity, manifest, stack)
+            writer._lock = stack.pop_all()
         return writer
 
     @property
@@ -187,7 +188,7 @@ class StoreWriter:
 
     def close(self) -> None:
         """Let other processes write the store."""
-        self._lock.release()
+        self._lock.close()
 
     def __enter__(self) -> "StoreWriter":
         return self
@@ -237,12 +238,6 @@ class StoreWriter:
         files = [self.path / COPY, *sorted(self.path.glob("*/**/zarr.json"))]
         files += [self.path / array.file(0) for array in self._manifest.index_arrays]
         return {str(f.relative_to(self.path)): file_sha256(f) for f in files}
-
-
-def _remove_leftovers(path: Path) -> None:
-    """Delete the half-written temporary files of a killed writer."""
-    for leftover in path.rglob("*.tmp"):
-        leftover.unlink(missing_ok=True)
 
 
 def _create(path: Path, identity: StoreIdentity, manifest: Manifest) -> None:

@@ -1,5 +1,7 @@
 """Building targets once per features and annotations."""
 
+import errno
+import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -48,9 +50,9 @@ def build_targets(
     """
     identity = _identity(store, dataset)
     path = derived_dir(root / store.path.name, "masks", json_sha256(identity))
-    path.parent.mkdir(parents=True, exist_ok=True)
     if (targets := _open_sound(path, say)) is not None:
         return targets
+    _require_writable(path.parent)
     busy = StoreError(f"another process is building {path}; start again when it has finished")
     with exclusive_lock(path.with_name(f".{path.name}.lock"), busy):
         # another process may have finished them a moment ago
@@ -60,6 +62,18 @@ def build_targets(
                 _build(folder, store, dataset, identity)
             targets = Targets.open(path)
     return targets
+
+
+def _require_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise StoreError(
+            f"targets cannot be written to {folder} ({error.strerror}); give the store by --store "
+            "and a folder of your own by --stores"
+        ) from error
 
 
 def _open_sound(path: Path, say: Callable[[str], object]) -> Targets | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mfd.cache import Store, StoreInfo, StoreWriter, repair_store, verify_store
-from mfd.cache.store.lock import WriterLock
+from mfd.cache.store.lock import writer_lock
 from mfd.errors import StoreError
 from mfd.files import canonical_json, json_sha256
 from tests.builders.features import features_of, make_identity
@@ -191,10 +191,8 @@ def test_in_an_unfinished_store_only_finished_units_count(tmp_path: Path) -> Non
 
 def test_a_store_that_is_being_written_is_not_repaired(store_path: Path) -> None:
     (store_path / "c1/map/c.1.0.0").unlink()
-    lock = WriterLock(store_path)
-    with pytest.raises(StoreError, match="being written"):
+    with writer_lock(store_path), pytest.raises(StoreError, match="being written"):
         repair_store(store_path, verify_store(store_path))
-    lock.release()
 
 
 def exchanged(first: Path, second: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from mfd.cache.format.records import FileRecord, ImageRecord
 from mfd.cache.store.journal import Journal, UnitRecord
-from mfd.cache.store.lock import WriterLock
+from mfd.cache.store.lock import writer_lock
 from mfd.errors import StoreError
 
 RECORD = UnitRecord(
@@ -61,35 +61,32 @@ def test_any_changed_byte_of_a_journal_is_noticed(journal: Journal) -> None:
 
 
 def test_a_store_has_one_writer_at_a_time(journal: Journal) -> None:
-    lock = WriterLock(journal.store)
-    with pytest.raises(StoreError, match="being written by another process"):
-        WriterLock(journal.store)
-    lock.release()
-    WriterLock(journal.store).release()
+    busy = pytest.raises(StoreError, match="being written by another process")
+    with writer_lock(journal.store), busy, writer_lock(journal.store):
+        pass
+    with writer_lock(journal.store):
+        pass
 
 
-def test_a_lock_released_twice_closes_no_file_of_others(journal: Journal) -> None:
-    lock = WriterLock(journal.store)
-    lock.release()
-    with (journal.folder / "other").open("w") as other:  # gets the free descriptor
-        lock.release()
-        other.write("x")
-    assert (journal.folder / "other").read_text() == "x"
-
-
+@pytest.mark.parametrize("again", [False, True], ids=["removed", "removed and made again"])
 def test_a_store_removed_while_its_lock_was_waited_for_is_not_written(
-    journal: Journal, monkeypatch: pytest.MonkeyPatch
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, again: bool
 ) -> None:
     flock = fcntl.flock
 
     def late(file: object, how: int) -> None:
-        journal.store.rename(journal.store.with_name(".trash"))
+        if how != fcntl.LOCK_UN:
+            journal.store.rename(journal.store.with_name(".trash"))
+            if again:
+                journal.folder.mkdir(parents=True)
+                (journal.folder / ".lock").touch()
         flock(file, how)  # type: ignore[arg-type]
 
     monkeypatch.setattr(fcntl, "flock", late)
-    with pytest.raises(StoreError, match="was removed by another process"):
-        WriterLock(journal.store)
-    assert not journal.store.exists()
+    removed = pytest.raises(StoreError, match="was removed by another process")
+    with removed, writer_lock(journal.store):
+        pass
+    assert journal.store.exists() == again
 
 
 def test_the_seconds_are_read_as_they_were_written(journal: Journal) -> None:

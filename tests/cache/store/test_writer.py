@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import signal
+import stat
 from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing.context import ForkServerContext
@@ -222,6 +223,22 @@ def test_only_one_process_writes_a_store(tmp_path: Path) -> None:
     ):
         StoreWriter.open(tmp_path, make_identity())
     StoreWriter.open(tmp_path, make_identity()).close()
+
+
+@pytest.mark.parametrize(
+    ("umask", "file", "folder"), [(0o027, 0o640, 0o750), (0o002, 0o664, 0o775)]
+)
+def test_files_of_a_store_can_be_read_as_the_umask_says(
+    tmp_path: Path, umask: int, file: int, folder: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        with StoreWriter.open(tmp_path / "stores", make_identity(3)) as writer:
+            path = fill(writer)
+    finally:
+        os.umask(before)
+    modes = {(p.is_dir(), stat.S_IMODE(p.stat().st_mode)) for p in path.rglob("*")}
+    assert modes == {(False, file), (True, folder)}
 
 
 def test_a_full_disk_stops_in_one_line_and_the_same_command_goes_on(
