@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mfd.errors import DetectorError
+from mfd.detectors.foreign import described
+from mfd.errors import DetectorError, MfdError
 
 
 def load_custom(name: str, weights: str | Path | None, encoder_layer: int | None) -> object:
@@ -20,13 +21,14 @@ def load_custom(name: str, weights: str | Path | None, encoder_layer: int | None
         encoder_layer: likewise.
 
     Raises:
-        DetectorError: no such file or function, or it does not take these arguments.
+        DetectorError: no such file or function, it does not take these arguments, or raises.
     """
     file_name, _, function_name = name.rpartition(":")
     path = Path(file_name).resolve()
     if not path.is_file():
         raise DetectorError(f"no file {path} to load the custom detector {name!r} from")
-    function = getattr(_import_file(path), function_name, None)
+    module = _called(f"{path} cannot be imported", lambda: _import_file(path))
+    function = getattr(module, function_name, None)
     if not callable(function):
         raise DetectorError(
             f"{path} has no function {function_name!r}, expected one that returns the detector"
@@ -34,7 +36,17 @@ def load_custom(name: str, weights: str | Path | None, encoder_layer: int | None
     given = {"weights": weights, "encoder_layer": encoder_layer}
     arguments = {key: value for key, value in given.items() if value is not None}
     _check_arguments(name, function, arguments)
-    return function(**arguments)
+    return _called(f"{name} failed", lambda: function(**arguments))
+
+
+def _called(fault: str, code: Callable[[], Any]) -> Any:
+    """What the user's code returns; whatever it raises, `sys.exit` too, in one line."""
+    try:
+        return code()
+    except (MfdError, KeyboardInterrupt, MemoryError):
+        raise
+    except BaseException as error:
+        raise DetectorError(f"{fault}: {described(error)}; correct that file") from error
 
 
 def _import_file(path: Path) -> Any:

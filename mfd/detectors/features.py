@@ -13,8 +13,9 @@ from torch import Tensor
 from mfd.config import Precision
 from mfd.detectors.check import check_output
 from mfd.detectors.contract import DetectorOutput, DetectorSpec
+from mfd.detectors.foreign import described
 from mfd.detectors.image_features import ImageFeatures
-from mfd.errors import ConfigError, DetectorError
+from mfd.errors import ConfigError, DetectorError, MfdError
 from mfd.images import LoadedImage, Preprocessing, collate_images, load_image, similar_sizes
 
 
@@ -38,14 +39,28 @@ def detect(
         with_c1: whether the stage-1 map is kept, if there is one.
 
     Raises:
-        DetectorError: an output that is not what the spec says.
+        DetectorError: the detector raises, or gives an output that is not what the spec says.
     """
     device = device_of(detector)
     batch, padding_mask = collate_images([image.pixels for image in images])
     with torch.no_grad(), autocast_context(device, precision):
         pixels = batch.to(device, memory_format=torch.channels_last)
-        output = detector(pixels, padding_mask.to(device))
+        output = _forward(detector, pixels, padding_mask.to(device))
     return split_images(output, detector.spec, images, image_ids, padding_mask, with_c1=with_c1)
+
+
+def _forward(detector: Any, pixels: Tensor, padding_mask: Tensor) -> Any:
+    """The detector's output; what its code raises in one line."""
+    try:
+        return detector(pixels, padding_mask)
+    except (MfdError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        shape = " x ".join(map(str, pixels.shape))
+        raise DetectorError(
+            f"detector {detector.spec.name!r} failed on images of shape {shape}: "
+            f"{described(error)}; correct its forward"
+        ) from error
 
 
 def split_images(

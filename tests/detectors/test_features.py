@@ -155,3 +155,14 @@ def test_a_detector_without_c1_gives_none_whether_it_is_wanted_or_not() -> None:
         (found,) = detect(detector, [image], [1], with_c1=with_c1)
         assert found.c1 is None
         assert [level.shape[:2] for level in found.memory] == [(4, 5), (2, 3)]
+
+
+def test_a_forward_that_raises_is_named_with_its_place() -> None:
+    detector = load_detector(f"{TINY}:detector")
+    detector.forward = lambda images, mask: images.reshape(7)
+    image = LoadedImage(torch.zeros(3, 40, 53), (40, 53))
+    with pytest.raises(
+        DetectorError, match=r"failed on images of shape 1 x 3 x 40 x 53: Run.*7"
+    ) as e:
+        detect(detector, [image], [1])
+    assert "(test_features.py, line" in str(e.value)

@@ -72,9 +72,32 @@ def test_unknown_names_are_refused_with_the_nearest_one() -> None:
         load_detector("absent.py:detector")
 
 
-def test_a_failure_inside_the_custom_function_is_shown_as_it_is(tmp_path: Path) -> None:
-    (tmp_path / "own.py").write_text("def detector(): raise ZeroDivisionError('mine')")
-    with pytest.raises(ZeroDivisionError, match="mine"):
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("\ndef detector(): 1 / 0", "ZeroDivisionError: division by zero (own.py, line 2)"),
+        ("import sys\nsys.exit(0)", "own.py cannot be imported: SystemExit: 0 (own.py, line 2)"),
+        ("import sys\ndef detector(): sys.exit(3)", "SystemExit: 3 (own.py, line 2)"),
+        ("import no_such_package", "No module named 'no_such_package' (own.py, line 1)"),
+        ("def detector(:", "cannot be imported: SyntaxError: invalid syntax (own.py, line 1)"),
+        ("def detector(): return detector()", "RecursionError: maximum recursion depth"),
+        ("def detector(): raise ValueError('one\\ntwo')", "ValueError: one (own.py, line 1)"),
+        ("def detector(): raise StopIteration", "failed: StopIteration (own.py, line 1)"),
+    ],
+)
+def test_what_the_users_code_raises_is_one_line_with_its_place(
+    source: str, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "own.py").write_text(source)
+    with pytest.raises(DetectorError) as caught:
+        load_detector(f"{tmp_path}/own.py:detector")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_ctrl_c_in_the_users_code_is_no_fault_of_it(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("def detector(): raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
         load_detector(f"{tmp_path}/own.py:detector")
 
 
