@@ -12,7 +12,7 @@ from mfd import cache
 from mfd.config import Project
 from mfd.console import out, print_json, say
 from mfd.settings import setting, settings
-from mfd.text import size
+from mfd.text import printable, size
 
 PROJECT = ("stores",)
 WRITING = ("stores", "file_locks")
@@ -57,7 +57,7 @@ def info(project: Project, options: InfoOptions) -> None:
         print_json(facts)
         return
     for name, value in facts.items():
-        out.print(f"{name:18} {escape(str(value))}", soft_wrap=True, highlight=False)
+        out.print(f"{name:18} {escape(printable(str(value)))}", soft_wrap=True, highlight=False)
 
 
 @settings
@@ -154,7 +154,7 @@ def store_table(stores: "Sequence[cache.StoreInfo]") -> Table:
         table.add_column(name, justify="right")
     for store in stores:
         table.add_row(
-            escape(store.path.name),
+            escape(printable(store.path.name)),
             str(store.num_images),
             f"{store.committed_units}/{store.num_units}",
             size(store.num_bytes),

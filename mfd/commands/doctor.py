@@ -9,6 +9,7 @@ from mfd.commands.declared import annotations_setting, images_setting
 from mfd.config import Project
 from mfd.console import out
 from mfd.settings import setting, settings
+from mfd.text import printable
 
 HELP = "Check environment, data and detector; report problems and how to fix them."
 PROJECT = ("data", "stores", "runs", "detector", "weights", "encoder_layer", "exif")
@@ -27,5 +28,6 @@ def run(project: Project, options: Options) -> int:
     """Print the findings; 1 if one of them is a fault."""
     findings = doctor.examine(project, options.split, options.images, options.annotations)
     for finding in findings:
-        out.print(f"{'ok ' if finding.good else 'BAD'}  {escape(finding.text)}", soft_wrap=True)
+        text = escape(printable(finding.text))
+        out.print(f"{'ok ' if finding.good else 'BAD'}  {text}", soft_wrap=True)
     return int(not all(finding.good for finding in findings))

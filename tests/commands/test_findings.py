@@ -105,3 +105,13 @@ def test_annotations_that_cannot_be_used_are_left_out_where_that_is_asked_for(
 def test_commands_that_look_at_images_alone_do_not_mind_annotations(project: Path) -> None:
     edit(project, break_two)
     assert main(["estimate", "--split", "val", "--no-measure"]) == 0
+
+
+def test_escape_sequences_from_settings_reach_no_terminal(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "mfd.toml").write_text('data = "\\u001b[2J"\ndetector = "demo"\n')
+    assert main(["doctor", "--split", "val"]) == 1
+    shown = capsys.readouterr()
+    assert "\\x1b[2J/annotations" in shown.out
+    assert "\x1b" not in shown.out + shown.err
