@@ -32,13 +32,29 @@ PUBLISHED = {
 def read_checkpoint(
     weights: str | Path, fit: Callable[[Mapping[str, Tensor]], float] = lambda state: 1.0
 ) -> StateDict:
-    """The named tensors of a checkpoint, on the CPU.
+    """The named tensors of a checkpoint, on the CPU, wherever in it they are.
 
     Args:
-        weights: a safetensors file, a `torch.save`d file with the weights at any place in it
+        weights: as `read_content` takes it.
+        fit: how well named tensors fit what is wanted, from 0 to 1, see `best_fit`.
+
+    Raises:
+        DetectorError: as `read_content`, and if there are no named tensors.
+    """
+    content = read_content(weights)
+    found = best_fit(content, fit)
+    if found is None:
+        raise DetectorError(f"{weights} has no state dict, {_found_instead(content)}")
+    return found
+
+
+def read_content(weights: str | Path) -> Any:
+    """All that a checkpoint holds, on the CPU.
+
+    Args:
+        weights: a safetensors file, a `torch.save`d file
             (`{"model": ..., "args": Namespace, ...}`, `{"ema": {"module": ...}}`, bare, ...), or
             `hf://OWNER/REPO/FILE` on the Hugging Face Hub.
-        fit: how well named tensors fit what is wanted, from 0 to 1, see `best_fit`.
 
     Raises:
         DetectorError: if there is no such file, it has anything but tensors and settings, or it
@@ -54,19 +70,14 @@ def read_checkpoint(
             f"{path} has the sha256 {digest[:16]}..., the published file of this name "
             f"{expected[:16]}...; download it again, or rename it if it is another file"
         )
-    if path.suffix == ".safetensors":
-        try:
-            content = load_file(path)
-        except SafetensorError as error:
-            raise DetectorError(
-                f"{path} is not a valid safetensors file ({error}); download it again"
-            ) from error
-    else:
-        content = _unpickle(path)
-    found = best_fit(content, fit)
-    if found is None:
-        raise DetectorError(f"{path} has no state dict, {_found_instead(content)}")
-    return found
+    if path.suffix != ".safetensors":
+        return _unpickle(path)
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise DetectorError(
+            f"{path} is not a valid safetensors file ({error}); download it again"
+        ) from error
 
 
 def _unpickle(path: Path) -> Any:

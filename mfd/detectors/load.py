@@ -17,7 +17,8 @@ from mfd.detectors.freeze import freeze, weights_digest
 from mfd.detectors.official import OFFICIAL, load_official
 from mfd.errors import DetectorError
 
-NAMES = ("demo", *OFFICIAL)
+ORIGINALS = ("rf-detr", "rt-detr", "rt-detr-v2", "d-fine")  # of `hf.originals`, a slow import
+NAMES = ("demo", *OFFICIAL, *ORIGINALS)
 _KINDS = "hf:<repo or folder>, or path/to/file.py:function for a custom detector"
 
 
@@ -57,6 +58,10 @@ def _loader(
     """What loads a detector of this name, given name, weights and encoder layer."""
     if name in OFFICIAL:
         return partial(load_official, say=say)
+    if name in ORIGINALS:
+        from mfd.detectors.hf.originals.load import load_original
+
+        return partial(load_original, say=say)
     if name == "demo":
         return _demo
     if name.startswith("hf:"):

@@ -143,7 +143,7 @@ def build(name: str, num_labels: int = 5) -> Any:
     )
     torch.manual_seed(0)
     model = getattr(transformers, f"{family}ForObjectDetection")(config)
-    _randomise(model, SIZES.get(name, (96, 128)))
+    randomise(model, SIZES.get(name, (96, 128)))
     return model
 
 
@@ -191,7 +191,7 @@ def encoder_maps(name: str, model: Any, batch: Tensor, output: Any) -> list[Tens
     return [output.encoder_last_hidden_state]
 
 
-def _randomise(model: Any, size_hw: tuple[int, int]) -> None:
+def randomise(model: Any, size_hw: tuple[int, int], images: int = 4) -> None:
     """Weights and running statistics that let every part of the model carry a signal."""
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     with torch.no_grad():
@@ -202,5 +202,5 @@ def _randomise(model: Any, size_hw: tuple[int, int]) -> None:
                 parameter.add_(0.1 * torch.randn_like(parameter))
         for norm in norms:
             norm.momentum = 1.0  # what the last images had
-        model.train()(pixel_values=torch.randn(4, 3, *size_hw))
+        model.train()(pixel_values=torch.randn(images, 3, *size_hw))
     model.eval()

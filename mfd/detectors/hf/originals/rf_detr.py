@@ -1,0 +1,96 @@
+"""RF-DETR, as the `rfdetr` package saves it."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from mfd.detectors.hf.originals.original import Original, Renames, Settings, State, count
+from mfd.errors import DetectorError
+
+_BACKBONE = "backbone.0.encoder.encoder"
+_GROUPS = 13  # of queries in training; the first is evaluated
+
+_RENAMES: Renames = (
+    (r"^backbone\.0\.encoder\.encoder\.", "model.backbone.backbone."),
+    (
+        r"^backbone\.0\.projector\.stages\.0\.0\.m\.",
+        "model.backbone.projector.projector_layer.bottlenecks.",
+    ),
+    (r"^backbone\.0\.projector\.stages\.0\.0\.", "model.backbone.projector.projector_layer."),
+    (r"^backbone\.0\.projector\.stages\.0\.1\.", "model.backbone.projector.layer_norm."),
+    (r"(projector_layer\..*)\bcv([12])\.", r"\1conv\2."),
+    (r"(projector_layer\..*)\.bn\.", r"\1.norm."),
+    (r"attention\.attention\.(q|k|v)(uery|ey|alue)\.", r"attention.\1_proj."),
+    (r"attention\.output\.dense\.", "attention.o_proj."),
+    (r"^transformer\.decoder\.norm\.", "model.decoder.layernorm."),
+    (r"^transformer\.", "model."),
+    (r"^refpoint_embed\.", "model.reference_point_embed."),
+    (r"^query_feat\.", "model.query_feat."),
+    (r"self_attn\.out_proj\.", "self_attn.o_proj."),
+    (r"(decoder\.layers\.\d+)\.norm1\.", r"\1.self_attn_layer_norm."),
+    (r"(decoder\.layers\.\d+)\.norm2\.", r"\1.cross_attn_layer_norm."),
+    (r"(decoder\.layers\.\d+)\.norm3\.", r"\1.layer_norm."),
+    (r"(decoder\.layers\.\d+)\.linear([12])\.", r"\1.mlp.fc\2."),
+)
+
+
+def settings(state: State, training: Mapping[str, Any]) -> Settings:
+    """By the shapes of the weights, and by what the training was called with where no shape tells.
+
+    Without that, as the published sizes: Base has patches of 14 pixels, 4 x 4 windows and images of
+    560 x 560; the others 16 pixels, 2 x 2 windows and images of the size of their positions.
+
+    Raises:
+        DetectorError: a projector of several scales, which Transformers does not have.
+    """
+    if any("projector.stages.1." in name for name in state):
+        raise DetectorError(
+            "the checkpoint is an RF-DETR with maps of several scales (Large of 2025), which "
+            "Transformers does not have; use a size with one, such as Base, or Large of 2026"
+        )
+    patches = state[f"{_BACKBONE}.embeddings.patch_embeddings.projection.weight"]
+    hidden, _, _, patch = patches.shape
+    grid = math.isqrt(state[f"{_BACKBONE}.embeddings.position_embeddings"].shape[1] - 1)
+    base = patch == 14
+    stages = training.get("out_feature_indexes", [2, 5, 8, 11] if base else [3, 6, 9, 12])
+    side = training.get("resolution", 560 if base else grid * patch)
+    queries, width = state["query_feat.weight"].shape
+    groups = training.get("group_detr", _GROUPS)
+    cross_heads = training.get("ca_nheads", width // 16)
+    weights = len(state["transformer.decoder.layers.0.cross_attn.attention_weights.bias"])
+    config = {
+        "num_labels": len(state["class_embed.bias"]),
+        "backbone_config": {
+            "model_type": "rf_detr_dinov2",
+            "hidden_size": hidden,
+            "num_hidden_layers": count(
+                state, r"backbone\.0\.encoder\.encoder\.encoder\.layer\.(\d+)\."
+            ),
+            "num_attention_heads": hidden // 64,
+            "patch_size": patch,
+            "image_size": grid * patch,
+            "num_windows": training.get("num_windows", 4 if base else 2),
+            "out_features": [f"stage{stage}" for stage in stages],
+            "use_mask_token": f"{_BACKBONE}.embeddings.mask_token" in state,
+        },
+        "d_model": width,
+        "c2f_num_blocks": count(state, r"backbone\.0\.projector\.stages\.0\.0\.m\.(\d+)\."),
+        "num_queries": queries // groups,
+        "group_detr": groups,
+        "decoder_layers": count(state, r"transformer\.decoder\.layers\.(\d+)\."),
+        "decoder_ffn_dim": len(state["transformer.decoder.layers.0.linear1.bias"]),
+        "decoder_self_attention_heads": training.get("sa_nheads", width // 32),
+        "decoder_cross_attention_heads": cross_heads,
+        "decoder_n_points": weights // cross_heads,
+    }
+    return Settings(config, (side, side))
+
+
+RF_DETR = Original(
+    "rf_detr",
+    "the rfdetr package, which downloads rf-detr-*.pth",
+    (r"^backbone\.0\.projector\.", r"^transformer\.decoder\.", r"^refpoint_embed\.weight$"),
+    _RENAMES,
+    r"^$",
+    settings,
+)
