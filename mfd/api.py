@@ -69,7 +69,7 @@ class MaskFrozenDETR:
         if detector is None:
             weights = own.weights if weights is None else weights
         loaded = load_detector(detector or own.name, weights, layer, device)
-        return cls(loaded, head, names)
+        return cls(run.own_detector(loaded), head, names)
 
     @overload
     def __call__(  # type: ignore[overload-overlap]

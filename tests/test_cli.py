@@ -38,8 +38,8 @@ SMALL = [f"--set={s}" for s in ("roi_size=8", "box_dim=8", "num_heads=2", "epoch
 OPTIONS = {
     "extract": "split images annotations profile dtype batch-size workers precision strict "
     "codec skip-invalid device data stores detector weights encoder-layer exif file-locks",
-    "train-head": "preset set split images annotations val store live run resume skip-invalid "
-    "device data stores runs detector weights encoder-layer exif file-locks",
+    "train-head": "preset set split images annotations val store live augment finetune run resume "
+    "skip-invalid device data stores runs detector weights encoder-layer exif file-locks",
     "evaluate": "split images annotations store baselines per-category class-agnostic json "
     "detector weights skip-invalid device data stores runs exif",
     "predict": "run out min-score min-quality recursive all-categories scale split "
@@ -363,6 +363,7 @@ def test_a_store_that_a_run_needs_is_not_removed_by_mistake(
         (["train-head", "--run", "a/b"], "--run takes a name"),
         (["train-head", "--run", "new", "--set", "roi_size=8", "--preset", "plain"], "neck=true"),
         (["train-head", "--set", "roi_size"], "field=value"),
+        (["train-head", "--augment", "flip"], "add --live"),
         (["train-head", "--preset", "papper"], "did you mean 'paper'"),
         (["train-head", "--resume"], "no unfinished run"),
         (["train-head", "--preset", "encoder-layer-6"], "no store under stores with"),
@@ -498,8 +499,38 @@ def test_live_training_needs_no_store_and_is_resumed_without_the_flag(
     nowhere = ["--stores", "no-stores"]
     with monkeypatch.context() as patch:
         patch.setattr("mfd.headtrain.runs.run.Run.save_head", power_cut)
-        assert main(["train-head", "--live", "--run", "live", *SMALL, *nowhere]) == 130
+        assert (
+            main(["train-head", "--live", "--augment", "ms", "--run", "live", *SMALL, *nowhere])
+            == 130
+        )
     assert main(["train-head", "--resume", "--run", "live", *nowhere]) == 0
     assert "the detector took" in capsys.readouterr().err
-    assert json.loads(Path("runs/live/config.json").read_text())["source"]["kind"] == "live"
+    config = json.loads(Path("runs/live/config.json").read_text())
+    assert (config["source"]["kind"], config["train"]["augment"]) == ("live", "ms")
     assert main(["evaluate", "live"]) == 0
+
+
+def test_fine_tuning_is_evaluated_and_used_with_its_own_detector(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    demo = ["--detector", "demo", "--stores", "no-stores"]
+    tuning = ["--live", "--finetune", "transformer", "--set=epochs=1", "--set=batch_size=9"]
+    assert main(["train-head", "--run", "tuned", *SMALL, *tuning, *demo]) == 0
+    said = capsys.readouterr().err
+    assert "box AP: 0." in said
+    assert "after" in said
+    assert main(["evaluate", "tuned", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert "the detector runs on every image" in captured.err
+    assert json.loads(captured.out)["box_ap"] > 0.3
+    image = str(next((project / "coco/val2017").iterdir()))
+    assert main(["predict", image, "--run", "tuned", "--out", "of-tuned", "--min-score", "0"]) == 0
+
+
+def test_detectors_that_cannot_be_fine_tuned_are_refused_in_one_line(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train-head", "--run", "custom", "--live", "--finetune", "all", *SMALL]) == 1
+    assert "covers hdetr-*, dino-*, demo" in capsys.readouterr().err
+    assert main(["train-head", "--run", "stored", "--finetune", "all", *SMALL]) == 1
+    assert "add --live" in capsys.readouterr().err

@@ -53,14 +53,9 @@ def run(project: Project, options: Options) -> None:
     keep_freed_memory()
     device = opening.pick_device(options.device)
     run = chosen_run(project, options)
+    head = None if run is None else run.load_head(device)
     if run is None:
-        choice = override(project.choice, options.detector, options.weights)
         store = opening.open_store(project, options.split, options.store)
-        head = None
-    else:
-        choice = override(run.config.detector, options.detector, options.weights)
-        store = opening.open_store_of(project, run.config, options.split, options.store)
-        head = run.load_head(device)
     dataset = opening.open_dataset(
         project,
         options.split,
@@ -71,16 +66,29 @@ def run(project: Project, options: Options) -> None:
     if options.class_agnostic or (head is not None and head.config.class_agnostic):
         dataset = dataset.without_categories()
     else:
-        matched = opening.in_categories_of(store.spec, project, dataset)
+        matched = opening.in_categories_of(
+            store.spec if run is None else run.spec, project, dataset
+        )
         if matched.renumbered:
             say("the results files have the detector's category ids")
         dataset = matched.dataset
     say(f"run: {'none, only boxes and baselines' if run is None else run.path}")
-    say(f"store: {store.path}")
-    say_notable(coco.repeated_files(dataset, {i.image_id: i.sha256 for i in store.images}))
+    features: headtrain.Features
+    if run is None:
+        choice = override(project.choice, options.detector, options.weights)
+        say(f"store: {store.path}")
+        features = opening.complete(store, dataset, choice, device)
+    else:
+        choice = override(run.config.detector, options.detector, options.weights)
+        features = opening.open_features_of(
+            project, run, choice, dataset, options.split, options.store, device, say
+        )
+    if not isinstance(features, headtrain.LiveFeatures):
+        digests = {image.image_id: image.sha256 for image in features.images}
+        say_notable(coco.repeated_files(dataset, digests))
     evaluation = headtrain.evaluate(
         head,
-        opening.complete(store, dataset, choice, device),
+        features,
         dataset,
         baselines=options.baselines,
         split=options.split,
@@ -93,7 +101,7 @@ def run(project: Project, options: Options) -> None:
         if options.per_category:
             out.print(evaluation.category_table())
     if run is not None:
-        folder = run.evaluation_dir(options.split, store.path.name)
+        folder = run.evaluation_dir(options.split, features.path.name)
         evaluation.write(folder)
         say(f"written: {folder}")
 

@@ -52,7 +52,7 @@ def run(project: Project, options: Options) -> None:
     device = opening.pick_device(options.device)
     run = headtrain.Run.find(project.runs, options.run)
     choice = override(run.config.detector, options.detector, options.weights)
-    detector = opening.open_detector(choice, device)
+    detector = run.own_detector(opening.open_detector(choice, device))
     predictor = headtrain.Predictor(detector, run.load_head(device), run.config.categories)
     written = headtrain.predict_files(
         predictor,

@@ -16,7 +16,7 @@ from mfd.commands.findings import say_notable
 from mfd.config import Project
 from mfd.console import say
 from mfd.errors import ConfigError, DataError
-from mfd.headtrain import HeadConfig, TrainConfig
+from mfd.headtrain import Augment, Finetune, HeadConfig, TrainConfig
 from mfd.memory import keep_freed_memory
 from mfd.settings import replace_from_texts, setting, settings
 from mfd.text import duration, suggest
@@ -55,6 +55,12 @@ class Options:
     )
     store: Path | None = store_setting()
     live: bool = setting("Run the detector on every batch, without a store.", default=False)
+    augment: Augment | None = setting(
+        "With --live: change images at random; none, flip, ms or lsj.", default=None
+    )
+    finetune: Finetune | None = setting(
+        "With --live: also train the detector at lr / 10; none, transformer or all.", default=None
+    )
     run: str | None = setting("Name of the run's folder.", default=None)
     resume: bool = setting(
         "Resume --run (default: the latest unfinished run) with its saved settings.", default=False
@@ -90,6 +96,17 @@ def run(project: Project, options: Options) -> None:
         name, recipe = options.preset or saved.preset, saved.train or TrainConfig()
         head = preset.config if preset else saved.head
     head, recipe = changed(head, recipe, options.set)
+    recipe = replace(
+        recipe,
+        augment=options.augment or recipe.augment,
+        finetune=options.finetune or recipe.finetune,
+    )
+    for field in ("augment", "finetune"):
+        if not live and (value := getattr(recipe, field)) != "none":
+            raise ConfigError(
+                f"{field}={value} needs the detector in the loop, and on a store it does not run; "
+                "add --live, or leave it out"
+            )
     dataset = opening.open_dataset(
         project,
         options.split,
@@ -111,11 +128,16 @@ def run(project: Project, options: Options) -> None:
     else:
         source = stored_source(project, store, choice, dataset, head, recipe, device)
         cache.add_reference(store.path, run.path, project.stores)
-    validation = opening.open_validation(
-        project, options.val, choice, source.spec, None if live else store, device,
-        images=recipe.val_images or headtrain.sample_size(source.images_per_epoch),
-        needs_c1=head.use_c1, say=say,
-    )  # fmt: skip
+    images = recipe.val_images or headtrain.sample_size(source.images_per_epoch)
+    if source.tuned is not None:
+        validation = opening.open_live_validation(
+            project, options.val, detector, images=images, say=say
+        )
+    else:
+        validation = opening.open_validation(
+            project, options.val, choice, source.spec, None if live else store, device,
+            images=images, needs_c1=head.use_c1, say=say,
+        )  # fmt: skip
     done = headtrain.train(
         head, recipe, source, run, detector=choice, preset=name, device=device,
         resume=options.resume, validation=validation, say=say,

@@ -1,4 +1,6 @@
 from .config.head import HeadConfig as HeadConfig
+from .config.train import Augment as Augment
+from .config.train import Finetune as Finetune
 from .config.train import TrainConfig as TrainConfig
 from .evaluation.evaluate import evaluate as evaluate
 from .evaluation.report import Evaluation as Evaluation
@@ -27,6 +29,8 @@ from .presets.sizes import head_size as head_size
 from .runs.binding import check_binding as check_binding
 from .runs.config import RunConfig as RunConfig
 from .runs.run import Run as Run
+from .sources.features import Features as Features
+from .sources.features import LiveFeatures as LiveFeatures
 from .sources.lite import FeatureStore as FeatureStore
 from .sources.lite import LiteStore as LiteStore
 from .sources.live import LiveSource as LiveSource

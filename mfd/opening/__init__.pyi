@@ -1,4 +1,5 @@
 from .device import pick_device as pick_device
+from .features import open_features_of as open_features_of
 from .project import choice_of as choice_of
 from .project import complete as complete
 from .project import in_categories_of as in_categories_of
@@ -6,4 +7,5 @@ from .project import open_dataset as open_dataset
 from .project import open_detector as open_detector
 from .project import open_store as open_store
 from .project import open_store_of as open_store_of
+from .validation import open_live_validation as open_live_validation
 from .validation import open_validation as open_validation

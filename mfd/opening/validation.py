@@ -8,10 +8,10 @@ import torch
 
 from mfd.cache import Store, find_store
 from mfd.config import DetectorChoice, Project
-from mfd.detectors import DetectorSpec
+from mfd.detectors import Detector, DetectorSpec
 from mfd.errors import DataError, StoreError
-from mfd.headtrain import Validation
-from mfd.opening.project import complete, open_dataset
+from mfd.headtrain import LiveFeatures, Validation
+from mfd.opening.project import complete, in_categories_of, open_dataset
 
 NONE = "none"
 
@@ -49,6 +49,36 @@ def open_validation(
         features = complete(store, dataset, choice, device, needed=needs_c1)
         validation = Validation(features, dataset, images)
     except (StoreError, DataError) as error:
+        if name is not None:
+            raise
+        say(f"validation: none ({error})")
+        return None
+    say(f"validation: {validation}")
+    return validation
+
+
+def open_live_validation(
+    project: Project,
+    name: str | None,
+    detector: Detector,
+    *,
+    images: int,
+    say: Callable[[str], object],
+) -> Validation | None:
+    """A sample of a split's images, on which a detector that is trained too runs every time.
+
+    Args, and what is returned, as for `open_validation`; `name` is that of a split.
+
+    Raises:
+        DataError: what was named is not there.
+    """
+    if name == NONE:
+        return None
+    try:
+        dataset = open_dataset(project, name or "val", skip_invalid=True)
+        dataset = in_categories_of(detector.spec, project, dataset).dataset
+        validation = Validation(LiveFeatures(detector, dataset), dataset, images)
+    except DataError as error:
         if name is not None:
             raise
         say(f"validation: none ({error})")

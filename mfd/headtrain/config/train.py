@@ -12,6 +12,10 @@ FREE_ON_RESUME = frozenset(
 )
 
 
+Finetune = Literal["none", "transformer", "all"]
+Augment = Literal["none", "flip", "ms", "lsj"]
+
+
 @dataclass(frozen=True)
 class PointSampling:
     """How many points of a box are compared, and how they are chosen.
@@ -105,7 +109,19 @@ class TrainConfig:
         ge=0,
         lt=1,
     )
-    seed: int = setting("Of initial weights, order of images and points.", default=0, ge=0)
+    augment: Augment = setting(
+        "How live training changes images, in every epoch anew: flip mirrors half of them, ms is "
+        "Deformable DETR's flip, resize and crop, lsj large-scale jittering.",
+        default="none",
+    )
+    finetune: Finetune = setting(
+        "What of the detector live training trains too, at a tenth of the learning rate: its "
+        "transformer, or all of it. [paper, table 16]",
+        default="none",
+    )
+    seed: int = setting(
+        "Of initial weights, order of images, points and augmentation.", default=0, ge=0
+    )
     precision: Literal["auto", "float32", "bfloat16"] = setting(
         "Of the forward pass; auto is bfloat16 on GPUs that have it, else float32.", default="auto"
     )

@@ -18,14 +18,14 @@ from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.inference.masks import collate_candidates, predict_masks
 from mfd.headtrain.inference.select import Candidates, select_detections
 from mfd.headtrain.runs.binding import check_binding
-from mfd.headtrain.sources.lite import FeatureStore
+from mfd.headtrain.sources.features import Features
 from mfd.prefetch import prefetch
 from mfd.progress import progress
 
 
 def evaluate(
     head: MaskHead | None,
-    features: FeatureStore,
+    features: Features,
     dataset: CocoDataset,
     *,
     baselines: bool = False,
@@ -136,7 +136,7 @@ def _score(entries: dict[str, list[Entry]], dataset: CocoDataset) -> tuple[Row, 
 
 
 def _batches(
-    features: FeatureStore,
+    features: Features,
     rows: Sequence[int],
     batch_size: int,
     max_detections: int,
@@ -158,7 +158,7 @@ def _batches(
     return prefetch(load, range(0, len(rows), batch_size))
 
 
-def _rows(features: FeatureStore, dataset: CocoDataset) -> list[int]:
+def _rows(features: Features, dataset: CocoDataset) -> list[int]:
     """Where the data set's images are in the features, ascending, so that they are in order."""
     listed = {image.image_id for image in dataset.images}
     known = {*features.image_ids, *(image.image_id for image in features.invalid)}
@@ -181,7 +181,7 @@ def _check_size(chosen: Candidates, annotated_hw: tuple[int, int]) -> None:
         )
 
 
-def _notes(features: FeatureStore, dataset: CocoDataset) -> tuple[str, ...]:
+def _notes(features: Features, dataset: CocoDataset) -> tuple[str, ...]:
     """What makes the figures differ from what a reader may expect.
 
     Raises:

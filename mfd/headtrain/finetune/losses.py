@@ -28,6 +28,10 @@ class DetectionTruth:
     columns: Int[Tensor, " n"]
     boxes_cxcywh: Float[Tensor, "n 4"]
 
+    def to(self, device: torch.device) -> "DetectionTruth":
+        """The same on another device."""
+        return DetectionTruth(self.columns.to(device), self.boxes_cxcywh.to(device))
+
 
 @dataclass(frozen=True)
 class Layer:

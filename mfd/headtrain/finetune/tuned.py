@@ -1,7 +1,6 @@
 """A detector whose parameters are trained along with the head's."""
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +16,9 @@ from mfd.detectors import (
     split_images,
 )
 from mfd.errors import ConfigError
+from mfd.headtrain.config.train import Finetune
 from mfd.headtrain.finetune.losses import DetectionTruth, detection_loss, supervised_layers
 from mfd.images import LoadedImage, collate_images
-
-Finetune = Literal["none", "transformer", "all"]
 
 LR_FACTOR = 0.1
 """Learning rate of the detector's parameters per that of the head's. [paper, table 16]"""

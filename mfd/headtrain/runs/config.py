@@ -113,6 +113,21 @@ def read_config(path: Path) -> RunConfig:
         raise ConfigError(f"{path}: {_first_fault(error)}; restore the file") from error
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file of a run that can be deleted without loss.
+
+    Raises:
+        ConfigError: it is damaged.
+    """
+    try:
+        values = from_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} is damaged ({error}); delete it") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} is damaged (it holds no JSON object); delete it")
+    return values
+
+
 def _from_schema_1(path: Path, values: dict[str, Any]) -> dict[str, Any]:
     """The same content in today's fields: the detector was known by its spec alone."""
     if unknown := sorted(values.keys() - _SCHEMA_1):

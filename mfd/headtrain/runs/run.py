@@ -5,6 +5,7 @@ metrics.jsonl       one line per logged step, one per validated epoch
 checkpoints/        the last two
 best/               the head with the best mask AP on the way, as a folder like this one
 cost.json           seconds and bytes of every stage
+detector.safetensors  the detector, if it was trained too
 head.safetensors    the trained head; a folder that has it is finished
 evaluations/        SPLIT-STORE/evaluation.json and the results behind it
 """
@@ -16,12 +17,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic_core import from_json
+from torch import nn
 
+from mfd.detectors import Detector, DetectorSpec
 from mfd.errors import ConfigError, TrainingError
 from mfd.files import exclusive_lock, write_json
 from mfd.headtrain.head.model import MaskHead
-from mfd.headtrain.runs.config import RunConfig, read_config
+from mfd.headtrain.runs.config import RunConfig, read_config, read_object
+from mfd.headtrain.runs.detector import (
+    DETECTOR_FILE,
+    trained_detector,
+    trained_spec,
+    write_detector,
+)
 from mfd.headtrain.runs.names import (
     CONFIG_FILE,
     LOCK_FILE,
@@ -141,6 +149,25 @@ class Run:
         return read_config(self.path / CONFIG_FILE)
 
     @property
+    def detector_file(self) -> Path:
+        """The weights of the detector that was trained along; absent if it stayed frozen."""
+        return self.path / DETECTOR_FILE
+
+    @property
+    def spec(self) -> DetectorSpec:
+        """Of the detector that the head was trained for, whose weights the run may have trained."""
+        return trained_spec(self.detector_file, self.config.spec)
+
+    def own_detector(self, detector: Detector) -> Detector:
+        """The detector with the weights that the run trained; as it is if it stayed frozen.
+
+        Raises:
+            DetectorError: it is not the one that the run began with.
+            ConfigError: its weights in the run are damaged.
+        """
+        return trained_detector(self.detector_file, self.config.spec, detector)
+
+    @property
     def metrics_file(self) -> Path:
         """One line of JSON per logged step, see `read_metrics`."""
         return self.path / "metrics.jsonl"
@@ -184,8 +211,10 @@ class Run:
                 "or choose another --run"
             )
 
-    def save_head(self, head: MaskHead) -> None:
-        """Write the head's weights, which finishes the run."""
+    def save_head(self, head: MaskHead, detector: nn.Module | None = None) -> None:
+        """Write the head's weights, which finishes the run; before them those of a detector."""
+        if detector is not None:
+            write_detector(self.detector_file, detector)
         write_weights(self.path / WEIGHTS_FILE, head.state_dict())
 
     @property
@@ -193,10 +222,10 @@ class Run:
         """The head with the best validated mask AP; absent without validation."""
         return Run(self.path / "best")
 
-    def keep_best(self, head: MaskHead) -> None:
-        """Put the head in the place of the best one so far."""
+    def keep_best(self, head: MaskHead, detector: nn.Module | None = None) -> None:
+        """Put the head in the place of the best one so far, and its detector if that is trained."""
         self.best.begin(self.config, resume=True)
-        self.best.save_head(head)
+        self.best.save_head(head, detector)
 
     def load_head(self, device: torch.device | str = "cpu") -> MaskHead:
         """The trained head, in evaluation mode.
@@ -206,7 +235,7 @@ class Run:
         """
         weights = read_weights(self.path / WEIGHTS_FILE)
         try:
-            head = MaskHead(self.config.head, self.config.spec)
+            head = MaskHead(self.config.head, self.spec)
             head.load_state_dict(weights)
         except ConfigError as error:
             raise ConfigError(f"{self.path / CONFIG_FILE}: {error}") from error
@@ -227,7 +256,7 @@ class Run:
             ConfigError: `cost.json` is damaged.
         """
         path = self.path / "cost.json"
-        return _read_object(path) if path.exists() else {}
+        return read_object(path) if path.exists() else {}
 
     def write_cost(self, cost: dict[str, Any]) -> None:
         """Put the ledger of all stages into `cost.json`."""
@@ -262,17 +291,7 @@ class Run:
         found = []
         for name, file in named:
             try:
-                found.append((name, _read_object(file)))
+                found.append((name, read_object(file)))
             except ConfigError as error:
                 say(str(error))
         return found
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        values = from_json(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} is damaged ({error}); delete it") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path} is damaged (it holds no JSON object); delete it")
-    return values

@@ -20,6 +20,7 @@ class TrainingBatch:
         image_names: what to call each image in an error.
         bytes_read: from the store.
         detector_seconds: that a detector in the loop took for it.
+        detector_loss: of a detector that is trained too, with gradients; None of a frozen one.
     """
 
     features: FeatureBatch
@@ -28,6 +29,7 @@ class TrainingBatch:
     image_names: tuple[str, ...]
     bytes_read: int = 0
     detector_seconds: float = 0.0
+    detector_loss: Float[Tensor, ""] | None = None
 
     def to(self, device: torch.device | str) -> "TrainingBatch":
         """The same batch on another device in float32, copied asynchronously from pinned memory."""

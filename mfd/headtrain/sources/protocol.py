@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from mfd.config import DetectorChoice
 from mfd.detectors import DetectorSpec
+from mfd.headtrain.finetune.tuned import TunedDetector
 from mfd.headtrain.sources.batch import TrainingBatch
 
 
@@ -24,6 +25,11 @@ class BatchSource(Protocol):
     @property
     def categories(self) -> Mapping[int, str]:
         """Name of each category id."""
+        ...
+
+    @property
+    def tuned(self) -> TunedDetector | None:
+        """The detector, if it is trained beside the head; then batches bring its loss."""
         ...
 
     @property

@@ -23,6 +23,7 @@ class StoredSource:
     Attributes:
         spec: of the store's detector.
         categories: name of each category id of the annotations.
+        tuned: None: the detector is frozen.
 
     Args:
         store: a `LiteStore` where the head reads the stage-1 map and the store leaves it out.
@@ -35,6 +36,8 @@ class StoredSource:
         TrainingError: no image has a matched box, the targets are of another store, or the
             stage-1 map is needed and the store has none.
     """
+
+    tuned = None
 
     def __init__(
         self,

@@ -135,11 +135,24 @@ def _column(category_id: int, spec: DetectorSpec) -> int:
     return -1 if category_id == ANY_CATEGORY else spec.category_ids.index(category_id)
 
 
+BoxedObjects = list[tuple[Annotation, tuple[float, float, float, float]]]
+"""Objects, and what the view shows of their boxes, pixels of the image file."""
+
+
 def usable_objects(
     annotations: Sequence[Annotation], spec: DetectorSpec, view: ViewMap
-) -> tuple[list[tuple[Annotation, tuple[float, float, float, float]]], TargetCounts]:
+) -> tuple[BoxedObjects, TargetCounts]:
     """The objects that can be matched, with their boxes cut to what the view shows, in pixels."""
-    usable, counts = [], TargetCounts()
+    known, counts = known_objects(annotations, spec, view)
+    usable = [(annotation, box_xyxy) for annotation, box_xyxy in known if annotation.has_mask]
+    return usable, counts + TargetCounts(no_mask=len(known) - len(usable))
+
+
+def known_objects(
+    annotations: Sequence[Annotation], spec: DetectorSpec, view: ViewMap
+) -> tuple[BoxedObjects, TargetCounts]:
+    """The objects that the detector could find, with a mask or without, their boxes likewise."""
+    known, counts = [], TargetCounts()
     from_left, from_top, to_right, to_bottom = view.window_xyxy
     for annotation in annotations:
         left, top, wide, high = annotation.bbox_xywh
@@ -151,11 +164,9 @@ def usable_objects(
             counts += TargetCounts(unknown_category=1)
         elif left >= right or top >= bottom:
             counts += TargetCounts(no_box=1)
-        elif not annotation.has_mask:
-            counts += TargetCounts(no_mask=1)
         else:
-            usable.append((annotation, (left, top, right, bottom)))
-    return usable, counts
+            known.append((annotation, (left, top, right, bottom)))
+    return known, counts
 
 
 def _area(

@@ -77,15 +77,24 @@ class Progress:
 
 
 def save_checkpoint(
-    folder: Path, progress: Progress, head: nn.Module, optimizer: torch.optim.Optimizer
+    folder: Path,
+    progress: Progress,
+    head: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    detector: nn.Module | None = None,
 ) -> Path:
     """Where the checkpoint is now; of the run's others only the latest stay, `KEPT` in all.
 
     Nothing random is saved: order and points of a step follow from the seed and the step.
+
+    Args:
+        detector: that is trained too; None if it is frozen.
     """
     folder.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()
     state = {"head": head.state_dict(), "optimizer": optimizer.state_dict()}
+    if detector is not None:
+        state["detector"] = detector.state_dict()
     torch.save({"progress": asdict(progress), **state}, content)
     path = folder / f"step-{progress.step:08d}.pt"
     write_atomically(path, content.getvalue())
@@ -95,9 +104,12 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    folder: Path, head: nn.Module, optimizer: torch.optim.Optimizer
+    folder: Path,
+    head: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    detector: nn.Module | None = None,
 ) -> Progress | None:
-    """The progress of the run's latest checkpoint, now in `head` and `optimizer`; None without.
+    """The progress of the run's latest checkpoint, None without; the rest of it is put in place.
 
     `optimizer` must have been made as the saved one was. No code in the file is run.
 
@@ -120,6 +132,8 @@ def load_checkpoint(
         progress = Progress(**saved["progress"])
         head.load_state_dict(saved["head"])
         optimizer.load_state_dict(saved["optimizer"])
+        if detector is not None:
+            detector.load_state_dict(saved["detector"])
     except UNPICKLING_ERRORS as error:
         raise TrainingError(
             f"{path} cannot be loaded ({first_line(error)}); delete it to resume from the one "

@@ -9,13 +9,14 @@ from torch import nn
 
 from mfd.headtrain.config.precision import autocast_dtype
 from mfd.headtrain.config.train import TrainConfig
+from mfd.headtrain.finetune.tuned import LR_FACTOR, MAX_GRAD_NORM, TunedDetector
 from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.runs.run import Run
 from mfd.headtrain.sources.protocol import BatchSource
 from mfd.headtrain.training.average import WeightAverage
 from mfd.headtrain.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from mfd.headtrain.training.metrics import MetricsLog, Record, read_metrics
-from mfd.headtrain.training.step import StepWindow, train_step
+from mfd.headtrain.training.step import TUNED_VALUE_NAMES, VALUE_NAMES, StepWindow, train_step
 from mfd.headtrain.training.validation import Validation, Validator
 from mfd.progress import Advance, progress
 from mfd.stopping import Stopped, stop_requested
@@ -43,14 +44,17 @@ class TrainingLoop:
         self._run, self._head, self._source, self._config = run, head, source, config
         self._device = next(head.parameters()).device
         self.total = config.epochs * source.steps_per_epoch
-        self._optimizer = make_optimizer(head, config)
+        self._tuned = None if source.tuned is None else source.tuned.module
+        self._optimizer = make_optimizer(head, config, source.tuned)
         self._average = WeightAverage(head, config.ema_decay) if config.ema_decay else None
         self._weights = nn.ModuleList([head, self._average]) if self._average else head
-        saved = load_checkpoint(run.checkpoints, self._weights, self._optimizer)
+        saved = load_checkpoint(run.checkpoints, self._weights, self._optimizer, self._tuned)
         self.progress = saved or Progress()
         records = read_metrics(run.metrics_file, until=self.progress.step)
         steps_per_epoch = source.steps_per_epoch
-        self.validator = Validator(validation, run, records, steps_per_epoch, config.patience)
+        self.validator = Validator(
+            validation, run, records, steps_per_epoch, config.patience, self._tuned
+        )
 
     @property
     def trained(self) -> MaskHead:
@@ -66,7 +70,8 @@ class TrainingLoop:
         """
         config, total = self._config, self.total
         autocast = autocast_dtype(config, self._device)
-        window = StepWindow(config.batch_size, self._device)
+        names = VALUE_NAMES if self._tuned is None else TUNED_VALUE_NAMES
+        window = StepWindow(config.batch_size, self._device, names)
         images = config.epochs * self._source.images_per_epoch
         record: Record = {}
         self._head.train()
@@ -164,22 +169,29 @@ class TrainingLoop:
         )
 
     def _save(self) -> None:
-        save_checkpoint(self._run.checkpoints, self.progress, self._weights, self._optimizer)
+        save_checkpoint(
+            self._run.checkpoints, self.progress, self._weights, self._optimizer, self._tuned
+        )
 
 
-def make_optimizer(head: MaskHead, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW over all parameters, each of them decayed."""
-    parameters: Any = head.parameters()
+def make_optimizer(
+    head: MaskHead, config: TrainConfig, tuned: TunedDetector | None = None
+) -> torch.optim.Optimizer:
+    """AdamW over all parameters, each of them decayed; those of the detector at lr / 10."""
+    groups: list[dict[str, Any]] = [{"params": list(head.parameters())}]
     if config.offsets_lr_factor != 1:
         named = list(head.named_parameters())
         offsets = [parameter for name, parameter in named if "sampling_offsets" in name]
         others = [parameter for name, parameter in named if "sampling_offsets" not in name]
-        parameters = [
+        groups = [
             {"params": others},
             {"params": offsets, "lr_factor": config.offsets_lr_factor},
         ]
+    if tuned is not None:
+        scaled = {"lr_factor": LR_FACTOR, "max_grad_norm": MAX_GRAD_NORM}
+        groups.append({"params": list(tuned.parameters()), **scaled})
     return torch.optim.AdamW(
-        parameters,
+        groups,
         lr=config.lr,
         betas=(config.beta1, config.beta2),
         weight_decay=config.weight_decay,

@@ -20,15 +20,17 @@ class StepResult:
 
     Attributes:
         values: loss, bce, dice, iou (means over the boxes, unweighted but for the first) and the
-            gradient's norm before clipping.
+            norm of the head's gradient before clipping; then the loss of a detector that is
+            trained too, which the first value includes.
         bad_boxes: boxes with a loss that is not finite.
     """
 
-    values: Float[Tensor, "5"]
+    values: Float[Tensor, " V"]
     bad_boxes: Bool[Tensor, " N"]
 
 
 VALUE_NAMES = ("loss", "loss_bce", "loss_dice", "loss_iou", "grad_norm")
+TUNED_VALUE_NAMES = (*VALUE_NAMES, "loss_detector")
 
 
 def step_generator(seed: int, step: int, device: torch.device | str) -> torch.Generator:
@@ -50,6 +52,8 @@ def train_step(
 
     Args:
         head: in training mode, on the batch's device.
+        optimizer: of the head's parameters; a further group is of the detector's, with its own
+            `lr_factor` and `max_grad_norm`.
         step: counted from 0.
         autocast: element type of the forward pass; None for that of the weights.
     """
@@ -59,8 +63,9 @@ def train_step(
     generator = step_generator(config.seed, step, device)
     boxes = max(len(batch.crops), 1)
     optimizer.zero_grad(set_to_none=True)
-    parts = []
-    for part in batch.parts(config.micro_batch):
+    of_detector = batch.detector_loss
+    parts, todo = [], list(batch.parts(config.micro_batch))
+    for number, part in enumerate(todo, start=1):
         with torch.autocast(device.type, autocast, enabled=autocast is not None):
             output = head(part.features)
         losses = box_losses(
@@ -73,15 +78,25 @@ def train_step(
             config.sampling if head.config.sampled_points else None,
             head.config.paste,
         )
-        (weighted(losses, config).sum() / boxes).backward()
+        loss = weighted(losses, config).sum() / boxes
+        if of_detector is not None and number == len(todo):
+            loss = loss + of_detector
+        # all parts share the graph of a detector that is trained too
+        loss.backward(retain_graph=of_detector is not None and number < len(todo))
         parts.append(losses.detach())
     losses = BoxLosses.join(parts)
     per_box = weighted(losses, config)
     limit = config.max_grad_norm or float("inf")
     norm = nn.utils.clip_grad_norm_(head.parameters(), limit)
+    for group in optimizer.param_groups:
+        if "max_grad_norm" in group:
+            nn.utils.clip_grad_norm_(group["params"], group["max_grad_norm"])
     optimizer.step()
     sums = (per_box.sum(), losses.bce.sum(), losses.dice.sum(), losses.iou.sum())
     values = torch.stack([*(part / boxes for part in sums), norm.detach()])
+    if of_detector is not None:
+        values[0] += of_detector.detach()
+        values = torch.cat([values, of_detector.detach()[None]])
     return StepResult(values, ~per_box.isfinite())
 
 
@@ -100,8 +115,11 @@ class StepWindow:
     Steps are added without waiting for the device; `close` waits.
     """
 
-    def __init__(self, batch_size: int, device: torch.device) -> None:
-        self._sums = torch.zeros(len(VALUE_NAMES), device=device)
+    def __init__(
+        self, batch_size: int, device: torch.device, names: tuple[str, ...] = VALUE_NAMES
+    ) -> None:
+        self._value_names = names
+        self._sums = torch.zeros(len(names), device=device)
         self._first_bad = torch.full((), -1, device=device)
         self._bad_boxes = torch.zeros(batch_size, dtype=torch.long, device=device)  # per image
         self._names: dict[int, tuple[str, ...]] = {}
@@ -134,4 +152,4 @@ class StepWindow:
         means = (self._sums / max(len(self._names), 1)).tolist()
         self._sums.zero_()
         self._names.clear()
-        return dict(zip(VALUE_NAMES, means, strict=True))
+        return dict(zip(self._value_names, means, strict=True))

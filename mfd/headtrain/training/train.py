@@ -14,6 +14,7 @@ from mfd.headtrain.runs.binding import check_binding
 from mfd.headtrain.runs.config import RunConfig, anywhere
 from mfd.headtrain.runs.run import Run
 from mfd.headtrain.sources.protocol import BatchSource
+from mfd.headtrain.training.box_ap import box_ap_change, note_first_box_ap
 from mfd.headtrain.training.checkpoint import Progress
 from mfd.headtrain.training.loop import TrainingLoop
 from mfd.headtrain.training.metrics import Record
@@ -50,7 +51,9 @@ def train(
 
     The run's folder receives `config.json` before the first step, `metrics.jsonl`, `checkpoints/`
     and `cost.json` on the way, and `head.safetensors` at the end. With a validation its metrics
-    have mask AP after every epoch, and the folder `best` in it is the head with the best one.
+    have mask AP after every epoch, and the folder `best` in it is the head with the best one. A
+    detector that is trained too comes as `detector.safetensors`, its box AP before and after is
+    said.
 
     Args:
         source: of batches for this head and recipe.
@@ -101,13 +104,17 @@ def train(
         if run.finished:
             return TrainSummary(run, Progress.from_cost(run.cost()), {})
         loop = TrainingLoop(run, model.to(device), source, config, validation)
+        if source.tuned is not None and validation is not None and loop.progress.step == 0:
+            note_first_box_ap(run, validation)
         if resume:
             say(f"resuming after step {loop.progress.step} of {loop.total}")
         try:
             metrics = loop.run()
         finally:
             run.write_cost({**source.cost(), "training": loop.progress.to_cost()})
-        run.save_head(loop.trained)
+        run.save_head(loop.trained, None if source.tuned is None else source.tuned.module)
+    if source.tuned is not None:
+        say(box_ap_change(run))
     if (best := loop.validator.best) is not None:
         epoch, mask_ap = best
         say(f"best: {run.best.path}, val mask AP {mask_ap:.3f} after epoch {epoch}")

@@ -4,16 +4,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from torch import nn
+
 from mfd.coco import CocoDataset, sample_evenly
 from mfd.errors import DataError
 from mfd.files import file_sha256
 from mfd.headtrain.evaluation.evaluate import evaluate
 from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.runs.run import Run
-from mfd.headtrain.sources.lite import FeatureStore
+from mfd.headtrain.sources.features import Features
 from mfd.headtrain.training.metrics import MetricsLog, Record
 
 MASK_AP = "val_mask_ap"
+BOX_AP = "val_box_ap"
 _FIGURES = ("ap", "ap50", "ap75")
 
 
@@ -40,7 +43,7 @@ class Validation:
         DataError: the sample has no object that the detector knows, so that AP says nothing.
     """
 
-    def __init__(self, features: FeatureStore, dataset: CocoDataset, images: int = 0) -> None:
+    def __init__(self, features: Features, dataset: CocoDataset, images: int = 0) -> None:
         there = set(features.image_ids)
         listed = [image for image in dataset.images if image.image_id in there]
         sample = tuple(sample_evenly(listed, images or len(listed)) if listed else ())
@@ -73,8 +76,12 @@ class Validation:
         finally:
             head.train(training)
         masks = {f"val_mask_{name}": found["masks"].overall[name] for name in _FIGURES}
-        figures = {**masks, "val_box_ap": found["boxes"].ap, "val_seconds": round(found.seconds, 2)}
+        figures = {**masks, BOX_AP: found["boxes"].ap, "val_seconds": round(found.seconds, 2)}
         return {name: value for name, value in figures.items() if value is not None}
+
+    def box_ap(self) -> float | None:
+        """What the detector does without any head."""
+        return evaluate(None, self._features, self._dataset)["boxes"].ap
 
     def describe(self) -> dict[str, Any]:
         """Everything that determines the figures of a head, as plain JSON values."""
@@ -96,6 +103,7 @@ class Validator:
         validation: None validates nothing.
         records: that the run's metrics hold already.
         patience: epochs without a better mask AP after which training ends; 0: none.
+        detector: that is trained too, to be kept with the best head.
     """
 
     def __init__(
@@ -105,8 +113,9 @@ class Validator:
         records: Sequence[Record],
         steps_per_epoch: int,
         patience: int,
+        detector: nn.Module | None = None,
     ) -> None:
-        self._validation, self._run = validation, run
+        self._validation, self._run, self._detector = validation, run, detector
         self._steps_per_epoch, self._patience = steps_per_epoch, patience
         self._found = {int(r["step"]): float(r[MASK_AP]) for r in records if MASK_AP in r}
 
@@ -122,7 +131,7 @@ class Validator:
         record = {"step": step, "epoch": step // self._steps_per_epoch, **figures}
         mask_ap = float(figures.get(MASK_AP, 0.0))
         if mask_ap > max(self._found.values(), default=-1.0):
-            self._run.keep_best(head)
+            self._run.keep_best(head, self._detector)
         log.write(record, sync=True)  # after the head: what the log tells of is there
         self._found[step] = mask_ap
         return record

@@ -9,8 +9,9 @@ from torch import nn
 from mfd.detectors import detect, freeze, load_detector
 from mfd.detectors.deformable.config import DeformableConfig
 from mfd.errors import ConfigError
+from mfd.headtrain.config.train import Finetune
 from mfd.headtrain.finetune.losses import DetectionTruth
-from mfd.headtrain.finetune.tuned import Finetune, TunedDetector
+from mfd.headtrain.finetune.tuned import TunedDetector
 from mfd.images import LoadedImage
 from tests.builders.deformable import small_detector
 from tests.builders.tiny import detector as tiny
