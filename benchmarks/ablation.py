@@ -34,7 +34,8 @@ from mfd.headtrain import (
     evaluate,
     train,
 )
-from mfd.headtrain.presets.paper import Preset, presets
+from mfd.headtrain.presets.paper import presets
+from mfd.headtrain.presets.preset import Preset
 from mfd.headtrain.presets.sizes import head_size
 from mfd.opening import pick_device
 from mfd.settings import replace_from_texts

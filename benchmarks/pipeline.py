@@ -18,7 +18,8 @@ from mfd.headtrain.config.train import TrainConfig
 from mfd.headtrain.head.batch import FeatureBatch
 from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.head.regions import Regions
-from mfd.headtrain.presets.paper import HDETR_R50, find_preset
+from mfd.headtrain.presets.paper import find_preset
+from mfd.headtrain.presets.preset import HDETR_R50
 from mfd.headtrain.sources.batch import TrainingBatch
 from mfd.headtrain.training.step import train_step
 from mfd.kernels import roi_align

@@ -1,4 +1,4 @@
-"""`mfd presets`: the paper's heads, our sizes beside the paper's; and every setting."""
+"""`mfd presets`: the paper's heads and recipes, sizes beside the paper's; and every setting."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from mfd.console import out, print_json
 from mfd.headtrain import HeadConfig, TrainConfig
 from mfd.settings import declared, setting, settings
 
-HELP = "List the paper's heads: our sizes beside the paper's."
+HELP = "List the presets, heads and recipes: our sizes beside the paper's."
 PROJECT = ()
 
 
@@ -62,5 +62,7 @@ def size_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     for row in rows:
         sizes = (row[key] for key in ("params_m", "paper_params_m", "macs_g", "paper_macs_g"))
         shown = ("-" if value is None else f"{value:.2f}" for value in sizes)
-        table.add_row(str(row["table"]), row["name"], *shown, f"{row['paper_ap']:.1f}")
+        ap = row["paper_ap"]
+        shown_ap = "-" if ap is None else f"{ap:.1f}"
+        table.add_row(str(row["table"] or "-"), row["name"], *shown, shown_ap)
     return table

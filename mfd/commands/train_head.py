@@ -91,7 +91,7 @@ def run(project: Project, options: Options) -> None:
     if run is None or saved is None:
         own = preset or headtrain.default_preset(spec)
         run = headtrain.Run.new(project.runs, options.run, own.name)
-        name, head, recipe = own.name, own.config, TrainConfig()
+        name, head, recipe = own.name, own.config, own.recipe
     else:
         name, recipe = options.preset or saved.preset, saved.train or TrainConfig()
         head = preset.config if preset else saved.head

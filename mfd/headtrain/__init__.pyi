@@ -20,10 +20,10 @@ from .inference.select import Candidates as Candidates
 from .inference.select import select_detections as select_detections
 from .inference.write import PredictedFiles as PredictedFiles
 from .inference.write import predict_files as predict_files
-from .presets.paper import Preset as Preset
 from .presets.paper import default_preset as default_preset
 from .presets.paper import find_preset as find_preset
 from .presets.paper import preset_table as preset_table
+from .presets.preset import Preset as Preset
 from .presets.sizes import IMAGE_HW as IMAGE_HW
 from .presets.sizes import head_size as head_size
 from .runs.binding import check_binding as check_binding

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from benchmarks.ablation import ROWS, fitted, folder_name, rows
 from mfd.headtrain import HeadConfig, TrainConfig
-from mfd.headtrain.presets.paper import HDETR_R50, presets
+from mfd.headtrain.presets.paper import presets
+from mfd.headtrain.presets.preset import HDETR_R50
 
 OTHER_WIDTHS = replace(HDETR_R50, dim=96, c1_channels=64)
 

@@ -1,70 +1,26 @@
-"""Every head that the paper measures, by name, with the paper's figures for it."""
+"""Every head that the paper measures, by name, with the paper's figures for it; and ours."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from mfd.detectors import DetectorSpec
 from mfd.errors import ConfigError
 from mfd.headtrain.config.head import BoxEncoder, HeadConfig, ImageEncoder
+from mfd.headtrain.config.train import TrainConfig
+from mfd.headtrain.presets.ours import MFD
+from mfd.headtrain.presets.preset import DINO_FOCALNET_L, Preset
 from mfd.headtrain.presets.sizes import head_size
 from mfd.text import suggest
 
-HDETR_R50 = DetectorSpec(
-    name="hdetr-r50",
-    dim=256,
-    strides=(8, 16, 32, 64),
-    num_queries=300,
-    category_ids=tuple(range(1, 81)),
-    c1_channels=256,
-    weights_digest="",
-)
-"""The widths of the detector of tables 1 to 14; the digest of no particular weights."""
-
-DINO_FOCALNET_L = replace(
-    HDETR_R50,
-    name="dino-focalnet-l",
-    strides=(4, 8, 16, 32, 64),
-    num_queries=900,
-    c1_channels=192,
-)
-"""The widths of the detector of table 15."""
-
-
-@dataclass(frozen=True)
-class Preset:
-    """One row of a table of the paper.
-
-    Attributes:
-        name: how `--preset` names it.
-        table: number of the paper's table.
-        config: the head.
-        paper_ap: mask AP on COCO val2017, percent.
-        paper_params_m: trainable parameters, 1e6; None where the table does not say.
-        paper_macs_g: multiply-accumulates, 1e9, which the paper calls FLOPs; None likewise.
-        spec: widths of the detector it was measured with.
-        num_boxes: per image, when its multiply-accumulates were counted.
-        encoder_layer: the encoder layer whose maps it must read; None: whichever the store holds.
-    """
-
-    name: str
-    table: int
-    config: HeadConfig
-    paper_ap: float
-    paper_params_m: float | None = None
-    paper_macs_g: float | None = None
-    spec: DetectorSpec = HDETR_R50
-    num_boxes: int = 100
-    encoder_layer: int | None = None
-
 
 def presets() -> dict[str, Preset]:
-    """All presets by name, in the order of the paper's rows."""
-    return {preset.name: preset for preset in _rows()}
+    """All presets by name: ours, and the paper's in the order of its rows."""
+    return {preset.name: preset for preset in (MFD, *_rows())}
 
 
 def find_preset(name: str) -> Preset:
-    """The preset of that name; `paper` is the best head of the paper's tables 1 to 6.
+    """The preset of that name; `paper` is the best head of the paper's tables 1 to 6, `mfd` ours.
 
     Raises:
         ConfigError: if there is none; offers the nearest name.
@@ -100,9 +56,16 @@ def preset_table() -> list[dict[str, Any]]:
             "paper_params_m": preset.paper_params_m,
             "paper_macs_g": preset.paper_macs_g,
             "paper_ap": preset.paper_ap,
+            "recipe": changed_fields(preset.recipe),
         }
 
-    return [row(preset) for preset in _rows()]
+    return [row(preset) for preset in presets().values()]
+
+
+def changed_fields(recipe: TrainConfig) -> dict[str, Any]:
+    """The settings of a recipe that are not the defaults."""
+    usual = TrainConfig().to_json()
+    return {name: value for name, value in recipe.to_json().items() if value != usual[name]}
 
 
 def _rows() -> Iterator[Preset]:
@@ -181,9 +144,19 @@ def _rows() -> Iterator[Preset]:
     yield Preset("roi-32", 9, paper, 45.7, 3.26, 82.09)
     yield Preset("roi-64", 9, replace(paper, roi_size=64), 45.9, 4.44, 225.86)
 
+    def trained(name: str, table: int, ap: float, recipe: TrainConfig) -> Preset:
+        return Preset(name, table, paper, ap, recipe=recipe)
+
+    yield trained("epochs-6", 10, 45.7, TrainConfig(epochs=6))
+    yield trained("epochs-12", 10, 46.0, TrainConfig(epochs=12))
+
     segmenter = replace(paper, mask_head="segmenter")
     yield Preset("mask-dot-product", 12, paper, 45.7, 3.26, 82.09)
     yield Preset("mask-segmenter", 12, segmenter, 45.7, 3.29, 83.77)
+
+    yield trained("batch-2", 13, 45.9, TrainConfig(batch_size=2))
+    yield trained("batch-4", 13, 45.9, TrainConfig(batch_size=4))
+    yield trained("batch-8", 13, 45.7, TrainConfig(batch_size=8))
 
     yield Preset("encoder-layer-2", 14, paper, 45.7, encoder_layer=2)
     yield Preset("encoder-layer-4", 14, paper, 45.7, encoder_layer=4)

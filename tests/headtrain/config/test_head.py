@@ -8,7 +8,8 @@ import pytest
 
 from mfd.errors import ConfigError
 from mfd.headtrain.config.head import HeadConfig
-from mfd.headtrain.presets.paper import HDETR_R50, presets
+from mfd.headtrain.presets.paper import presets
+from mfd.headtrain.presets.preset import HDETR_R50
 from mfd.settings import replace_from_texts
 
 

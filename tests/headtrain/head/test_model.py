@@ -30,7 +30,9 @@ def small(config: HeadConfig) -> HeadConfig:
 
 
 VARIANTS = list(
-    dict.fromkeys((small(p.config), p.spec.strides) for p in presets().values() if p.table != 14)
+    dict.fromkeys(
+        (small(p.config), p.spec.strides) for p in presets().values() if p.table not in (10, 13, 14)
+    )
 )
 
 

@@ -9,13 +9,14 @@ import pytest
 
 from mfd.errors import ConfigError
 from mfd.headtrain.config.head import HeadConfig
+from mfd.headtrain.config.train import TrainConfig
 from mfd.headtrain.presets.paper import (
-    HDETR_R50,
     default_preset,
     find_preset,
     preset_table,
     presets,
 )
+from mfd.headtrain.presets.preset import HDETR_R50
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def test_figures_and_order_are_those_of_the_papers_tables(
     table: list[dict[str, Any]], shared: Path
 ) -> None:
     printed = json.loads((shared / "paper" / "tables.json").read_text())
-    for number in (1, 2, 3, 4, 5, 6, 9, 12, 14, 15):
+    for number in (1, 2, 3, 4, 5, 6, 9, 10, 12, 13, 14, 15):
         (rows,) = (rows for name, rows in printed.items() if name.startswith(f"table{number}_"))
         ours = [row for row in table if row["table"] == number]
         for row, expected in zip(ours, rows, strict=True):
@@ -56,7 +57,7 @@ def test_figures_and_order_are_those_of_the_papers_tables(
 
 def test_configs_say_what_the_papers_tables_say(shared: Path) -> None:
     printed = json.loads((shared / "paper" / "tables.json").read_text())
-    by_table: dict[int, list[HeadConfig]] = {}
+    by_table: dict[int | None, list[HeadConfig]] = {}
     for preset in presets().values():
         by_table.setdefault(preset.table, []).append(preset.config)
 
@@ -79,6 +80,29 @@ def test_configs_say_what_the_papers_tables_say(shared: Path) -> None:
     compare(9, {"roi_size": "roi_size"})
     compare(12, {"head": "mask_head"})
     compare(15, {"image_layers": "image_layers", "box_layers": "box_layers"})
+
+
+def test_recipes_say_what_the_papers_tables_say(shared: Path) -> None:
+    printed = json.loads((shared / "paper" / "tables.json").read_text())
+    for number, field in ((10, "epochs"), (13, "batch_size")):
+        (rows,) = (rows for name, rows in printed.items() if name.startswith(f"table{number}_"))
+        ours = [preset for preset in presets().values() if preset.table == number]
+        for preset, row in zip(ours, rows, strict=True):
+            assert preset.config == HeadConfig()
+            assert preset.recipe == replace(TrainConfig(), **{field: row[field]})
+
+
+def test_all_other_rows_have_the_papers_recipe() -> None:
+    for preset in presets().values():
+        assert preset.recipe == TrainConfig() or preset.table in (10, 13, None)
+
+
+def test_our_head_is_no_larger_than_the_papers(table: list[dict[str, Any]]) -> None:
+    rows = {row["name"]: row for row in table}
+    for size in ("params_m", "macs_g"):
+        assert rows["mfd"][size] <= rows["paper"][size]
+    assert rows["mfd"]["recipe"]
+    assert rows["paper"]["recipe"] == {}
 
 
 def test_the_default_head_is_the_papers_best() -> None:

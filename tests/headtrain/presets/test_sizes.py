@@ -8,7 +8,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.head.model import MaskHead
-from mfd.headtrain.presets.paper import HDETR_R50, find_preset
+from mfd.headtrain.presets.paper import find_preset
+from mfd.headtrain.presets.preset import HDETR_R50
 from mfd.headtrain.presets.sizes import ADD_MACS, ROI_ALIGN_MACS, UPSAMPLE_MACS, head_size
 from tests.builders.batches import toy_batches, toy_spec
 
