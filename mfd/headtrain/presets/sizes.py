@@ -1,5 +1,6 @@
 """The size of a head: parameters, and multiply-accumulates counted as it runs, without data."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from math import prod
@@ -12,6 +13,7 @@ from mfd.detectors import DetectorSpec
 from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.head.batch import FeatureBatch
 from mfd.headtrain.head.model import MaskHead
+from mfd.headtrain.head.query_encoder import BoxToObject
 
 IMAGE_HW = (800, 1130)
 """An image with the paper's average number of pixels on every map, within 0.6 %."""
@@ -92,12 +94,34 @@ def _single_layers(
         return Size(parameters, sum(flops.get(name, {}).values()) // 2)
 
     whole = size(head, "Global")
+    projected = _keys_and_values_macs(head, num_boxes, flops)
     layers = {
         name: size(module, f"MaskHead.{name}")
         for name, module in head.named_modules()
         if name in ("image_encoder.layers.0", "box_encoder.layers.0", "query_layers.0")
     }
-    return Size(whole.parameters, whole.macs + _upsampling_macs(head, batch)), layers
+    if projected:
+        parameters, macs = layers["query_layers.0"]
+        layers["query_layers.0"] = Size(parameters, macs + projected)
+    macs = whole.macs + projected + _upsampling_macs(head, batch)
+    return Size(whole.parameters, macs), layers
+
+
+def _keys_and_values_macs(
+    head: MaskHead, num_boxes: int, flops: Mapping[str, Mapping[object, int]]
+) -> int:
+    """What eq. 11 costs beyond what runs: `BoxToObject` does without keys and values of all cells.
+
+    The paper counts query and output projections, those of keys and values, and both products of
+    the attention.
+    """
+    config = head.config
+    if not (config.box_layers and config.query_b2o):
+        return 0
+    dim, cells = config.region_dim(head.spec), config.roi_size**2
+    of_paper = num_boxes * (2 * dim**2 + cells * (2 * dim**2 + 2 * dim))
+    (name,) = (name for name, part in head.named_modules() if isinstance(part, BoxToObject))
+    return of_paper - sum(flops[f"MaskHead.{name}"].values()) // 2
 
 
 def _upsampling_macs(head: MaskHead, batch: FeatureBatch) -> int:

@@ -73,8 +73,12 @@ def test_size_is_that_of_the_whole_head(config: HeadConfig) -> None:
     cells = len(batch.boxes) * config.roi_size**2
     sampling = ROI_ALIGN_MACS * cells * config.region_dim(spec)
     sampling += (UPSAMPLE_MACS + add) * height * width * spec.dim
+    # eq. 11 projects keys and values of all cells; the head projects queries instead, and each of
+    # its heads attends in full width
+    dim, heads = config.region_dim(spec), config.num_heads
+    projected = cells * (2 * dim**2 + 2 * dim - 2 * heads * dim) - len(batch.boxes) * 2 * dim**2
     size = head_size(config, spec, tuple(batch.input_hw[0].tolist()), len(batch.boxes))
-    assert size.macs == counter.get_total_flops() // 2 + sampling
+    assert size.macs == counter.get_total_flops() // 2 + sampling + config.box_layers * projected
     assert size.parameters == sum(parameter.numel() for parameter in head.parameters())
 
 
