@@ -14,8 +14,9 @@ from benchmarks.cases import ATTENTION
 from benchmarks.inputs import AttentionCase
 from mfd.kernels.deform_attn import launch
 
-TILES, REGISTERS = (512, 1024, 2048), (None, 96, 64)
-CASES = (ATTENTION[0], ATTENTION[5], ATTENTION[7], ATTENTION[8])
+TILES, REGISTERS = (512, 1024, 2048), (None, 96, 80, 64)
+CASES = ATTENTION[:4]
+KERNELS = ("forward", "points_grad", "value_grad")
 
 
 def tune(case: AttentionCase, kernel: str) -> None:
@@ -26,23 +27,25 @@ def tune(case: AttentionCase, kernel: str) -> None:
         inputs["value"], shapes, inputs["offsets"], inputs["logits"], inputs["reference"]
     )  # fmt: skip
     needs = kernel == "value_grad", kernel == "points_grad"
-    current = launch.TUNING[kernel]
+    major, minor = torch.cuda.get_device_capability()
+    capability = 10 * major + minor
+    current = launch.tuning_of(kernel, capability)
     for choice in itertools.starmap(launch.Tuning, itertools.product(TILES, REGISTERS)):
-        launch.TUNING[kernel] = choice
+        launch.TUNING[kernel, capability] = choice
         if kernel == "forward":
             time = do_bench(lambda: launch.forward(*arguments))
         else:
             time = do_bench(lambda: launch.backward(inputs["grad"], *arguments, *needs))
         mark = " <- current" if choice == current else ""
         print(f"{case.name:36} {kernel:12} {choice!s:40} {time:8.3f} ms{mark}", flush=True)
-    launch.TUNING[kernel] = current
+    launch.TUNING[kernel, capability] = current
 
 
 def main() -> None:
     """Every kernel on every case."""
     if not torch.cuda.is_available():
         raise SystemExit("no GPU found: there is nothing to tune for")
-    for case, kernel in itertools.product(CASES, launch.TUNING):
+    for case, kernel in itertools.product(CASES, KERNELS):
         tune(case, kernel)
 
 

@@ -17,7 +17,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
 
 from mfd.kernels.deform_attn import triton as deform_attn_triton
-from mfd.kernels.deform_attn.launch import tile_of
+from mfd.kernels.deform_attn.launch import COLLECTED, tile_of
 from mfd.kernels.roi_align import triton as roi_triton
 
 FLOATS = {"bf16": "*bf16", "fp16": "*fp16", "fp32": "*fp32", "fp64": "*fp64"}
@@ -38,7 +38,7 @@ def attention_source(
     element = {"bf16": 2, "fp16": 2, "fp32": 4, "fp64": 8}[dtype]
     element = max(element, 4) if adds else element
     step = name.removesuffix("_kernel")
-    block, options = tile_of(step, sizes["D"], element, scalar=adds and capability < 90)
+    block, options = tile_of(step, sizes["D"], element, capability)
     constants = {
         **sizes,
         "BLOCK_Q": block,
@@ -48,7 +48,7 @@ def attention_source(
         "ACC": triton.language.float64 if dtype == "fp64" else triton.language.float32,
     }
     if name == "points_grad_kernel":
-        constants["BLOCK_T"] = max(constants["BLOCK_T"], constants["BLOCK_D"])
+        constants["BLOCK_T"] = max(constants["BLOCK_T"], COLLECTED)
     types = {"shapes": "*i64", "S": "i32", "Q": "i32"}
     types["reference"] = "*fp64" if dtype == "fp64" else "*fp32"
     if adds:

@@ -16,6 +16,7 @@ from mfd.kernels.dispatch import interpreted
 
 MAX_ELEMENTS = 2**31  # of one image's value; offsets inside it are 32 bits wide
 MAX_WARPS = 16  # of a program
+COLLECTED = 16  # least columns of collected gradients: with 8 of them, 20 barriers instead of 3
 INTERPRETED_QUERIES = 64  # the interpreter's cost is per program, whatever its size
 
 
@@ -32,10 +33,9 @@ class Tuning(NamedTuple):
 
 
 TUNING = {  # by registers, spills and barriers in the machine code; no GPU has timed them yet
-    "forward": Tuning(),
-    "points_grad": Tuning(),
-    "value_grad": Tuning(),
+    ("points_grad", 90): Tuning(registers=80),  # half as many warps again as with 127; no spills
 }
+"""What differs from the defaults: by kernel, and compute capability from which on it holds."""
 
 
 def forward(
@@ -75,8 +75,7 @@ def backward(
         of_points = make(points.shape, dtype=points.dtype, device=value.device)
         of_weights = make(weights.shape, dtype=weights.dtype, device=value.device)
     if of_value is not None and not empty:
-        scalar = value.is_cuda and torch.cuda.get_device_capability(value.device) < (9, 0)
-        block, options = call.tile("value_grad", of_value.element_size(), scalar=scalar)
+        block, options = call.tile("value_grad", of_value.element_size())
         with torch.cuda.device_of(value):
             kernels.value_grad_kernel[call.grid(block)](
                 grad.contiguous(), *call.tensors, of_value, **call.constants(block), **options
@@ -84,8 +83,7 @@ def backward(
     if of_points is not None and not empty:
         block, options = call.tile("points_grad", value.element_size())
         constants = call.constants(block)
-        # Collected gradients as wide as the channels have their layout: 5 barriers, not 83.
-        constants["BLOCK_T"] = max(constants["BLOCK_T"], constants["BLOCK_D"])
+        constants["BLOCK_T"] = max(constants["BLOCK_T"], COLLECTED)
         with torch.cuda.device_of(value):
             kernels.points_grad_kernel[call.grid(block)](
                 grad.contiguous(), value.contiguous(), *call.tensors, of_points, of_weights,
@@ -94,19 +92,26 @@ def backward(
     return None if of_value is None else of_value.to(value.dtype), of_points, of_weights
 
 
+def tuning_of(kernel: str, capability: int) -> Tuning:
+    """The choice for the latest capability that is not newer than the device's, 90 being 9.0."""
+    known = [since for name, since in TUNING if name == kernel and since <= capability]
+    return TUNING[kernel, max(known)] if known else Tuning()
+
+
 def tile_of(
-    kernel: str, dim: int, element_size: int, *, scalar: bool = False
+    kernel: str, dim: int, element_size: int, capability: int
 ) -> tuple[int, dict[str, int]]:
     """Queries and launch options of a program whose every thread moves at most 16 bytes of one row.
 
     Then the layout of loads and additions is that of the sums, and nothing travels through shared
     memory: with half the warps, the gradient of value has 127 barriers instead of none, and 12
-    channels cost 255 registers instead of 64. `scalar` is for additions below compute capability
-    9.0, which has none of 16 bytes.
+    channels cost 255 registers instead of 64. Below compute capability 9.0 there are no additions
+    of 16 bytes.
     """
+    scalar = kernel == "value_grad" and capability < 90
     width = triton.next_power_of_2(dim)
     vector = 1 if scalar else min(max(16 // element_size, 1), dim & -dim)
-    tile, registers = TUNING[kernel]
+    tile, registers = tuning_of(kernel, capability)
     warps = min(max(tile // (32 * vector), 1), MAX_WARPS)
     options = {"num_warps": warps}
     if registers is not None:  # an option of NVIDIA's backend only
@@ -141,13 +146,12 @@ class _Call:
             weights if reference is None else reference.contiguous(),
         )
 
-    def tile(
-        self, kernel: str, element_size: int, *, scalar: bool = False
-    ) -> tuple[int, dict[str, int]]:
+    def tile(self, kernel: str, element_size: int) -> tuple[int, dict[str, int]]:
         """Queries and options of a program that moves elements of this size, see `tile_of`."""
         if interpreted():
             return INTERPRETED_QUERIES, {"num_warps": 1}
-        return tile_of(kernel, self.dim, element_size, scalar=scalar)
+        major, minor = torch.cuda.get_device_capability(self.tensors[0].device)
+        return tile_of(kernel, self.dim, element_size, 10 * major + minor)
 
     def grid(self, block: int) -> tuple[int]:
         return (self.batch * self.heads * triton.cdiv(self.queries, block),)

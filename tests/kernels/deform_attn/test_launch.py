@@ -1,8 +1,11 @@
 """Launches of deformable attention write every element of what they return."""
 
+import pytest
 import torch
 
 from mfd.kernels import ms_deform_attn_fused
+from mfd.kernels.deform_attn import launch
+from mfd.kernels.deform_attn.launch import Tuning
 from tests.kernels.deform_attn.inputs import from_fused, fused_inputs
 
 
@@ -18,3 +21,20 @@ def test_every_element_of_attention_and_its_gradients_is_written(path: str, pois
     torch.testing.assert_close(
         torch.autograd.grad(ours.sum(), inputs), torch.autograd.grad(theirs.sum(), inputs)
     )
+
+
+def test_device_takes_the_choice_of_the_latest_older_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = {("forward", 80): Tuning(512), ("forward", 90): Tuning(2048, 64)}
+    monkeypatch.setattr(launch, "TUNING", table)
+    found = [launch.tuning_of("forward", capability) for capability in (75, 80, 89, 90, 120)]
+    assert found == [Tuning(), Tuning(512), Tuning(512), Tuning(2048, 64), Tuning(2048, 64)]
+    assert launch.tuning_of("value_grad", 90) == Tuning()
+    assert launch.tile_of("forward", 32, 2, 90) == (64, {"num_warps": 8, "maxnreg": 64})
+
+
+def test_additions_are_single_where_the_device_has_no_vectors() -> None:
+    """A program's threads move one element each, so as many queries need four times the warps."""
+    queries, options = launch.tile_of("value_grad", 32, 4, 90)
+    older, older_options = launch.tile_of("value_grad", 32, 4, 80)
+    assert queries * 32 == options["num_warps"] * 32 * 4
+    assert older * 32 == older_options["num_warps"] * 32
