@@ -46,17 +46,26 @@ FAULTS = (
         ("softmax not normalised", "        acc /= total[:, None]\n", "        acc /= 1.0\n"),
         ("softmax gradient without its mean", "(all_weights - tl.sum(attention * all_weights, 1)[:, None])", "all_weights"),
         ("spare queries of the last block added", "added = (q < Q)[:, None]", "added = (q >= 0)[:, None]"),
+        ("gradient of x stored for y, too", "xy == 2 * t + 1, y_grad", "xy == 2 * t + 1, x_grad"),
+        ("softmax gradient of attention not normalised", "logits - top[:, None]) / total[:, None]", "logits - top[:, None])"),
         ("gradient in pixels instead of map sizes", "                x_grad *= width\n", ""),
     ),
     *faults(
         "mfd/kernels/deform_attn/launch.py", "tests/kernels/deform_attn",
         ("gradient of value not cleared first", "of_value = torch.zeros(", "of_value = torch.empty("),
+        ("choice of a newer device taken", "and since <= capability]", "]"),
+        ("vectors of additions expected of older devices", 'kernel == "value_grad" and capability < 90', "False"),
     ),
     *faults(
         "mfd/kernels/roi_align/triton.py", "tests/kernels/roi_align",
         ("first image read for all boxes", "tl.load(image + box)", "tl.load(image)"),
         ("last row of cells forgotten", "while row < last:", "while row < last - 1:"),
         ("boxes taken in the order given", "box = tl.load(order + i)", "box = i"),
+    ),
+    *faults(
+        "mfd/kernels/roi_align/api.py", "tests/kernels/roi_align",
+        ("coarse maps read at fine places", "self._coarse = _merged_by_axis(upsampling_taps(taps, fine, size))", "self._coarse = _merged_by_axis(taps)"),
+        ("sum lost in reading", "return self._read(features, self._coarse, add)", "return self._read(features, self._coarse, None)"),
     ),
     *faults(
         "mfd/kernels/roi_align/taps.py", "tests/kernels/roi_align",
@@ -90,6 +99,10 @@ FAULTS = (
     *faults(
         "benchmarks/compare.py", "tests/benchmarks/test_gpu.py",
         ("wrong results timed", "if not error <= limit:", "if error != error:"),
+    ),
+    *faults(
+        "mfd/headtrain/head/regions.py", "tests/headtrain/training/test_cost.py",
+        ("taps made again for every map", "inside = read.coarse(torch.ones_like(", "inside = BoxReader(boxes_xyxy, image_index, self.roi_size, fine_hw=maps.fine_hw, coarse_hw=maps.coarse_hw, sampling_ratio=self.sampling_ratio).coarse(torch.ones_like("),
     ),
     *faults(
         "mfd/memory.py", "tests/test_memory.py",

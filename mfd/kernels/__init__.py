@@ -3,9 +3,10 @@
 from mfd.kernels.deform_attn import ms_deform_attn, ms_deform_attn_fused
 from mfd.kernels.dispatch import kernel_report
 from mfd.kernels.flops import register_with_pytorch
-from mfd.kernels.roi_align import roi_align, roi_align_upsampled
+from mfd.kernels.roi_align import BoxReader, roi_align, roi_align_upsampled
 
 __all__ = [
+    "BoxReader",
     "kernel_report",
     "ms_deform_attn",
     "ms_deform_attn_fused",

@@ -20,7 +20,7 @@ from mfd.headtrain.head.batch import FeatureBatch
 from mfd.headtrain.head.neck import ChannelMoments, Neck
 from mfd.headtrain.head.padding import zero_padding
 from mfd.headtrain.head.upsample import upsample
-from mfd.kernels import roi_align, roi_align_upsampled
+from mfd.kernels import BoxReader, roi_align
 from mfd.nn import cxcywh_to_xyxy
 
 
@@ -85,23 +85,23 @@ class Regions(nn.Module):
         self, maps: Maps, boxes_xyxy: Float[Tensor, "N 4"], image_index: Int[Tensor, " N"]
     ) -> Float[Tensor, "N s s d"]:
         """RoIAlign of the mapped F without F; `boxes_xyxy` in its pixels."""
-        inside = self._inside(maps, boxes_xyxy, image_index)
+        read = BoxReader(
+            boxes_xyxy, image_index, self.roi_size,
+            fine_hw=maps.fine_hw, coarse_hw=maps.coarse_hw, sampling_ratio=self.sampling_ratio,
+        )  # fmt: skip
+        # RoIAlign of ones: what a constant such as a bias becomes where boxes leave the image.
+        inside = read.coarse(torch.ones_like(maps.coarse[..., :1]))
         added = None
         if maps.c1 is not None:
-            added = self._roi_align(maps.c1, boxes_xyxy, image_index, maps.fine_hw)
+            added = read.fine(maps.c1)
             if self.neck is not None:
                 moments = ChannelMoments.of(maps.c1, maps.fine_hw)
                 added = self.neck.on_regions(added, inside, image_index, moments)
             added = added.to(maps.coarse.dtype)  # they differ under autocast
-        regions = self._roi_align_upsampled(maps.coarse, maps, boxes_xyxy, image_index, added)
+        regions = read.coarse(maps.coarse, added)
         if self.mapper is None:
             return regions
         return nn.functional.linear(regions, self.mapper.weight) + inside * self.mapper.bias
-
-    def _inside(self, maps: Maps, boxes_xyxy: Tensor, image_index: Tensor) -> Tensor:
-        """RoIAlign of ones: what a constant such as a bias becomes where boxes leave the image."""
-        ones = torch.ones_like(maps.coarse[..., :1])
-        return self._roi_align_upsampled(ones, maps, boxes_xyxy, image_index)
 
     def _roi_align(
         self, full: Tensor, boxes_xyxy: Tensor, image_index: Tensor, sizes_hw: Tensor
@@ -110,21 +110,6 @@ class Regions(nn.Module):
         return roi_align(
             full, boxes_xyxy, image_index, self.roi_size,
             sizes_hw=sizes_hw, sampling_ratio=self.sampling_ratio,
-        )  # fmt: skip
-
-    def _roi_align_upsampled(
-        self,
-        coarse: Tensor,
-        maps: Maps,
-        boxes_xyxy: Tensor,
-        image_index: Tensor,
-        add: Tensor | None = None,
-    ) -> Float[Tensor, "N s s C"]:
-        """RoIAlign of coarse maps as if up-sampled to the resolution of F, plus `add`."""
-        return roi_align_upsampled(
-            coarse, boxes_xyxy, image_index, self.roi_size,
-            coarse_hw=maps.coarse_hw, fine_hw=maps.fine_hw,
-            sampling_ratio=self.sampling_ratio, add=add,
         )  # fmt: skip
 
     def _maps(self, finest: Tensor, batch: FeatureBatch) -> Maps:

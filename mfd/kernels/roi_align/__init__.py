@@ -10,6 +10,6 @@ Read it in this order:
     api        the public functions, which check their arguments and make the tables
 """
 
-from mfd.kernels.roi_align.api import roi_align, roi_align_upsampled
+from mfd.kernels.roi_align.api import BoxReader, roi_align, roi_align_upsampled
 
-__all__ = ["roi_align", "roi_align_upsampled"]
+__all__ = ["BoxReader", "roi_align", "roi_align_upsampled"]

@@ -42,10 +42,11 @@ def roi_align(
     _check(features, boxes_xyxy, image_index)
     if sizes_hw is None:
         sizes_hw = image_index.new_tensor(features.shape[1:3]).expand(len(features), 2)
-    sizes = _both_axes(sizes_hw.to(features.device)[image_index])
-    taps = _box_taps(boxes_xyxy, sizes, output_size, sampling_ratio, aligned)
-    y, x = _merged_by_axis(taps)
-    return roi_read(features, y.pixel, y.weight, x.pixel, x.weight, image_index, None)
+    reader = BoxReader(
+        boxes_xyxy, image_index, output_size,
+        fine_hw=sizes_hw, sampling_ratio=sampling_ratio, aligned=aligned,
+    )  # fmt: skip
+    return reader.fine(features)
 
 
 def roi_align_upsampled(
@@ -78,16 +79,61 @@ def roi_align_upsampled(
         KernelError: if the shapes do not fit each other.
     """
     _check(coarse, boxes_xyxy, image_index)
-    expected = (len(boxes_xyxy), output_size, output_size, coarse.shape[3])
-    if add is not None and (add.shape != expected or add.dtype != coarse.dtype):
-        raise KernelError(
-            f"add is {add.dtype} of shape {tuple(add.shape)}; expected {coarse.dtype}, {expected}"
-        )
-    fine = _both_axes(fine_hw.to(coarse.device)[image_index])
-    size = _both_axes(coarse_hw.to(coarse.device)[image_index])
-    taps = _box_taps(boxes_xyxy, fine, output_size, sampling_ratio, aligned=True)
-    y, x = _merged_by_axis(upsampling_taps(taps, fine, size))
-    return roi_read(coarse, y.pixel, y.weight, x.pixel, x.weight, image_index, add)
+    reader = BoxReader(
+        boxes_xyxy, image_index, output_size,
+        fine_hw=fine_hw, coarse_hw=coarse_hw, sampling_ratio=sampling_ratio,
+    )  # fmt: skip
+    return reader.coarse(coarse, add)
+
+
+class BoxReader:
+    """RoIAlign of several maps over the same boxes; the tables of taps are made once."""
+
+    def __init__(
+        self,
+        boxes_xyxy: Float[Tensor, "N 4"],
+        image_index: Int[Tensor, " N"],
+        output_size: int,
+        *,
+        fine_hw: Int[Tensor, "B 2"],
+        coarse_hw: Int[Tensor, "B 2"] | None = None,
+        sampling_ratio: int = 2,
+        aligned: bool = True,
+    ) -> None:
+        """Arguments as of `roi_align_upsampled`; `coarse_hw` None: only fine maps are read."""
+        self._boxes, self._image, self._cells = boxes_xyxy, image_index, output_size
+        fine = _both_axes(fine_hw.to(image_index.device)[image_index])
+        taps = _box_taps(boxes_xyxy, fine, output_size, sampling_ratio, aligned)
+        self._fine, self._coarse = _merged_by_axis(taps), None
+        if coarse_hw is not None:
+            size = _both_axes(coarse_hw.to(image_index.device)[image_index])
+            self._coarse = _merged_by_axis(upsampling_taps(taps, fine, size))
+
+    def fine(self, features: Float[Tensor, "B H W C"]) -> Float[Tensor, "N s s C"]:
+        """`roi_align` of maps at the resolution of the boxes."""
+        return self._read(features, self._fine, None)
+
+    def coarse(
+        self, features: Float[Tensor, "B h w C"], add: Float[Tensor, "N s s C"] | None = None
+    ) -> Float[Tensor, "N s s C"]:
+        """`roi_align_upsampled`, plus `add`.
+
+        Raises:
+            KernelError: if `add` has another shape or type than the result.
+        """
+        expected = (len(self._boxes), self._cells, self._cells, features.shape[3])
+        if add is not None and (add.shape != expected or add.dtype != features.dtype):
+            raise KernelError(
+                f"add is {add.dtype} of shape {tuple(add.shape)}; "
+                f"expected {features.dtype}, {expected}"
+            )
+        assert self._coarse is not None
+        return self._read(features, self._coarse, add)
+
+    def _read(self, features: Tensor, taps: tuple[Taps, Taps], add: Tensor | None) -> Tensor:
+        _check(features, self._boxes, self._image)
+        y, x = taps
+        return roi_read(features, y.pixel, y.weight, x.pixel, x.weight, self._image, add)
 
 
 def _check(features: Tensor, boxes_xyxy: Tensor, image_index: Tensor) -> None:
