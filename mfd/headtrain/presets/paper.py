@@ -150,6 +150,9 @@ def _rows() -> Iterator[Preset]:
     yield trained("epochs-6", 10, 45.7, TrainConfig(epochs=6))
     yield trained("epochs-12", 10, 46.0, TrainConfig(epochs=12))
 
+    yield trained("lsj-off", 11, 45.7, TrainConfig())
+    yield trained("lsj", 11, 46.0, TrainConfig(augment="lsj"))
+
     segmenter = replace(paper, mask_head="segmenter")
     yield Preset("mask-dot-product", 12, paper, 45.7, 3.26, 82.09)
     yield Preset("mask-segmenter", 12, segmenter, 45.7, 3.29, 83.77)

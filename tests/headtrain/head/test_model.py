@@ -31,7 +31,9 @@ def small(config: HeadConfig) -> HeadConfig:
 
 VARIANTS = list(
     dict.fromkeys(
-        (small(p.config), p.spec.strides) for p in presets().values() if p.table not in (10, 13, 14)
+        (small(p.config), p.spec.strides)
+        for p in presets().values()
+        if p.table not in (10, 11, 13, 14)
     )
 )
 
