@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mfd.config import Precision
 from mfd.detectors.check import check_output
-from mfd.detectors.contract import DetectorOutput, DetectorSpec
+from mfd.detectors.contract import Detector, DetectorOutput, DetectorSpec
 from mfd.detectors.foreign import described
 from mfd.detectors.image_features import ImageFeatures
 from mfd.errors import ConfigError, DetectorError, MfdError
@@ -20,7 +20,7 @@ from mfd.images import LoadedImage, Preprocessing, collate_images, load_image, s
 
 
 def detect(
-    detector: Any,
+    detector: Detector,
     images: Sequence[LoadedImage],
     image_ids: Sequence[int],
     *,
@@ -32,7 +32,7 @@ def detect(
     Maps are views of those of the batch where the detector gave float32.
 
     Args:
-        detector: obeys `mfd.detectors.contract.Detector`; runs on the device its weights are on.
+        detector: runs on the device its weights are on.
         images: one batch.
         image_ids: what errors and the result call the images.
         precision: the element type of the detector's matrix products.
@@ -104,7 +104,7 @@ def split_images(
 
 
 def detect_all(
-    detector: Any,
+    detector: Detector,
     images: Sequence[LoadedImage],
     image_ids: Sequence[int],
     batch_size: int,
@@ -128,7 +128,7 @@ def detect_all(
 
 
 def stage1_features(
-    detector: Any, paths: Sequence[Path], preprocessing: Preprocessing
+    detector: Detector, paths: Sequence[Path], preprocessing: Preprocessing
 ) -> list[Float[Tensor, "H4 W4 C"]]:
     """The stage-1 map of every image file, recomputed: what a `lite` store leaves out.
 
@@ -168,7 +168,7 @@ def valid_sizes(
     return [(int(h), int(w)) for h, w in zip(heights, widths, strict=True)]
 
 
-def device_of(detector: Any) -> torch.device:
+def device_of(detector: Detector) -> torch.device:
     """Where the detector's weights are; the CPU if it has none."""
     return next((p.device for p in detector.parameters()), torch.device("cpu"))
 

@@ -1,6 +1,5 @@
 """`--detector NAME` becomes a frozen module that obeys the contract of `mfd.detectors`."""
 
-import difflib
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -16,6 +15,7 @@ from mfd.detectors.demo.detector import load_demo
 from mfd.detectors.freeze import freeze, weights_digest
 from mfd.detectors.official import OFFICIAL, load_official
 from mfd.errors import DetectorError
+from mfd.text import suggest
 
 ORIGINALS = ("rf-detr", "rt-detr", "rt-detr-v2", "d-fine")  # of `hf.originals`, a slow import
 NAMES = ("demo", *OFFICIAL, *ORIGINALS)
@@ -68,9 +68,7 @@ def _loader(
         return _hf
     if ".py:" in name:
         return load_custom
-    near = difflib.get_close_matches(name, NAMES, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(NAMES)}, {_KINDS}"
-    raise DetectorError(f"there is no detector {name!r}; {hint}")
+    raise DetectorError(f"there is no detector {name!r}; {suggest(name, NAMES)}; or {_KINDS}")
 
 
 def _demo(name: str, weights: str | Path | None, encoder_layer: int | None) -> object:
