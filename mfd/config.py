@@ -7,6 +7,10 @@
     [extract]             # a section per command: its flags, with underscores
     batch_size = 8
 
+    [data]                # in place of `data`: image folder and annotation file of each split
+    train.images = "photos"
+    train.annotations = "train.json"
+
     [categories]          # what the detector calls the classes of the annotations, where mfd asks
     "cars" = "car"
 
@@ -54,7 +58,8 @@ class Project:
     """Where things are and which detector is used."""
 
     data: Path = setting(
-        "COCO folder with annotations/, train2017/ and val2017/.", default=Path("data/coco")
+        "Folder of the data set: COCO's, YOLO's with data.yaml, or Roboflow's.",
+        default=Path("data/coco"),
     )
     stores: Path = setting("Folder of the feature stores.", default=Path("stores"))
     runs: Path = setting("Folder of the trained heads.", default=Path("runs"))
@@ -68,7 +73,9 @@ class Project:
         "labels need it (default: as the detector says, which is ignore for all of mfd's).",
         default=None,
     )
-
+    splits: dict[str, tuple[Path, Path]] = setting(
+        "Image folder and annotation file by the name of a split, in place of `data`.", default={}
+    )
     categories: dict[str, str | int | bool] = setting(
         "For names of categories in annotations the detector's name or number; false for none.",
         default={},
@@ -84,8 +91,13 @@ class Project:
         return DetectorChoice(self.detector, self.weights, self.encoder_layer)
 
     def override(self, **flags: Any) -> "Project":
-        """The same project with every flag that is not None put in its place."""
+        """The same project with every flag that is not None put in its place.
+
+        A folder given as `data` takes the place of the splits of the file too.
+        """
         given = {name: value for name, value in flags.items() if value is not None}
+        if "data" in given:
+            given["splits"] = {}
         return from_json(Project, {**vars(self), **expanded(Project, given)})
 
 
@@ -129,6 +141,7 @@ def load_project(start: Path | None = None, commands: tuple[str, ...] = ()) -> P
         raise ConfigError(f"{path} cannot be read ({error.strerror})") from error
     sections = {name: value for name, value in values.items() if isinstance(value, dict)}
     categories = _categories(path, sections.pop("categories", {}))
+    splits = _splits(path, folder, sections.pop("data", {}))
     for name in sections:
         if name not in commands:
             raise ConfigError(
@@ -138,7 +151,8 @@ def load_project(start: Path | None = None, commands: tuple[str, ...] = ()) -> P
     top = {name: value for name, value in values.items() if not isinstance(value, dict)}
     defaults = {name: folder / getattr(Project(), name) for name in ("data", "stores", "runs")}
     try:
-        settings = {**defaults, **expanded(Project, top, folder), "categories": categories}
+        tables = {"splits": splits, "categories": categories}
+        settings = {**defaults, **expanded(Project, top, folder), **tables}
         project = from_json(Project, settings)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
@@ -179,6 +193,22 @@ def expanded(
         elif name == "detector":
             found[name] = _detector(str(value), folder)
     return found
+
+
+def _splits(path: Path, folder: Path, table: Mapping[str, Any]) -> dict[str, tuple[Path, Path]]:
+    """Image folder and annotation file of each split in the table [data]."""
+    keys = ("images", "annotations")
+    for split, places in table.items():
+        named = isinstance(places, dict) and places.keys() == set(keys)
+        if not named or not all(isinstance(place, str) for place in places.values()):
+            raise ConfigError(
+                f"{path}: [data] has {split} = {places!r}, expected {split}.images = a folder and "
+                f"{split}.annotations = a file"
+            )
+    return {
+        split: (_resolved(places[keys[0]], folder), _resolved(places[keys[1]], folder))
+        for split, places in table.items()
+    }
 
 
 def _categories(path: Path, table: Mapping[str, Any]) -> dict[str, str | int | bool]:

@@ -59,6 +59,8 @@ def test_flags_win_and_absent_flags_do_not(tmp_path: Path) -> None:
         ("encoder_layer = true", "encoder_layer must be a whole number, found True"),
         ("[mfd]\ndata = 'coco'", r"has a section \[mfd\]"),
         ("data = ", "not valid TOML"),
+        ("[data]\ntrain = 'a'", r"\[data\] has train = 'a', expected train.images = a folder"),
+        ("[data]\ntrain.images = 'a'", r"\[data\] has train = {'images': 'a'}, expected"),
         ("[categories]\ncars = 1.5", r"\[categories\] has 'cars' = 1.5, expected the detector's"),
         ("[categories]\ncars = true", r"\[categories\] has 'cars' = True"),
     ],
@@ -87,6 +89,22 @@ def test_sections_of_commands_are_kept_and_others_refused(tmp_path: Path) -> Non
     assert load_project(tmp_path, ("extract",)).sections["extract"] == {"batch_size": 8}
     with pytest.raises(ConfigError, match=r"section \[extract\]; did you mean 'extracts'"):
         load_project(tmp_path, ("extracts",))
+
+
+def test_splits_are_pairs_of_folder_and_file_and_a_given_folder_replaces_them(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "mfd.toml").write_text(
+        '[data]\ntrain.images = "photos"\ntrain.annotations = "train.json"\n'
+        'night.images = "/night"\nnight.annotations = "/night/all.json"\n'
+    )
+    project = load_project(tmp_path).project
+    assert project.splits == {
+        "train": (tmp_path / "photos", tmp_path / "train.json"),
+        "night": (Path("/night"), Path("/night/all.json")),
+    }
+    assert project.override(detector="demo").splits == project.splits
+    assert project.override(data=Path("coco")).splits == {}
 
 
 def test_categories_are_matched_by_hand(tmp_path: Path) -> None:

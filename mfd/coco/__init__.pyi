@@ -4,11 +4,12 @@ from .consistency import check_consistency as check_consistency
 from .consistency import require_consistent as require_consistent
 from .dataset import ANY_CATEGORY as ANY_CATEGORY
 from .dataset import CocoDataset as CocoDataset
-from .dataset import read_dataset as read_dataset
 from .dataset import sample_evenly as sample_evenly
-from .dataset import split_paths as split_paths
 from .findings import Finding as Finding
+from .layout import split_names_of as split_names_of
+from .layout import split_paths as split_paths
 from .matching import ByHand as ByHand
+from .read import read_dataset as read_dataset
 from .records import Annotation as Annotation
 from .records import ImageEntry as ImageEntry
 from .relabel import MatchedCategories as MatchedCategories

@@ -62,11 +62,12 @@ def require_consistent(dataset: CocoDataset) -> list[Finding]:
 
 def check_consistency(dataset: CocoDataset) -> list[Finding]:
     """Where boxes, masks, areas and images contradict each other; no file is opened."""
+    findings = list(dataset.findings)
     known = {image.image_id for image in dataset.images}
     annotations = [a for key, found in dataset.annotations.items() if key in known for a in found]
     if not annotations:
-        return []
-    findings = repeated_objects(annotations)
+        return findings
+    findings += repeated_objects(annotations)
     objects = measure(annotations, dataset.images)
     individuals = ~objects.is_crowd
     in_unit = _polygons_in_unit(objects)

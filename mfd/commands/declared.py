@@ -14,7 +14,9 @@ def images_setting() -> Any:
 
 def annotations_setting() -> Any:
     """Declares `annotations`."""
-    return setting("COCO-format annotation file of a custom dataset.", default=None)
+    return setting(
+        "Annotation file of a custom dataset: COCO's JSON, or YOLO's data.yaml.", default=None
+    )
 
 
 def skip_invalid_setting() -> Any:
@@ -55,7 +57,9 @@ def device_setting() -> Any:
 class Extraction:
     """What is extracted, and how it is stored."""
 
-    split: str = setting("train or val; any name with --images and --annotations.", default="train")
+    split: str = setting(
+        "A split of the data; any name with --images and --annotations.", default="train"
+    )
     images: Path | None = images_setting()
     annotations: Path | None = annotations_setting()
     profile: Profile = setting(

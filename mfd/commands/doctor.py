@@ -19,7 +19,7 @@ PROJECT = ("data", "stores", "runs", "detector", "weights", "encoder_layer", "ex
 class Options:
     """What is examined."""
 
-    split: str | None = setting("Only this one (default: train and val).", default=None)
+    split: str | None = setting("Only this one (default: all of the data).", default=None)
     images: Path | None = images_setting()
     annotations: Path | None = annotations_setting()
 

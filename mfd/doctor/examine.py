@@ -26,7 +26,7 @@ def examine(
     """Everything that the commands rely on, looked at before they run.
 
     Args:
-        split: only this one; both of COCO's by default.
+        split: only this one; all that the data has by default.
         images: with `annotations`, a custom data set in place of the project's.
     """
     report = Report()
@@ -36,7 +36,7 @@ def examine(
     check = None if detector is None else partial(check_read, detector)
     own = images is not None and annotations is not None
     datasets = {}
-    for name in [split] if split else ["data"] if own else ["train", "val"]:
+    for name in [split] if split else ["data"] if own else _split_names(report, project):
         dataset = report.attempt(
             opening.open_dataset, project, name, images, annotations, skip_invalid=True
         )
@@ -53,3 +53,7 @@ def examine(
             report.attempt(examine_agreement, report, name, dataset, detector, project.categories)
     examine_stores(report, project, datasets, None if detector is None else detector.spec)
     return report
+
+
+def _split_names(report: Report, project: Project) -> list[str]:
+    return report.attempt(opening.split_names, project) or []

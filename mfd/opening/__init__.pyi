@@ -7,5 +7,6 @@ from .project import open_dataset as open_dataset
 from .project import open_detector as open_detector
 from .project import open_store as open_store
 from .project import open_store_of as open_store_of
+from .project import split_names as split_names
 from .validation import open_live_validation as open_live_validation
 from .validation import open_validation as open_validation

@@ -7,12 +7,20 @@ from typing import Any
 import torch
 
 from mfd.cache import Store, find_store
-from mfd.coco import CocoDataset, MatchedCategories, match_categories, read_dataset, split_paths
+from mfd.coco import (
+    CocoDataset,
+    MatchedCategories,
+    match_categories,
+    read_dataset,
+    split_names_of,
+    split_paths,
+)
 from mfd.config import DetectorChoice, Exif, Project
 from mfd.console import say
 from mfd.detectors import Detector, DetectorSpec, load_detector
-from mfd.errors import StoreError
+from mfd.errors import DataError, StoreError
 from mfd.headtrain import FeatureStore, LiteStore, RunConfig
+from mfd.text import suggest
 
 
 def open_dataset(
@@ -28,9 +36,26 @@ def open_dataset(
         reading: how, as `read_dataset` takes it.
     """
     if images is None or annotations is None:
-        usual = split_paths(project.data, split)
+        usual = _usual_paths(project, split)
         annotations, images = annotations or usual[0], images or usual[1]
     return read_dataset(annotations, images, **reading)
+
+
+def split_names(project: Project) -> list[str]:
+    """The splits that the project's data has."""
+    return list(project.splits) or split_names_of(project.data)
+
+
+def _usual_paths(project: Project, split: str) -> tuple[Path, Path]:
+    """Annotation file and image folder of a split of the project's data."""
+    if not project.splits:
+        return split_paths(project.data, split)
+    if split not in project.splits:
+        raise DataError(
+            f"[data] in mfd.toml has no split {split!r}; {suggest(split, project.splits)}"
+        )
+    images, annotations = project.splits[split]
+    return annotations, images
 
 
 def in_categories_of(

@@ -46,6 +46,7 @@ def open_validation(
     try:
         store = _store(project, name or "val", spec, trained_on)
         dataset = open_dataset(project, store.identity.split, skip_invalid=True)
+        dataset = in_categories_of(spec, project, dataset).dataset
         features = complete(store, dataset, choice, device, needed=needs_c1)
         validation = Validation(features, dataset, images)
     except (StoreError, DataError) as error:

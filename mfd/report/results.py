@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mfd.coco import ANY_CATEGORY
 from mfd.errors import DataError
 
 
@@ -29,12 +30,15 @@ class Detection:
     rle: dict[str, Any]
 
 
-def read_detections(folder: Path, min_score: float) -> Mapping[int, Sequence[Detection]]:
+def read_detections(
+    folder: Path, min_score: float, *, class_agnostic: bool = False
+) -> Mapping[int, Sequence[Detection]]:
     """The detections of each image id, best first; of one box only its best category.
 
     Args:
         folder: of an evaluation, with `results_bbox.json` and `results_segm.json`.
         min_score: least class score.
+        class_agnostic: give all of them the category of any object.
 
     Raises:
         DataError: a file is missing or damaged, or the two are not of one evaluation.
@@ -50,7 +54,8 @@ def read_detections(folder: Path, min_score: float) -> Mapping[int, Sequence[Det
                 continue
             bbox = tuple(box["bbox"])
             quality = mask["score"] / box["score"] if box["score"] else 0.0
-            each = Detection(box["category_id"], box["score"], quality, bbox, mask["segmentation"])
+            category_id = ANY_CATEGORY if class_agnostic else box["category_id"]
+            each = Detection(category_id, box["score"], quality, bbox, mask["segmentation"])
             known = found[box["image_id"]].get(bbox)
             if known is None or known.class_score < each.class_score:
                 found[box["image_id"]][bbox] = each

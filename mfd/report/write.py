@@ -69,7 +69,7 @@ def write_report(
 
 
 def _judge(subject: Subject, dataset: CocoDataset, min_score: float) -> list[JudgedImage]:
-    detections = read_detections(subject.folder, min_score)
+    detections = read_detections(subject.folder, min_score, class_agnostic=dataset.class_agnostic)
     return [
         judge_image(
             entry.image_id,

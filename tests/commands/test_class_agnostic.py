@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from io import StringIO
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from pycocotools.cocoeval import COCOeval
 
 from examples.balloons import write
 from mfd.cli import main
+from mfd.coco import ANY_CATEGORY
+from mfd.report.results import read_detections
 
 SMALL = [f"--set={s}" for s in ("roi_size=8", "box_dim=8", "num_heads=2", "epochs=2", "lr=3e-3")]
 
@@ -62,6 +65,16 @@ def test_class_agnostic_ap_is_shown_as_such(
     assert "class-agnostic: categories are ignored" in capsys.readouterr().out
     assert main(["evaluate", "--baselines", "--class-agnostic", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["mask_ap_filled_boxes"] > 0
+
+
+def test_class_agnostic_runs_are_reported_without_categories(project: Path) -> None:
+    assert main(["evaluate", "any"]) == 0
+    assert main(["report", "any", "--min-score", "0.05"]) == 0
+    (folder,) = (project / "runs/any/evaluations").glob("val-*")
+    detections = chain.from_iterable(read_detections(folder, 0.05, class_agnostic=True).values())
+    assert {each.category_id for each in detections} == {ANY_CATEGORY}
+    page = (project / "report.html").read_text()
+    assert not any(name in page for name in ("crescent", "gear", "comb"))
 
 
 def test_class_agnostic_predictions_have_the_detectors_names(

@@ -1,0 +1,1 @@
+"""Data sets as YOLO's segmentation tools keep them: data.yaml, images/ and labels/."""
