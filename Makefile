@@ -1,5 +1,7 @@
-# `make demo` and `make test` work on a fresh machine; both make their own virtual environment.
-VENV ?= .venv
+# `make demo` and `make test` work on a fresh machine; both make their own virtual environment, and
+# one for each version of Python: `make test PYTHON=python3.13` tests in `.venv-3.13`.
+VERSION := $(if $(PYTHON),-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])'))
+VENV ?= .venv$(VERSION)
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
@@ -28,4 +30,4 @@ docs: install
 	$(BIN)/mkdocs build --strict
 
 clean:
-	rm -rf $(VENV) demo build site *.egg-info
+	rm -rf .venv* demo build site *.egg-info

@@ -1,9 +1,11 @@
 """Pictures of balloons, a class that the `demo` detector does not know, as a COCO folder.
 
-python examples/balloons.py balloons/data && cd balloons
-mfd extract --data data --detector demo && mfd extract --data data --detector demo --split val
-mfd train-head --data data --detector demo --set class_agnostic=true --set roi_size=16
-mfd evaluate --data data
+From pictures to masks, in an empty folder:
+
+    python path/to/examples/balloons.py data
+    mfd extract --data data --detector demo && mfd extract --data data --detector demo --split val
+    mfd train-head --data data --detector demo --set class_agnostic=true --set roi_size=16
+    mfd evaluate --data data
 """
 
 import sys
