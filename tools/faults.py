@@ -186,7 +186,7 @@ RECIPE = [
     *faults(
         "mfd/headtrain/targets/build.py",
         "tests/headtrain/targets",
-        ('targets of other annotations', '"annotations": file_sha256(dataset.annotations_file),', '"annotations": "",'),
+        ('targets of other annotations', '"annotations": dataset.annotations_sha256,', '"annotations": "",'),
     ),
     *faults(
         "mfd/headtrain/inference/paste.py",

@@ -6,9 +6,8 @@ from typing import Any
 
 import yaml
 
-from mfd.coco.findings import short
 from mfd.errors import DataError
-from mfd.text import first_line
+from mfd.text import first_line, short
 
 SUFFIXES = (".yaml", ".yml")
 _NOT_SPLITS = ("path", "names", "nc")

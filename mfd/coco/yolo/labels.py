@@ -3,7 +3,8 @@
 import math
 from typing import Any
 
-from mfd.coco.findings import RecordError, short
+from mfd.coco.findings import RecordError
+from mfd.text import short
 
 _SLACK = 0.01  # of the image's side by which rounding may leave it
 
