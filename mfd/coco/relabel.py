@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from mfd.coco.dataset import CocoDataset
 from mfd.coco.matching import ByHand, count_objects, detector_ids
-from mfd.text import some
+from mfd.text import MAX_NAMED, some
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,18 @@ class MatchedCategories:
     nothing_known: bool = False
 
     def table(self) -> str:
-        """The categories that had another id, one per line; empty if there are none."""
+        """The categories that had another id, one per line, or the first few of those that only
+        had that; empty if there are none."""
         if not self.renumbered:
             return ""
-        rows = [(f"{old} {name}", f"{new} {known}") for old, name, new, known in self.renumbered]
+        other = [row for row in self.renumbered if row[1] != row[3]]
+        alike = [row for row in self.renumbered if row[1] == row[3]]
+        shown = other + alike[:MAX_NAMED]
+        rows = [(f"{old} {name}", f"{new} {known}") for old, name, new, known in shown]
         width = max(len(left) for left, _ in rows)
-        lines = (f"  {left:{width}}  ->  {right}" for left, right in rows)
+        lines = [f"  {left:{width}}  ->  {right}" for left, right in rows]
+        if more := len(self.renumbered) - len(shown):
+            lines.append(f"  and {more} more of equal names")
         return "\n".join(("categories matched by name, as annotated -> in the detector:", *lines))
 
 

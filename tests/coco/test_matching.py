@@ -42,6 +42,14 @@ def test_categories_of_voc_are_found_among_cocos_whatever_their_ids() -> None:
     assert matched.dataset.renumbered == tuple((o, n) for o, n in VOC_IN_COCO.items() if o != n)
 
 
+def test_a_table_shows_every_other_spelling_and_a_few_of_the_same() -> None:
+    counted = dict(enumerate(COCO_NAMES.values()))
+    counted[4], counted[77] = "aeroplane", "teddy-bear"
+    table = match_categories(annotated(counted), COCO_IDS, COCO_NAMES).table().splitlines()
+    assert [line.split()[0] for line in table[1:8]] == ["4", "77", "0", "1", "2", "3", "5"]
+    assert table[8] == "  and 73 more of equal names"
+
+
 @pytest.mark.parametrize("name", ["Cell_Phone", "cellphone", "CELL-PHONE", "mobile phone"])
 def test_categories_are_the_same_but_for_case_and_signs(name: str) -> None:
     matched = match_categories(annotated({3: name}), COCO_IDS, COCO_NAMES)
