@@ -534,3 +534,12 @@ def test_detectors_that_cannot_be_fine_tuned_are_refused_in_one_line(
     assert "covers hdetr-*, dino-*, demo" in capsys.readouterr().err
     assert main(["train-head", "--run", "stored", "--finetune", "all", *SMALL]) == 1
     assert "add --live" in capsys.readouterr().err
+
+
+def test_presets_that_need_the_detector_run_it(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train-head", "--run", "lsj", "--preset", "lsj", *SMALL]) == 0
+    assert "the detector runs on every batch" in capsys.readouterr().err
+    assert main(["train-head", "--run", "ft", "--preset", "table16-r50-finetune", *SMALL]) == 1
+    assert "covers hdetr-*, dino-*, demo" in capsys.readouterr().err

@@ -77,6 +77,7 @@ def run(project: Project, options: Options) -> None:
     preset = headtrain.find_preset(options.preset) if options.preset else None
     layer = (saved.spec.encoder_layer or None) if saved else encoder_layer(project, preset)
     live = options.live or (saved is not None and saved.source.get("kind") == "live")
+    live = live or (preset is not None and preset.recipe.needs_detector)
     device = opening.pick_device(options.device)
     if live:
         choice = saved.detector if saved else replace(project.choice, encoder_layer=layer)

@@ -146,6 +146,11 @@ class TrainConfig:
     tensorboard: bool = setting("Write metrics for TensorBoard too.", default=False)
 
     @property
+    def needs_detector(self) -> bool:
+        """Whether the detector must run on every batch, which no store can stand for."""
+        return self.augment != "none" or self.finetune != "none"
+
+    @property
     def sampling(self) -> PointSampling:
         """How points are chosen by heads that sample them."""
         return PointSampling(self.point_share, self.point_oversample, self.point_importance)

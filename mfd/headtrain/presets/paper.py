@@ -7,11 +7,15 @@ from typing import Any
 from mfd.detectors import DetectorSpec
 from mfd.errors import ConfigError
 from mfd.headtrain.config.head import BoxEncoder, HeadConfig, ImageEncoder
-from mfd.headtrain.config.train import TrainConfig
+from mfd.headtrain.config.train import Finetune, TrainConfig
 from mfd.headtrain.presets.ours import MFD
-from mfd.headtrain.presets.preset import DINO_FOCALNET_L, Preset
+from mfd.headtrain.presets.preset import DINO_FOCALNET_L, HDETR_R50, HDETR_SWIN_L, Preset
 from mfd.headtrain.presets.sizes import head_size
 from mfd.text import suggest
+
+_DETECTORS = {"r50": HDETR_R50, "swin-l": HDETR_SWIN_L, "focalnet-l": DINO_FOCALNET_L}
+_MODES: dict[str, Finetune] = {"frozen": "none", "partial": "transformer", "finetune": "all"}
+"""What table 16 calls training nothing of the detector, its transformer, and all of it."""
 
 
 def presets() -> dict[str, Preset]:
@@ -177,3 +181,19 @@ def _rows() -> Iterator[Preset]:
     yield depth(3, 2, 55.0, 4.03, 320.44)
     yield depth(3, 3, 55.0, 4.40, 384.82)
     yield depth(4, 4, 55.0, 5.56, 507.38)
+
+    def tuned(detector: str, mode: str, ap: float) -> Preset:
+        spec = _DETECTORS[detector]
+        config = five_levels if spec is DINO_FOCALNET_L else paper
+        recipe = TrainConfig(augment="ms", finetune=_MODES[mode])
+        return Preset(f"table16-{detector}-{mode}", 16, config, ap, spec=spec, recipe=recipe)
+
+    yield tuned("r50", "frozen", 45.7)
+    yield tuned("r50", "partial", 45.6)
+    yield tuned("r50", "finetune", 46.0)
+    yield tuned("swin-l", "frozen", 54.0)
+    yield tuned("swin-l", "partial", 54.1)
+    yield tuned("swin-l", "finetune", 54.1)
+    yield tuned("focalnet-l", "frozen", 54.9)
+    yield tuned("focalnet-l", "partial", 54.9)
+    yield tuned("focalnet-l", "finetune", 55.0)

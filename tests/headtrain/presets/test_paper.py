@@ -100,9 +100,20 @@ def test_only_one_row_of_table_11_jitters(shared: Path) -> None:
         assert preset.recipe == replace(TrainConfig(), augment=augment)
 
 
+def test_table_16_has_each_detector_frozen_and_trained_in_part_and_whole(shared: Path) -> None:
+    printed = json.loads((shared / "paper" / "tables.json").read_text())
+    ours = [preset for preset in presets().values() if preset.table == 16]
+    rows = [row for row in printed["table16_finetuning"] if row["head"]]
+    for preset, row in zip(ours, rows, strict=True):
+        assert preset.spec.name == row["detector"]
+        assert preset.recipe == TrainConfig(augment="ms", finetune=row["finetune"])
+        assert preset.paper_ap == row["AP"]
+        assert preset.recipe.needs_detector
+
+
 def test_all_other_rows_have_the_papers_recipe() -> None:
     for preset in presets().values():
-        assert preset.recipe == TrainConfig() or preset.table in (10, 11, 13, None)
+        assert preset.recipe == TrainConfig() or preset.table in (10, 11, 13, 16, None)
 
 
 def test_our_head_is_no_larger_than_the_papers(table: list[dict[str, Any]]) -> None:
