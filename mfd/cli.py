@@ -96,15 +96,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         say(f"error: {format_os_error(error)}")
         return 1
-    except RuntimeError as error:
-        if type(error).__name__ != "OutOfMemoryError":  # torch's, which is not imported here
+    except (RuntimeError, MemoryError) as error:
+        if (full := full_memory(error)) is None:
             raise
-        say(
-            f"error: the GPU's memory is full ({str(error).split('. ')[0]}); give `extract` a "
-            "smaller --batch-size, `train-head` a smaller --set batch_size=..., or --device cpu"
-        )
+        say(f"error: {full}")
         return 1
     return 0
+
+
+def full_memory(error: RuntimeError | MemoryError) -> str | None:
+    """An error of full memory as one line with what to do; None if it is another error."""
+    text = " ".join(str(error).split())
+    less = "give `extract` a smaller --batch-size, `train-head` a smaller --set batch_size=..."
+    if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported here
+        return f"the GPU's memory is full ({text.split('. ')[0]}); {less}, or --device cpu"
+    if isinstance(error, MemoryError) or "DefaultCPUAllocator" in text:  # torch has no class for it
+        found = text.partition("DefaultCPUAllocator: ")[2] or text or "nothing more is known"
+        return f"the memory is full ({found}); {less} or a smaller --set roi_size=..."
+    return None
 
 
 def format_os_error(error: OSError) -> str:

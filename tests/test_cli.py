@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -434,6 +434,25 @@ def test_a_full_gpu_is_said_in_one_line(
     assert main(["extract"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "memory is full (CUDA out of memory); give `extract` a smaller --batch-size" in line
+
+
+@pytest.mark.parametrize(
+    ("attempt", "said"),
+    [
+        (lambda: torch.zeros(2**50), "the memory is full (can't allocate memory: you tried to"),
+        (lambda: np.zeros(2**50), "the memory is full (Unable to allocate"),
+    ],
+)
+def test_full_memory_is_said_in_one_line(
+    attempt: Callable[[], object],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("mfd.commands.options.load_project", lambda **_: attempt())
+    assert main(["extract"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
 
 
 def test_an_error_of_ones_own_code_is_shown_whole(monkeypatch: pytest.MonkeyPatch) -> None:
