@@ -100,8 +100,7 @@ def _draw_labels(
             int(value) * scale for value in mask_utils.toBbox(instance.mask)
         )
         places = list(_places((left, top, mask_width, mask_height), (width, height), picture.size))
-        free = [place for place in places if not any(_overlap(place, other) for other in taken)]
-        x0, y0, x1, y1 = place = (free or places)[0]
+        x0, y0, x1, y1 = place = _freest(places, taken)
         taken.append(place)
         draw.rectangle((x0, y0, x1 - 1, y1 - 1), fill=colour)
         dark = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] < 140
@@ -150,8 +149,15 @@ def _places(
             yield x0, y0, x0 + width, y0 + height
 
 
-def _overlap(a: _Box, b: _Box) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+def _freest(places: Sequence[_Box], taken: Sequence[_Box]) -> _Box:
+    """The first place that covers least of what is taken: nothing, where there is room."""
+    return min(places, key=lambda place: sum(_common(place, other) for other in taken))
+
+
+def _common(a: _Box, b: _Box) -> int:
+    """Pixels that two boxes have in common."""
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    return max(width, 0) * max(height, 0)
 
 
 def _colour(index: int) -> _Colour:

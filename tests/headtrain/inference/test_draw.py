@@ -6,7 +6,7 @@ from PIL import Image
 from pycocotools import mask as mask_utils
 
 from mfd.errors import ConfigError
-from mfd.headtrain.inference.draw import Instance, draw_instances
+from mfd.headtrain.inference.draw import Instance, _freest, draw_instances
 
 
 def instance(mask: np.ndarray, label: str = "") -> Instance:
@@ -152,3 +152,10 @@ def test_labels_of_other_scripts_differ() -> None:
     for a, b in (("аб", "вг"), ("猫犬", "鳥魚")):  # noqa: RUF001
         first, second = (draw_instances(grey((300, 400)), [instance(spot, t)]) for t in (a, b))
         assert (np.asarray(first) != np.asarray(second)).any()
+
+
+def test_a_label_without_a_free_place_covers_as_little_as_it_can() -> None:
+    places = [(0, 0, 10, 4), (5, 0, 15, 4), (12, 0, 22, 4), (12, 2, 22, 6)]
+    assert _freest(places, []) == places[0]
+    assert _freest(places, [(0, 0, 4, 4)]) == places[1]  # the first of the free ones
+    assert _freest(places, [(0, 0, 14, 4), (20, 0, 30, 9)]) == places[3]  # 12 pixels, not 16
