@@ -35,7 +35,7 @@ def install_exit_at_once() -> None:
         sys.stderr.flush()
         os._exit(128 + signum)
 
-    for each in _SIGNALS:
+    for each in _heeded():
         signal.signal(each, leave)
 
 
@@ -71,12 +71,17 @@ def stop_requested() -> Iterator[Callable[[], int]]:
         yield lambda: asked
 
 
+def _heeded() -> list[signal.Signals]:
+    """The signals that whoever started the process did not have ignored, as `nohup` does."""
+    return [each for each in _SIGNALS if signal.getsignal(each) != signal.SIG_IGN]
+
+
 @contextmanager
 def _handled_by(handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {each: signal.signal(each, handle) for each in _SIGNALS}
+    before = {each: signal.signal(each, handle) for each in _heeded()}
     try:
         yield
     finally:

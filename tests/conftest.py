@@ -1,6 +1,7 @@
 """Shared by all tests: a fixed environment, and the material beside the checkout."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,15 @@ torch.set_num_threads(1)  # more spin while others wait: tests run on all cores 
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _heeded_signals() -> None:
+    """Those that `nohup` and shells have background processes ignore, which children inherit."""
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(each) == signal.SIG_IGN:
+            plain = signal.default_int_handler if each == signal.SIGINT else signal.SIG_DFL
+            signal.signal(each, plain)
 
 
 @pytest.fixture(scope="session")

@@ -61,3 +61,20 @@ def test_signal_outside_of_clean_work_ends_at_once_without_a_traceback(
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 128 + signum
     assert errors.split() == ["stopped"]
+
+
+@pytest.mark.parametrize("signum", SIGNALS)
+def test_signal_that_is_ignored_as_by_nohup_stays_ignored(signum: signal.Signals) -> None:
+    code = f"""
+import signal
+signal.signal({signum.value}, signal.SIG_IGN)
+from mfd.stopping import install_exit_at_once, stop_requested, stops_cleanly
+install_exit_at_once()
+signal.raise_signal({signum.value})
+with stops_cleanly():
+    signal.raise_signal({signum.value})
+with stop_requested() as asked:
+    signal.raise_signal({signum.value})
+    assert asked() == 0
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
