@@ -6,7 +6,8 @@ lie a record of the files that belong to no unit, and the seconds that the units
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from mfd.cache.format.index import Recorded
 from mfd.cache.format.records import FileRecord, ImageRecord
 from mfd.errors import StoreError
 from mfd.files import canonical_json, json_sha256, sync, write_atomically
+from mfd.text import first_line
 
 FOLDER = "_units"
 INDEX = "index.json"
@@ -63,12 +65,13 @@ class Journal:
         """
         path = self._path(unit)
         record = self._read(path)
-        if record.get("store", self.identity) != self.identity:  # an earlier mfd named none
-            raise StoreError(f"{path} is damaged (it is another store's); {REPAIR}")
-        return UnitRecord(
-            images=tuple(image and _image(image) for image in record["images"]),
-            files=_files(record["files"]),
-        )
+        with _understood(path):
+            if record.get("store", self.identity) != self.identity:  # an earlier mfd named none
+                raise StoreError(f"{path} is damaged (it is another store's); {REPAIR}")
+            return UnitRecord(
+                images=tuple(image and _image(image) for image in record["images"]),
+                files=_files(record["files"]),
+            )
 
     def commit(self, unit: int, record: UnitRecord) -> None:
         """Make a unit exist. Everything the record names must be on the disk already."""
@@ -82,7 +85,10 @@ class Journal:
         Raises:
             StoreError: if the record is missing or damaged.
         """
-        return dict(self._read(self.folder / INDEX)["files"])
+        path = self.folder / INDEX
+        record = self._read(path)
+        with _understood(path):
+            return dict(record["files"])
 
     def commit_index(self, sha256: Mapping[str, str]) -> None:
         """Record the files that belong to no unit, when all units are committed."""
@@ -95,7 +101,11 @@ class Journal:
             StoreError: if the record is damaged.
         """
         path = self.folder / COST
-        return float(self._read(path)["seconds"]) if path.exists() else None
+        if not path.exists():
+            return None
+        record = self._read(path)
+        with _understood(path):
+            return float(record["seconds"])
 
     def write_seconds(self, seconds: float) -> None:
         """Record what the finished units have cost so far."""
@@ -124,6 +134,19 @@ class Journal:
         if json_sha256(record) != digest:
             raise StoreError(f"{path} is damaged (checksum differs); {REPAIR}")
         return record
+
+
+@contextmanager
+def _understood(path: Path) -> Iterator[None]:
+    """Name the file if its record, whose checksum is right, has other fields than are read."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except (LookupError, TypeError, AttributeError, ArithmeticError, ValueError) as error:
+        raise StoreError(
+            f"{path} has an unknown or missing field ({first_line(error)}); {REPAIR}"
+        ) from error
 
 
 def _values(files: Mapping[str, FileRecord]) -> dict[str, list[Any]]:

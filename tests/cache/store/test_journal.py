@@ -1,4 +1,6 @@
 import fcntl
+import json
+import random
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,8 @@ from mfd.cache.format.records import FileRecord, ImageRecord
 from mfd.cache.store.journal import Journal, UnitRecord
 from mfd.cache.store.lock import writer_lock
 from mfd.errors import StoreError
+from mfd.files import json_sha256
+from tests.builders.mutations import mutated_value, require_used_or_named
 
 RECORD = UnitRecord(
     images=(ImageRecord((75, 133), ((5, 9), (3, 5)), (19, 34)), None),
@@ -98,3 +102,22 @@ def test_the_seconds_are_read_as_they_were_written(journal: Journal) -> None:
     with pytest.raises(StoreError, match=r"cost.json is damaged"):
         journal.read_seconds()
     assert journal.committed() == set()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_record_of_other_fields_is_named_though_its_checksum_is_right(
+    seed: int, journal: Journal
+) -> None:
+    journal.commit(7, RECORD)
+    journal.commit_index({"index/valid": "ab" * 32})
+    journal.write_seconds(3.5)
+    chance = random.Random(seed)
+    for path in journal.folder.iterdir():
+        sound = path.read_text()
+        whole = json.loads(sound)["record"]
+        for _ in range(50):
+            record = mutated_value({"record": whole}, chance).get("record")
+            path.write_text(json.dumps({"record": record, "sha256": json_sha256(record)}))
+            for read in (lambda: journal.read(7), journal.read_index, journal.read_seconds):
+                require_used_or_named(read, path.name)
+        path.write_text(sound)
