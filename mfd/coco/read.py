@@ -125,6 +125,8 @@ def _read_annotations(
 
 
 def _load_json(path: Path) -> Mapping[str, Any]:
+    if path.exists() and not path.is_file():  # reading a pipe would wait
+        raise DataError(f"{path} is not a regular file, expected COCO's JSON; {_CURE}")
     try:
         content = json.loads(path.read_bytes())
     except FileNotFoundError as error:

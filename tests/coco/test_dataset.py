@@ -1,6 +1,7 @@
 """A COCO file as its users write them, and as nobody should."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -377,3 +378,13 @@ def test_a_sample_spreads_over_the_images_and_is_no_larger_than_asked_for() -> N
     assert [entry.image_id for entry in sample_evenly(images, 3)] == [0, 3, 6]
     assert sample_evenly(images, 99) == images
     assert sample_evenly([], 3) == []
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)])
+def test_annotations_that_are_no_file_are_named_and_not_opened(
+    make: Callable[[Path], None], tmp_path: Path
+) -> None:
+    path = tmp_path / "annotations.json"
+    make(path)
+    with pytest.raises(DataError, match=r"annotations.json is not a regular file"):
+        read_dataset(path, tmp_path)

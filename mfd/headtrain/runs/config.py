@@ -89,6 +89,8 @@ def read_config(path: Path) -> RunConfig:
     Raises:
         ConfigError: there is none, it is not a run's or a head's, or it is damaged.
     """
+    if path.exists() and not path.is_file():  # reading a pipe would wait
+        raise ConfigError(f"{path} is not a regular file; restore it")
     try:
         values = from_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError) as error:

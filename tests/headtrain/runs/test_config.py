@@ -1,7 +1,9 @@
 """What `config.json` says, and that nothing it can hold ends in a traceback."""
 
 import json
+import os
 import re
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -150,7 +152,7 @@ def test_a_folder_without_config_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="holds no head"):
         read_config(tmp_path / "config.json")
     (tmp_path / "config.json").mkdir()
-    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+    with pytest.raises(ConfigError, match="is not a regular file"):
         read_config(tmp_path / "config.json")
 
 
@@ -167,3 +169,12 @@ def test_a_detector_is_kept_by_paths_that_any_working_folder_can_follow(
         (DetectorChoice("x", "https://a.b/c.pth"), ("x", "https://a.b/c.pth", None)),
     ):
         assert anywhere(choice) == DetectorChoice(*expected)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_a_config_that_is_no_file_is_named_and_not_opened(
+    make: Callable[[Path], None], tmp_path: Path
+) -> None:
+    make(tmp_path / "config.json")
+    with pytest.raises(ConfigError, match=r"config.json is not a regular file"):
+        read_config(tmp_path / "config.json")
