@@ -137,7 +137,7 @@ def run(project: Project, options: Options) -> None:
     else:
         validation = opening.open_validation(
             project, options.val, choice, source.spec, None if live else store, device,
-            images=images, needs_c1=head.use_c1, say=say,
+            images=images, head=head, say=say,
         )  # fmt: skip
     done = headtrain.train(
         head, recipe, source, run, detector=choice, preset=name, device=device,

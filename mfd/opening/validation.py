@@ -7,10 +7,11 @@ from pathlib import Path
 import torch
 
 from mfd.cache import Store, find_store
+from mfd.coco import match_categories
 from mfd.config import DetectorChoice, Project
 from mfd.detectors import Detector, DetectorSpec
 from mfd.errors import DataError, StoreError
-from mfd.headtrain import LiveFeatures, Validation
+from mfd.headtrain import HeadConfig, LiveFeatures, Validation
 from mfd.opening.project import complete, in_categories_of, open_dataset
 
 NONE = "none"
@@ -25,7 +26,7 @@ def open_validation(
     device: torch.device,
     *,
     images: int,
-    needs_c1: bool,
+    head: HeadConfig,
     say: Callable[[str], object],
 ) -> Validation | None:
     """A sample of a split's images, or of a store's; None where there is to be no validation.
@@ -36,6 +37,7 @@ def open_validation(
         spec: of this detector.
         trained_on: whose kind is preferred where there are several stores.
         images: size of the sample.
+        head: decides whether stage 1 and categories are needed.
         say: is told what is validated on, and why nothing is.
 
     Raises:
@@ -46,8 +48,12 @@ def open_validation(
     try:
         store = _store(project, name or "val", spec, trained_on)
         dataset = open_dataset(project, store.identity.split, skip_invalid=True)
-        dataset = in_categories_of(spec, project, dataset).dataset
-        features = complete(store, dataset, choice, device, needed=needs_c1)
+        if head.class_agnostic:
+            dataset = dataset.without_categories()
+        else:
+            matched = match_categories(dataset, spec.category_ids, spec.names, project.categories)
+            dataset = matched.dataset
+        features = complete(store, dataset, choice, device, needed=head.use_c1)
         validation = Validation(features, dataset, images)
     except (StoreError, DataError) as error:
         if name is not None:

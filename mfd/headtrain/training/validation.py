@@ -6,9 +6,8 @@ from typing import Any
 
 from torch import nn
 
-from mfd.coco import CocoDataset, sample_evenly
+from mfd.coco import ANY_CATEGORY, CocoDataset, sample_evenly
 from mfd.errors import DataError
-from mfd.files import file_sha256
 from mfd.headtrain.evaluation.evaluate import evaluate
 from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.runs.run import Run
@@ -36,7 +35,8 @@ class Validation:
 
     Args:
         features: by the detector that the heads are trained for.
-        dataset: annotations of these images.
+        dataset: annotations of these images, in the detector's categories, or without any for
+            class-agnostic heads.
         images: size of the sample, spread evenly over the data set; 0 takes all.
 
     Raises:
@@ -53,7 +53,8 @@ class Validation:
             if image.image_id in dataset.annotations
         }
         objects = [found for each in annotations.values() for found in each if not found.iscrowd]
-        if not {found.category_id for found in objects} & set(features.spec.category_ids):
+        known = {*features.spec.category_ids, ANY_CATEGORY}
+        if not {found.category_id for found in objects} & known:
             raise DataError(
                 f"the {len(sample)} images to validate on have no object that {features.spec.name} "
                 "knows; give another --val, or --val none"
@@ -85,11 +86,10 @@ class Validation:
 
     def describe(self) -> dict[str, Any]:
         """Everything that determines the figures of a head, as plain JSON values."""
-        file = self._dataset.annotations_file
         return {
             "path": str(self._features.path.resolve()),
             "identity": self._features.identity.sha256,
-            "annotations": None if file is None else file_sha256(file),
+            "annotations": self._dataset.annotations_sha256,
             "images": len(self._dataset.images),
         }
 

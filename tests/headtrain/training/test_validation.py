@@ -225,6 +225,13 @@ def test_a_sample_without_known_objects_is_refused(
         Validation(material[0], dataset)
 
 
+def test_a_class_agnostic_sample_needs_no_known_category(
+    material: Material, tmp_path: Path
+) -> None:
+    dataset = runs.make_dataset(tmp_path, material[0], category_id=55).without_categories()
+    assert str(Validation(material[0], dataset)) == f"11 images of {material[0].path}"
+
+
 @pytest.mark.parametrize(("seconds", "steps"), [(0.0, range(1, 13)), (1e9, [4, 8, 12])])
 def test_checkpoints_are_written_by_time_beside_by_step(
     material: Material,
