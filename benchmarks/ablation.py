@@ -124,7 +124,9 @@ def main() -> None:
         TrainConfig(), dict(setting.split("=", 1) for setting in options.set)
     )
     stores = {
-        split: Store.open(find_store(options.stores, detector=options.detector, split=split))
+        split: Store.open(
+            find_store(options.stores, detector=options.detector, split=split, view="base")
+        )
         for split in ("train", "val")
     }
     datasets = {split: read_dataset(*split_paths(options.data, split)) for split in stores}

@@ -36,7 +36,7 @@ def detector(weights=None):
 SMALL = [f"--set={s}" for s in ("roi_size=8", "box_dim=8", "num_heads=2", "epochs=2", "lr=1e-3")]
 
 OPTIONS = {
-    "extract": "split images annotations profile dtype batch-size workers precision strict "
+    "extract": "split images annotations profile dtype view batch-size workers precision strict "
     "codec skip-invalid device data stores detector weights encoder-layer exif file-locks",
     "train-head": "preset set split images annotations val store live augment finetune run resume "
     "skip-invalid device data stores runs detector weights encoder-layer exif file-locks",
@@ -45,7 +45,7 @@ OPTIONS = {
     "predict": "run out min-score min-quality recursive all-categories scale split "
     "annotations detector weights device data runs",
     "doctor": "split images annotations data stores runs detector weights encoder-layer exif",
-    "estimate": "split images annotations profile dtype batch-size workers precision strict "
+    "estimate": "split images annotations profile dtype view batch-size workers precision strict "
     "measure device data detector weights encoder-layer exif",
     "report": "split images annotations out min-score skip-invalid data runs",
     "presets": "settings json",
@@ -211,6 +211,25 @@ def test_a_run_is_gone_on_with_as_it_was_begun(
     assert weights[0] == weights[1]
 
 
+def test_views_are_extracted_priced_and_listed(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = ["--split", "val", "--stores", "views"]
+    assert main(["extract", *own]) == 0
+    assert main(["extract", *own, "--view", "lsj:07"]) == 0
+    assert main(["extract", *own, "--view", "lsj:7"]) == 0
+    assert "complete: nothing was left to do" in capsys.readouterr().err
+    assert main(["cache", "ls", "--stores", "views"]) == 0
+    listed = capsys.readouterr().out
+    assert [view in listed for view in (" base ", " lsj:7 ", " lsj:07 ")] == [True, True, False]
+    assert main(["estimate", "--split", "val", "--no-measure"]) == 0
+    assert main(["estimate", "--split", "val", "--no-measure", "--view", "lsj:7"]) == 0
+    base, priced = capsys.readouterr().out.splitlines()
+    assert base != priced
+    assert main(["evaluate", "first", *own, "--json"]) == 0  # of the base view
+    assert "the view" not in str(json.loads(capsys.readouterr().out)["notes"])
+
+
 def test_training_is_validated_on_the_val_store_and_keeps_its_best_head(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -372,6 +391,8 @@ def test_a_store_that_a_run_needs_is_not_removed_by_mistake(
         (["train-head", "--val", "none", *SMALL, "--set=patience=2"], "nothing to validate on"),
         (["evaluate", "nowhere"], "no run 'nowhere'"),
         (["extract", "--split", "test"], "no split 'test'"),
+        (["extract", "--view", "zoom"], "there is no view 'zoom'; known: base, flip"),
+        (["extract", "--view", "ms"], "give a seed, as in ms:0"),
         (["extract", "--detector", "hdter-r50"], "did you mean 'hdetr-r50'"),
         (["extract", "--data", "nowhere"], "no annotation file"),
         (["extract", "--images", "runs"], "holds none of the 18 images"),

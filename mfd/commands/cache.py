@@ -150,11 +150,12 @@ def store_table(stores: "Sequence[cache.StoreInfo]") -> Table:
     total = sum(store.num_bytes for store in stores)
     table = Table("store", caption=f"stores: {len(stores)}, {size(total)}", caption_justify="left")
     table.columns[0].overflow = "fold"
-    for name in ("images", "units", "size", "an image", "state"):
+    for name in ("view", "images", "units", "size", "an image", "state"):
         table.add_column(name, justify="right")
     for store in stores:
         table.add_row(
             escape(printable(store.path.name)),
+            escape(printable(store.view)),
             str(store.num_images),
             f"{store.committed_units}/{store.num_units}",
             size(store.num_bytes),

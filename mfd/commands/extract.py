@@ -46,6 +46,7 @@ def run(project: Project, options: Options) -> None:
         dataset,
         digests,
         split=options.split,
+        view=options.view,
         profile=options.profile,
         dtype=options.dtype,
         precision=options.precision,

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Any, get_args
 
 import torch
@@ -16,7 +15,7 @@ from mfd.detectors.contract import Detector, DetectorOutput, DetectorSpec
 from mfd.detectors.foreign import described
 from mfd.detectors.image_features import ImageFeatures
 from mfd.errors import ConfigError, DetectorError, MfdError
-from mfd.images import LoadedImage, Preprocessing, collate_images, load_image, similar_sizes
+from mfd.images import LoadedImage, collate_images, similar_sizes
 
 
 def detect(
@@ -128,16 +127,15 @@ def detect_all(
 
 
 def stage1_features(
-    detector: Detector, paths: Sequence[Path], preprocessing: Preprocessing
+    detector: Detector, images: Sequence[LoadedImage]
 ) -> list[Float[Tensor, "H4 W4 C"]]:
-    """The stage-1 map of every image file, recomputed: what a `lite` store leaves out.
+    """The stage-1 map of every image, recomputed: what a `lite` store leaves out.
 
     Each image runs alone. Near the right and bottom edge the map can differ from one that was
     computed in a padded batch, where the backbone saw zeros behind the edge.
 
     Raises:
         DetectorError: the detector has no `stage1`.
-        DataError: as `load_image`.
     """
     if not hasattr(detector, "stage1"):
         raise DetectorError(
@@ -146,8 +144,8 @@ def stage1_features(
         )
     device = device_of(detector)
     maps = []
-    for path in paths:
-        batch, padding_mask = collate_images([load_image(path, preprocessing).pixels])
+    for image in images:
+        batch, padding_mask = collate_images([image.pixels])
         with torch.no_grad():
             pixels = batch.to(device, memory_format=torch.channels_last)
             maps.append(detector.stage1(pixels, padding_mask.to(device))[0].float())

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float, Num
 from torch import Tensor
 
+from mfd.images import Placement
+
 _ALIGNMENT = 8  # bytes, of the largest element type
 
 
@@ -26,6 +28,8 @@ class ImageFeatures:
         c1: (H4, W4, C), or None where the store leaves it out.
         memory_constants: by name, one number for every level and channel; empty if maps are floats.
         c1_constants: the same of `c1`.
+        placement: how the image lay in the detector's input; None: whole, by the detector's own
+            resize.
     """
 
     image_id: int
@@ -38,6 +42,7 @@ class ImageFeatures:
     c1: Num[Tensor, "H4 W4 C"] | None
     memory_constants: dict[str, Float[Tensor, "L D"]] = field(default_factory=dict)
     c1_constants: dict[str, Float[Tensor, " C"]] = field(default_factory=dict)
+    placement: Placement | None = None
 
     @property
     def num_bytes(self) -> int:

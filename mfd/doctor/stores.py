@@ -38,7 +38,8 @@ def examine_stores(
         report.say(str(error), good=False)
     if spec is None:
         return
-    done = {store.split for store in stores if _weights(store.spec) == _weights(spec)}
+    base = [store for store in stores if store.view == "base"]
+    done = {store.split for store in base if _weights(store.spec) == _weights(spec)}
     for name in sorted(datasets.keys() - done):
         full = estimate(datasets[name], spec, "full").num_bytes
         lite = estimate(datasets[name], spec, "lite").num_bytes

@@ -6,8 +6,13 @@ from mfd.settings import setting, settings
 
 @settings
 class ExtractConfig:
-    """How an extraction runs; only `precision` changes the numbers in the store."""
+    """How an extraction runs; only `view` and `precision` change the numbers in the store."""
 
+    view: str = setting(
+        "How every image is shown to the detector: base, flip (left and right exchanged), ms:SEED "
+        "(Deformable DETR's augmentation), lsj:SEED (large-scale jittering).",
+        default="base",
+    )
     batch_size: int = setting("Images per forward pass, at most the 16 of a unit.", default=4, ge=1)
     workers: int = setting("Threads that decode and resize images.", default=4, ge=1)
     precision: Precision = setting(

@@ -14,7 +14,7 @@ from mfd.detectors import DetectorSpec
 from mfd.errors import DataError
 from mfd.extract.config import ExtractConfig
 from mfd.extract.features import encoded_features
-from mfd.images import input_size
+from mfd.images import parse_view
 
 
 def store_identity(
@@ -37,7 +37,7 @@ def store_identity(
         StoreImage(image.image_id, image.file_name, image.size_hw, sha256)
         for image, sha256 in zip(dataset.images, digests, strict=True)
     )
-    return StoreIdentity(spec, split, images, view, profile, dtype, precision)
+    return StoreIdentity(spec, split, images, parse_view(view).name, profile, dtype, precision)
 
 
 @dataclass(frozen=True)
@@ -72,13 +72,18 @@ def estimate(
     profile: Profile = "full",
     dtype: StoredDtype = "float16",
     images_per_second: float | None = None,
+    view: str = "base",
 ) -> Estimate:
     """Bytes and hours, from the sizes in the annotation file alone; no image is opened.
 
     Args:
         images_per_second: from `measure_rate`.
+        view: of every image; it decides what the detector sees and so how large the maps are.
     """
-    sizes = [input_size(image.size_hw, spec.preprocessing) for image in dataset.images]
+    draw = parse_view(view).draw
+    sizes = [
+        draw(image.image_id, image.size_hw, spec.preprocessing).input_hw for image in dataset.images
+    ]
     num_bytes = planned_bytes(spec, profile, dtype, sizes)
     return Estimate(len(dataset.images), num_bytes, images_per_second)
 

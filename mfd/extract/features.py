@@ -11,7 +11,7 @@ from mfd.config import StoredDtype
 from mfd.detectors import ImageFeatures, detect_all
 from mfd.errors import DataError
 from mfd.extract.config import ExtractConfig
-from mfd.images import LoadedImage, Preprocessing, load_image
+from mfd.images import LoadedImage, Preprocessing, View, load_view, parse_view
 from mfd.prefetch import prefetch
 
 
@@ -34,8 +34,10 @@ def encoded_features(
         StoreError: features that cannot be stored, such as NaN.
     """
 
+    view, preprocessing = parse_view(config.view), detector.spec.preprocessing
+
     def load(image: StoreImage) -> LoadedImage | DataError:
-        return load_stored(image, images_dir, detector.spec.preprocessing)
+        return load_stored(image, images_dir, preprocessing, view)
 
     images = chain.from_iterable(units)
     with closing(prefetch(load, images, config.workers, ahead=UNIT)) as decoded:
@@ -59,11 +61,12 @@ def encoded_features(
 
 
 def load_stored(
-    image: StoreImage, images_dir: Path, preprocessing: Preprocessing
+    image: StoreImage, images_dir: Path, preprocessing: Preprocessing, view: View
 ) -> LoadedImage | DataError:
-    """The image as the detector's input, from a file of the listed digest; an error without."""
+    """The image as the view shows it, from a file of the listed digest; an error without."""
+    placement = view.draw(image.image_id, image.original_hw, preprocessing)
     path = images_dir / image.file_name
     try:
-        return load_image(path, preprocessing, image.original_hw, image.sha256 or None)
+        return load_view(path, placement, preprocessing, image.sha256 or None)
     except DataError as error:
         return error

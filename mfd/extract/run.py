@@ -14,7 +14,7 @@ from mfd.detectors import load_detector as load_detector  # named by this room's
 from mfd.errors import ConfigError, DataError
 from mfd.extract.config import ExtractConfig
 from mfd.extract.features import encoded_features, load_stored
-from mfd.images import LoadedImage
+from mfd.images import LoadedImage, parse_view
 from mfd.prefetch import prefetch
 from mfd.progress import progress
 
@@ -56,11 +56,13 @@ def extract(
         StoreError: features cannot be stored, such as NaN.
     """
     config = config or ExtractConfig()
-    if config.precision != writer.identity.precision:
-        raise ConfigError(
-            f"precision is {config.precision!r}, the store is for {writer.identity.precision!r}; "
-            "open the store of the same one"
-        )
+    given = {"view": parse_view(config.view).name, "precision": config.precision}
+    for field, wanted in given.items():
+        if wanted != (stored := getattr(writer.identity, field)):
+            raise ConfigError(
+                f"{field} is {wanted!r}, the store is for {stored!r}; open the store of the same "
+                "one"
+            )
     if again := _readable_now(writer, dataset.images_dir, detector):
         say(f"images that could not be used before and can now: {len(again)}")
         writer.revoke(again)
@@ -98,8 +100,9 @@ def _check_repeatable(
     detector: Any, dataset: CocoDataset, images: Sequence[StoreImage], config: ExtractConfig
 ) -> None:
     """Try the detector on the first of the images that can be read."""
+    view, preprocessing = parse_view(config.view), detector.spec.preprocessing
     for image in images:
-        loaded = load_stored(image, dataset.images_dir, detector.spec.preprocessing)
+        loaded = load_stored(image, dataset.images_dir, preprocessing, view)
         if isinstance(loaded, LoadedImage):  # others are reported when their turn comes
             check_repeatable(detector, loaded, config.precision)
             return
@@ -107,11 +110,11 @@ def _check_repeatable(
 
 def _readable_now(writer: StoreWriter, images_dir: Path, detector: Any) -> list[StoreImage]:
     """The images of finished units that were left out and are no longer bad."""
-    preprocessing = detector.spec.preprocessing
+    view, preprocessing = parse_view(writer.identity.view), detector.spec.preprocessing
     return [
         image
         for image in writer.left_out()
-        if isinstance(load_stored(image, images_dir, preprocessing), LoadedImage)
+        if isinstance(load_stored(image, images_dir, preprocessing, view), LoadedImage)
     ]
 
 

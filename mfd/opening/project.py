@@ -84,12 +84,17 @@ def open_detector(
 
 
 def open_store(
-    project: Project, split: str, path: Path | None = None, encoder_layer: int | None = None
+    project: Project,
+    split: str,
+    path: Path | None = None,
+    encoder_layer: int | None = None,
+    view: str = "base",
 ) -> Store:
     """The store at `path`, or the project's one finished store of the split and detector.
 
     Args:
         encoder_layer: layer whose maps are wanted; None: the project's, or any.
+        view: which one's store is looked for; the store at `path` may be of another.
 
     Raises:
         StoreError: there is none, or it holds the maps of another layer, or those of images that
@@ -108,6 +113,7 @@ def open_store(
     if ":" in project.detector:  # a custom detector is known by its spec's name and its weights
         spec = open_detector(project.choice).spec
         wanted = {"detector": spec.name, "weights_digest": spec.weights_digest}
+    wanted["view"] = view
     if layer is not None:
         wanted["encoder_layer"] = layer
     if project.exif is not None:
@@ -130,6 +136,7 @@ def open_store_of(project: Project, run: RunConfig, split: str, path: Path | Non
     wanted: dict[str, object] = {
         "weights_digest": spec.weights_digest,
         "encoder_layer": spec.encoder_layer,
+        "view": "base",
     }
     if project.exif is not None:
         wanted["exif"] = project.exif

@@ -39,8 +39,10 @@ def make_identity(count: int = 35, spec: DetectorSpec = SPEC, **fields: object) 
     return StoreIdentity(**{"spec": spec, "split": "train", "images": images, **fields})
 
 
-def make_features(image: StoreImage, spec: DetectorSpec = SPEC) -> ImageFeatures:
-    """Features that depend on the image id alone."""
+def make_features(
+    image: StoreImage, spec: DetectorSpec = SPEC, input_hw: tuple[int, int] | None = None
+) -> ImageFeatures:
+    """Features that depend on the image id alone, and on their size."""
     generator = torch.Generator().manual_seed(image.image_id)
 
     def normal(*shape: int) -> torch.Tensor:
@@ -49,7 +51,7 @@ def make_features(image: StoreImage, spec: DetectorSpec = SPEC) -> ImageFeatures
     side = spec.preprocessing
     short, long = sorted(image.original_hw)
     scale = min(side.shorter_side / short, side.longer_side / long)
-    height, width = side.size_hw or (round(n * scale) for n in image.original_hw)
+    height, width = input_hw or side.size_hw or (round(n * scale) for n in image.original_hw)
     return ImageFeatures(
         image_id=image.image_id,
         original_hw=image.original_hw,

@@ -12,7 +12,7 @@ from mfd.detectors.features import valid_sizes
 from mfd.detectors.image_features import copy_together
 from mfd.detectors.load import load_detector
 from mfd.errors import ConfigError, DetectorError
-from mfd.images import LoadedImage, collate_images
+from mfd.images import LoadedImage, collate_images, load_image
 from mfd.images.preprocessing import Preprocessing
 from tests.builders.tiny import make_dataset
 
@@ -126,12 +126,12 @@ def test_stage1_is_the_map_that_a_lite_store_leaves_out(tmp_path: Path) -> None:
     detector = load_detector(f"{TINY}:detector")
     dataset = make_dataset(tmp_path, 3)
     preprocessing = Preprocessing(shorter_side=40, longer_side=64)
-    paths = [dataset.path(entry) for entry in dataset.images]
-    maps = stage1_features(detector, paths, preprocessing)
+    images = [load_image(dataset.path(entry), preprocessing) for entry in dataset.images]
+    maps = stage1_features(detector, images)
     assert [tuple(c1.shape) for c1 in maps] == [(10, 14, 6), (14, 10, 6), (10, 15, 6)]
     detector.__class__ = torch.nn.Module
     with pytest.raises(DetectorError, match="no stage1"):
-        stage1_features(detector, paths, preprocessing)
+        stage1_features(detector, images)
 
 
 def test_autocast_changes_little_and_an_unknown_one_is_refused() -> None:

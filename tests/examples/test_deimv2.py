@@ -107,9 +107,7 @@ def test_stage1_recomputes_the_c1_of_the_whole_detector(
     paths = [dataset.path(entry) for entry in dataset.images[:2]]
     images = [load_image(path, detector.spec.preprocessing) for path in paths]
     whole = detect(detector, images, [0, 1])
-    for features, c1 in zip(
-        whole, stage1_features(detector, paths, detector.spec.preprocessing), strict=True
-    ):
+    for features, c1 in zip(whole, stage1_features(detector, images), strict=True):
         assert c1.shape == (104, 104, 64)
         torch.testing.assert_close(c1, features.c1, rtol=0, atol=1e-5)
 

@@ -32,22 +32,26 @@ def dataset(tmp_path: Path) -> CocoDataset:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
-@pytest.mark.parametrize("profile", ["full", "lite"])
+@pytest.mark.parametrize(
+    ("profile", "view"), [("full", "base"), ("lite", "base"), ("full", "ms:1")]
+)
 def test_the_estimated_bytes_are_those_of_the_data_in_the_store(
-    profile: str, dtype: StoredDtype, dataset: CocoDataset, tmp_path: Path
+    profile: str, view: str, dtype: StoredDtype, dataset: CocoDataset, tmp_path: Path
 ) -> None:
     detector = load_detector(f"{TINY}:detector")
-    expected = estimate(dataset, detector.spec, profile, dtype)
+    expected = estimate(dataset, detector.spec, profile, dtype, view=view)
     digests = image_digests(dataset, tmp_path)
     identity = store_identity(
-        detector.spec, dataset, digests, split="val", profile=profile, dtype=dtype
+        detector.spec, dataset, digests, split="val", view=view, profile=profile, dtype=dtype
     )
     with StoreWriter.open(tmp_path / "stores", identity) as writer:
-        path = extract(detector, dataset, writer).path
+        path = extract(detector, dataset, writer, ExtractConfig(view=view)).path
     stored = sum(features.num_bytes for features in Store.open(path))
     assert expected.images == 18
     assert abs(expected.num_bytes - stored) < 0.03 * stored
     assert expected.bytes_per_image == expected.num_bytes / 18
+    base = estimate(dataset, detector.spec, profile, dtype)
+    assert (expected.num_bytes == base.num_bytes) == (view == "base")
 
 
 def test_hours_follow_from_a_measured_rate(dataset: CocoDataset) -> None:

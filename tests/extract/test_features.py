@@ -14,7 +14,7 @@ from mfd.detectors import ImageFeatures, detect, load_detector
 from mfd.errors import DataError
 from mfd.extract import ExtractConfig, features
 from mfd.extract.features import encoded_features
-from mfd.images import load_image
+from mfd.images import load_image, load_view
 from tests.builders.tiny import make_dataset
 
 TINY = Path(__file__).parents[1] / "builders" / "tiny.py"
@@ -66,9 +66,9 @@ def test_images_of_one_more_unit_are_decoded_ahead_and_no_others(
     def counted(path: Path, *arguments: Any) -> Any:
         with lock:
             started.append(path.name)
-        return load_image(path, *arguments)
+        return load_view(path, *arguments)
 
-    monkeypatch.setattr(features, "load_image", counted)
+    monkeypatch.setattr(features, "load_view", counted)
     detector: Any = load_detector(f"{TINY}:detector")
     found = encoded_features(
         detector, tmp_path, units, ExtractConfig(workers=3), has_c1=False, dtype="float16"
@@ -89,7 +89,7 @@ def test_a_programming_error_is_not_taken_for_a_bad_image(
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(features, "load_image", broken)
+    monkeypatch.setattr(features, "load_view", broken)
     units = units_of(make_dataset(tmp_path, 2))
     detector: Any = load_detector(f"{TINY}:detector")
     with pytest.raises(ZeroDivisionError):

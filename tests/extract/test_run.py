@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import nn
 
 from mfd.cache import Store, StoreInfo, StoreWriter
@@ -15,7 +15,7 @@ from mfd.coco import CocoDataset
 from mfd.detectors import detect, load_detector
 from mfd.errors import ConfigError, DataError, DetectorError, StoreError
 from mfd.extract import ExtractConfig, extract, image_digests, store_identity
-from mfd.images import input_size, load_image
+from mfd.images import input_size, load_image, load_view, prepare_image
 from mfd.images.batch import similar_sizes
 from tests.builders.tiny import make_dataset
 
@@ -38,7 +38,7 @@ def detector() -> nn.Module:
 def open_writer(tmp_path: Path) -> Callable[..., StoreWriter]:
     def open_writer(detector: Any, dataset: CocoDataset, **identity: str) -> StoreWriter:
         digests = image_digests(dataset, tmp_path)
-        plan = store_identity(detector.spec, dataset, digests, split="val", **identity)
+        plan = store_identity(detector.spec, dataset, digests, **{"split": "val", **identity})
         return StoreWriter.open(tmp_path / "stores", plan)
 
     return open_writer
@@ -73,6 +73,50 @@ def test_the_store_holds_the_detectors_own_outputs(
             assert found.c1 is None
 
 
+def test_the_view_flip_holds_the_detectors_outputs_for_the_mirrored_images(
+    detector: Any, dataset: CocoDataset, open_writer: Callable[..., StoreWriter]
+) -> None:
+    with open_writer(detector, dataset, view="flip", dtype="float32") as writer:
+        done = extract(detector, dataset, writer, ExtractConfig(batch_size=1, view="flip"))
+    store = Store.open(done.path)
+    for position, entry in enumerate(dataset.images):
+        mirrored = ImageOps.mirror(Image.open(dataset.path(entry)))
+        (expected,) = detect(
+            detector, [prepare_image(mirrored, detector.spec.preprocessing)], [entry.image_id]
+        )
+        assert torch.equal(store[position].queries, expected.queries)
+        assert torch.equal(store[position].memory[0], expected.memory[0])
+
+
+@pytest.mark.parametrize("view", ["ms:4", "lsj:4"])
+def test_a_random_view_is_the_same_after_a_stop_and_in_other_batches(
+    view: str, detector: Any, dataset: CocoDataset, open_writer: Callable[..., StoreWriter]
+) -> None:
+    def interrupt(detector: Any, output: Any) -> None:
+        raise KeyboardInterrupt
+
+    config = ExtractConfig(batch_size=1, view=view)
+    disturbed = Disturbed(detector, 30, interrupt).eval()
+    with (
+        open_writer(detector, dataset, view=view, dtype="float32") as writer,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        extract(disturbed, dataset, writer, config)
+    with open_writer(detector, dataset, view=view, dtype="float32") as writer:
+        assert 0 < len(writer.todo) < writer.num_units
+        store = Store.open(extract(detector, dataset, writer, config).path)
+    sizes = set()
+    for position, entry in enumerate(dataset.images):
+        placement = store.placement(position)
+        assert placement is not None
+        image = load_view(dataset.path(entry), placement, detector.spec.preprocessing)
+        (expected,) = detect(detector, [image], [entry.image_id])
+        assert torch.equal(store[position].queries, expected.queries)
+        assert store[position].input_hw == placement.input_hw
+        sizes.add(placement.input_hw)
+    assert len(sizes) > 6  # as many as the images' own
+
+
 def test_batching_changes_nothing_inside_the_images(
     detector: Any, dataset: CocoDataset, open_writer: Callable[..., StoreWriter]
 ) -> None:
@@ -93,7 +137,7 @@ def test_batching_changes_nothing_inside_the_images(
 
     stores = []
     for batch_size, name in ((1, "alone"), (7, "together")):
-        with open_writer(detector, dataset, view=name, dtype="float32") as writer:
+        with open_writer(detector, dataset, split=name, dtype="float32") as writer:
             config = ExtractConfig(batch_size=batch_size)
             stores.append(Store.open(extract(Unpadded().eval(), dataset, writer, config).path))
     alone, together = stores
@@ -303,6 +347,11 @@ def test_autocast_of_another_store_is_refused(
     config = ExtractConfig(precision="bfloat16")
     with open_writer(detector, dataset) as writer, pytest.raises(ConfigError, match="'bfloat16'"):
         extract(detector, dataset, writer, config)
+    with (
+        open_writer(detector, dataset) as writer,
+        pytest.raises(ConfigError, match="view is 'flip', the store is for 'base'"),
+    ):
+        extract(detector, dataset, writer, ExtractConfig(view="flip"))
     with open_writer(detector, dataset, precision="bfloat16") as writer:
         assert len(Store.open(extract(detector, dataset, writer, config).path)) == 37
 

@@ -13,15 +13,23 @@ from mfd.cache.format.records import ImageRecord, StoreImage
 from mfd.cache.format.shards import encode_chunk
 from mfd.errors import StoreError
 from mfd.files import file_sha256, write_atomically
+from mfd.images import Placement
 
 Recorded = str | list[int]
 """What is recorded of a file that belongs to no unit, see `is_recorded`."""
 
 
 def write_image_list(
-    path: Path, arrays: Sequence[ArrayLayout], images: Sequence[StoreImage]
+    path: Path,
+    arrays: Sequence[ArrayLayout],
+    images: Sequence[StoreImage],
+    placements: Sequence[Placement] = (),
 ) -> None:
-    """Fill the index arrays that are known before any image has been read."""
+    """Fill the index arrays that are known before any image has been read.
+
+    Args:
+        placements: of each image in its view; none of the view `base`.
+    """
     names = [image.file_name.encode() for image in images]
     length = max(map(len, names))
     padded = b"".join(name.ljust(length, b"\0") for name in names)
@@ -31,6 +39,7 @@ def write_image_list(
         "index/orig_hw": np.array([image.original_hw for image in images]),
         "index/file_name": np.frombuffer(padded, np.uint8).reshape(len(images), length),
         "index/sha256": np.frombuffer(digests, np.uint8).reshape(len(images), 32),
+        "index/placement": np.array([placement.to_json() for placement in placements]),
     }
     _write(path, arrays, columns)
 

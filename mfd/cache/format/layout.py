@@ -85,17 +85,23 @@ def _map_arrays(
         yield ArrayLayout(kind.constant_array(name), CONSTANT_DTYPE, (rows, *shape), (UNIT, *shape))
 
 
-def index_arrays(spec: DetectorSpec, num_images: int, plan: Plan) -> tuple[ArrayLayout, ...]:
+def index_arrays(
+    spec: DetectorSpec, num_images: int, plan: Plan, view: str = "base"
+) -> tuple[ArrayLayout, ...]:
     """The arrays about all images, one chunk each; `file_name` is UTF-8 padded with zeros.
 
+    `placement`, which says where each image lies in its view (`Placement.to_json`), is left out of
+    stores of the view `base`.
     `_units` holds ones and tells nothing: it makes the journal's folder a member of the group.
     """
     levels = len(spec.strides)
+    placed = () if view == "base" else (_index("index/placement", "int32", num_images, 13),)
     return (
         _index("index/image_id", "int64", num_images),
         _index("index/file_name", "uint8", num_images, plan.name_bytes),
         _index("index/sha256", "uint8", num_images, 32),
         _index("index/orig_hw", "int32", num_images, 2),
+        *placed,
         _index("index/hw", "int32", num_images, 2),
         _index("index/level_hw", "int16", num_images, levels, 2),
         _index("index/c1_hw", "int16", num_images, 2),

@@ -48,13 +48,21 @@ class Plan:
         return asdict(self)
 
 
-def make_plan(spec: DetectorSpec, dtype: StoredDtype, images: Sequence[StoreImage]) -> Plan:
+def make_plan(
+    spec: DetectorSpec,
+    dtype: StoredDtype,
+    images: Sequence[StoreImage],
+    input_hw: Sequence[tuple[int, int]] | None = None,
+) -> Plan:
     """Room and chunk lengths for a list of images.
 
     A map of stride s of an H x W input has ceil(H / s) x ceil(W / s) entries; one more row and
     column of every map are allowed for, as detectors round differently.
+
+    Args:
+        input_hw: what the detector sees of every image, pixels; None: its own resize.
     """
-    sizes = np.array(resized_sizes(spec.preprocessing, images), np.int64)
+    sizes = np.array(input_hw or resized_sizes(spec.preprocessing, images), np.int64)
     itemsize = ENCODINGS[dtype].itemsize
     tokens, token_chunk = _room(sizes, ENCODER.strides(spec), ENCODER.channels(spec) * itemsize)
     pixels = pixel_chunk = 0

@@ -55,16 +55,16 @@ def find_store(root: Path, *, detector: str, split: str, **wanted: object) -> Pa
         else:
             fitting.append(info)
     described = ", ".join(f"{name} {_short(value)}" for name, value in conditions.items())
+    view = wanted.get("view", "base")
+    extract = f"mfd extract --split {split}" + (f" --view {view}" if view != "base" else "")
     if not fitting:
         there = f"; {'; '.join(others)}" if others else ""
-        raise StoreError(
-            f"no store under {root} with {described}{there}; run `mfd extract --split {split}`"
-        )
+        raise StoreError(f"no store under {root} with {described}{there}; run `{extract}`")
     complete = [info for info in fitting if info.complete]
     if not complete:
         raise StoreError(
             f"{fitting[0].path} is unfinished: {fitting[0].committed_units} of "
-            f"{fitting[0].num_units} units are there; run `mfd extract --split {split}` to resume"
+            f"{fitting[0].num_units} units are there; run `{extract}` to resume"
         )
     if len(complete) > 1:
         names = ", ".join(info.path.name for info in complete)

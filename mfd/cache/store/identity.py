@@ -8,12 +8,14 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any, get_args
 
+from mfd.cache.format.plan import resized_sizes
 from mfd.cache.format.profiles import C1, map_kinds
 from mfd.cache.format.records import StoreImage
 from mfd.config import Precision, Profile, StoredDtype
 from mfd.detectors import DetectorSpec
 from mfd.errors import StoreError
 from mfd.files import canonical_json, json_sha256
+from mfd.images import Placement, parse_view
 
 SCHEMA = 1
 _AUTOCAST: Mapping[Precision, str] = {"float32": "none", "bfloat16": "bf16", "float16": "fp16"}
@@ -30,7 +32,7 @@ class StoreIdentity:
         spec: of the detector; names of categories, and how many detections it keeps per image, do
             not count.
         split: what the image list is called, such as "train".
-        view: which view of every image, such as "base" or "flip".
+        view: which view of every image, such as "base" or "ms:0"; see `mfd.images.View`.
         profile: which maps are stored, see `cache.format.profiles`.
         dtype: element type of the maps, see `cache.format.encodings`, which also says that of
             queries and logits; boxes are float32 always.
@@ -47,6 +49,11 @@ class StoreIdentity:
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
+        if not parse_view(self.view).repeatable:
+            raise StoreError(
+                f"the view {self.view!r} is another one at every look, and a store needs one that "
+                f"stays; give a seed, as in {self.view}:0"
+            )
         ids = [image.image_id for image in self.images]
         if not ids:
             raise StoreError("a store needs at least one image, found none; check the image list")
@@ -82,6 +89,21 @@ class StoreIdentity:
     def sha256(self) -> str:
         """The identity in 64 hex digits."""
         return json_sha256(self.fields)
+
+    @cached_property
+    def placements(self) -> tuple[Placement, ...]:
+        """Where each image lies in its view, drawn from view, seed and image id; none of `base`."""
+        if self.view == "base":
+            return ()
+        view, preprocessing = parse_view(self.view), self.spec.preprocessing
+        return tuple(view.draw(i.image_id, i.original_hw, preprocessing) for i in self.images)
+
+    @property
+    def input_hw(self) -> list[tuple[int, int]]:
+        """Height and width of what the detector sees of each image; of `base` rounded up."""
+        if self.view == "base":
+            return resized_sizes(self.spec.preprocessing, self.images)
+        return [placement.input_hw for placement in self.placements]
 
     @property
     def has_c1(self) -> bool:

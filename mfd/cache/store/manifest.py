@@ -168,7 +168,7 @@ class Manifest:
     @property
     def index_arrays(self) -> tuple[ArrayLayout, ...]:
         """The arrays about all images."""
-        return index_arrays(self.spec, self.num_images, self.plan)
+        return index_arrays(self.spec, self.num_images, self.plan, self.fields["view"])
 
     def identity(self, images: tuple[StoreImage, ...]) -> StoreIdentity:
         """The identity, once the image list has been read from the index arrays."""

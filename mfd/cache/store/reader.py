@@ -1,5 +1,6 @@
 """Reading a finished store, one image at a time and from any number of threads."""
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from mfd.cache.store.journal import Journal, UnitRecord
 from mfd.cache.store.manifest import Manifest
 from mfd.detectors import ImageFeatures
 from mfd.errors import StoreError
+from mfd.images import Placement
 
 
 class Store:
@@ -86,7 +88,8 @@ class Store:
         }
         height, width = self._original_hw[row].tolist()
         image_id = self.image_ids[position]
-        return from_rows(rows, sizes, image_id, (height, width), self.spec)
+        features = from_rows(rows, sizes, image_id, (height, width), self.spec)
+        return replace(features, placement=self.placement(position))
 
     @property
     def has_c1(self) -> bool:
@@ -111,6 +114,16 @@ class Store:
     def input_hw(self) -> Int32[np.ndarray, "N 2"]:
         """(height, width) of every image after the detector's resize, pixels."""
         return self._index("index/hw")[self._rows]
+
+    def placement(self, position: int) -> Placement | None:
+        """Where the image lies in the store's view; None of the view `base`.
+
+        Raises:
+            StoreError: if the record of it is damaged.
+        """
+        if self._manifest.fields["view"] == "base":
+            return None
+        return Placement.from_json(self._placements[position].tolist())
 
     def position(self, image_id: int) -> int:
         """Where an image is: `store[store.position(image_id)]`.
@@ -151,6 +164,10 @@ class Store:
 
     def _index(self, name: str) -> np.ndarray:
         return read_index(self.path, self._manifest.index_arrays, name, self._recorded)
+
+    @cached_property
+    def _placements(self) -> Int32[np.ndarray, "N 13"]:
+        return self._index("index/placement")[self._rows]
 
     @cached_property
     def _positions(self) -> dict[int, int]:

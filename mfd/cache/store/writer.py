@@ -9,7 +9,7 @@ from pathlib import Path
 from mfd.cache.format.arrays import REPAIR, open_arrays
 from mfd.cache.format.index import write_image_list, write_sizes
 from mfd.cache.format.layout import ArrayLayout
-from mfd.cache.format.plan import make_plan, planned_bytes, resized_sizes
+from mfd.cache.format.plan import make_plan, planned_bytes
 from mfd.cache.format.profiles import UNIT
 from mfd.cache.format.records import FileRecord, ImageRecord, StoreImage
 from mfd.cache.format.rows import to_rows
@@ -69,7 +69,7 @@ class StoreWriter:
         if codec == "none":
             _check_room(path, identity)
         if not path.exists():
-            plan = make_plan(identity.spec, identity.dtype, identity.images)
+            plan = make_plan(identity.spec, identity.dtype, identity.images, identity.input_hw)
             manifest = Manifest.of(identity, codec, plan, provenance or {})
             with disk_errors(path):
                 _create(path, identity, manifest)
@@ -179,7 +179,7 @@ class StoreWriter:
             records.extend(record.images)
         index = self._manifest.index_arrays
         with disk_errors(self.path):
-            write_image_list(self.path, index, self.identity.images)
+            write_image_list(self.path, index, self.identity.images, self.identity.placements)
             write_sizes(self.path, index, records)
             self._journal.commit_index(self._index_files())
             set_status(self.path, "complete")
@@ -246,7 +246,7 @@ def _create(path: Path, identity: StoreIdentity, manifest: Manifest) -> None:
     building = path.with_name(f".{path.name}.tmp-{uuid.uuid4().hex}")
     try:
         write_metadata(building, manifest)
-        write_image_list(building, manifest.index_arrays, identity.images)
+        write_image_list(building, manifest.index_arrays, identity.images, identity.placements)
         for file in (building, *building.rglob("*")):
             sync(file)
         building.rename(path)
@@ -260,8 +260,7 @@ def _create(path: Path, identity: StoreIdentity, manifest: Manifest) -> None:
 def _check_room(path: Path, identity: StoreIdentity) -> None:
     """Refuse to start or resume a store that the disk cannot hold."""
     spec, images = identity.spec, identity.images
-    sizes = resized_sizes(spec.preprocessing, images)
-    planned = planned_bytes(spec, identity.profile, identity.dtype, sizes)
+    planned = planned_bytes(spec, identity.profile, identity.dtype, identity.input_hw)
     done = len(Journal(path).committed()) * UNIT / len(images)
     needed = planned * max(0.0, 1 - done)
     existing = next(folder for folder in path.absolute().parents if folder.exists())

@@ -202,6 +202,8 @@ def _notes(features: Features, dataset: CocoDataset) -> tuple[str, ...]:
     notes = []
     if dataset.class_agnostic:
         notes.append("class-agnostic: categories are ignored, each query counts once")
+    if (view := features.identity.view) != "base":
+        notes.append(f"the detector saw the view {view} of the images, not the images themselves")
     if all(found.iscrowd for found in objects):
         notes.append("AP is undefined: the annotations contain no objects")
     if unknown := sorted({found.category_id for found in objects} - known):

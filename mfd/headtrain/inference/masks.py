@@ -23,7 +23,8 @@ class MaskPredictions:
         candidates: of one image.
         quality: of each candidate's mask, in [0, 1]: the IoU that the head expects for the
             category (eq. 13), or the mean of the mask's probabilities above one half (eq. 2).
-        maps: mask probabilities, or logits, of every query among the candidates.
+        maps: mask probabilities, or logits, of every query among the candidates, upright as the
+            image file.
         frames_xyxy: left, top, right, bottom of each map in pixels of the image file: the box, or
             more than the image for heads without RoIAlign.
         threshold: what a map is above on the object.
@@ -98,7 +99,9 @@ def predict_masks(
                 f"the masks of image {chosen.image_id} are not finite; "
                 "check its store, or train the head again"
             )
-        frames_xyxy = boxes_in_pixels(frames, chosen.size_hw)
+        frames_xyxy = boxes_in_pixels(frames, chosen.size_hw, chosen.placement)
+        if chosen.placement is not None and chosen.placement.flip:
+            image_maps = image_maps.flip(-1)
         predictions.append(MaskPredictions(chosen, quality, image_maps, frames_xyxy, threshold))
     return predictions
 

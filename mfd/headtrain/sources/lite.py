@@ -6,6 +6,7 @@ from mfd.cache import Store, StoreInfo
 from mfd.coco import CocoDataset
 from mfd.detectors import Detector, ImageFeatures, stage1_features
 from mfd.errors import DataError, DetectorError
+from mfd.images import load_image, load_view
 
 
 class LiteStore:
@@ -51,7 +52,12 @@ class LiteStore:
                 f"the annotations do not list image {features.image_id} of {self.path}; give "
                 "those of the extracted images"
             )
-        (c1,) = stage1_features(self._detector, [file], self.spec.preprocessing)
+        placement, preprocessing = features.placement, self.spec.preprocessing
+        if placement is None:
+            image = load_image(file, preprocessing, features.original_hw)
+        else:
+            image = load_view(file, placement, preprocessing)
+        (c1,) = stage1_features(self._detector, [image])
         return replace(features, c1=c1.cpu())
 
     def info(self) -> StoreInfo:

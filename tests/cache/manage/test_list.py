@@ -87,6 +87,12 @@ def test_a_search_without_result_names_what_differs_in_each_store(tmp_path: Path
         find_store(tmp_path / "nothing", detector="tiny", split="val")
 
 
+def test_a_view_that_was_not_extracted_is_asked_for_by_name(tmp_path: Path) -> None:
+    make_store(tmp_path)
+    with pytest.raises(StoreError, match="run `mfd extract --split train --view ms:0`"):
+        find_store(tmp_path, detector="tiny", split="train", view="ms:0")
+
+
 def test_an_unfinished_store_is_no_result(tmp_path: Path) -> None:
     make_store(tmp_path, finished=False)
     with pytest.raises(StoreError, match="is unfinished: 0 of 1 units"):

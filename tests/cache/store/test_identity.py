@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mfd.cache.store.identity import StoreIdentity, difference, image_difference
-from mfd.errors import StoreError
+from mfd.errors import ConfigError, StoreError
 from mfd.files import file_sha256
 from mfd.images.preprocessing import Preprocessing
 from tests.builders.features import SPEC, make_identity
@@ -50,6 +50,20 @@ def test_every_property_of_the_store_changes_the_identity(field: str, other: str
     assert (difference(changed.fields, make_identity().fields) or "").startswith(
         f'{field} is "{other}", expected "'
     )
+
+
+def test_identities_stay_as_they_are_for_stores_made_before() -> None:
+    assert [make_identity().sha256, make_identity(view="flip").sha256] == [
+        "e6c8528010a430680dbc71dc0500ee37f5d0506e5441a3fd01afcef798c3e75f",
+        "d0c2f0f872c0287a2eb66199b5e3a8d0a40b0aeb14a1fcb1fa3896ad5482a7bb",
+    ]
+
+
+def test_a_view_that_is_unknown_or_drawn_afresh_is_refused() -> None:
+    with pytest.raises(ConfigError, match="there is no view 'zoom'; known: base, flip"):
+        make_identity(view="zoom")
+    with pytest.raises(StoreError, match=r"'ms' is another one at every look.* as in ms:0"):
+        make_identity(view="ms")
 
 
 def test_the_number_of_detections_kept_does_not_change_the_identity() -> None:

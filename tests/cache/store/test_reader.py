@@ -6,13 +6,21 @@ from pathlib import Path
 import pytest
 import torch
 
-from mfd.cache import Store, StoreWriter, decode_maps, encode_features, remove_store
+from mfd.cache import (
+    Store,
+    StoreWriter,
+    decode_maps,
+    encode_features,
+    remove_store,
+    verify_store,
+)
 from mfd.cache.format.plan import planned_bytes
 from mfd.cache.store.info import StoreInfo
 from mfd.detectors import ImageFeatures
 from mfd.errors import StoreError
+from mfd.images import parse_view
 from mfd.images.preprocessing import Preprocessing
-from tests.builders.features import SPEC, features_of, make_features, make_identity
+from tests.builders.features import SPEC, features_of, make_features, make_identity, make_store
 
 
 def assert_same(found: ImageFeatures, written: ImageFeatures, dtype: torch.dtype) -> None:
@@ -37,6 +45,43 @@ def test_every_image_is_read_as_it_was_written_in_any_order(sound_store: Path) -
     assert store.image_ids == tuple(image.image_id for image in images)
     for position in random.Random(0).sample(range(35), 35):
         assert_same(store[position], make_features(images[position]), torch.float16)
+
+
+@pytest.mark.parametrize("view", ["flip", "ms:3", "lsj:0"])
+def test_a_view_is_read_with_the_place_of_every_image_in_it(tmp_path: Path, view: str) -> None:
+    identity = make_identity(19, view=view)
+    drawn = [
+        parse_view(view).draw(i.image_id, i.original_hw, SPEC.preprocessing)
+        for i in identity.images
+    ]
+    written = [
+        make_features(image, input_hw=placement.input_hw)
+        for image, placement in zip(identity.images, drawn, strict=True)
+    ]
+    with StoreWriter.open(tmp_path, identity) as writer:
+        writer.write(0, [encode_features(f, "float16") for f in written[:16]])
+        writer.write(1, [None, *(encode_features(f, "float16") for f in written[17:])])
+        store = Store.open(writer.finish())
+    assert store.identity == identity
+    rows = [*range(16), 17, 18]  # the one that could not be read is left out of the placements too
+    for position, row in enumerate(rows):
+        assert store.placement(position) == store[position].placement == drawn[row]
+        assert_same(store[position], written[row], torch.float16)
+    assert store.input_hw.tolist() == [list(drawn[row].input_hw) for row in rows]
+    assert verify_store(store.path) == []
+
+
+def test_the_view_base_places_nothing(sound_store: Path) -> None:
+    store = Store.open(sound_store)
+    assert store.placement(3) is store[3].placement is None
+    assert not (sound_store / "index/placement").exists()
+
+
+def test_a_damaged_placement_is_named(tmp_path: Path) -> None:
+    path = make_store(tmp_path, view="flip")
+    (path / "index/placement/c.0.0").unlink()
+    with pytest.raises(StoreError, match=r"index/placement is damaged.*mfd cache verify"):
+        Store.open(path).placement(0)
 
 
 def test_int8_maps_come_with_their_scales(tmp_path: Path) -> None:

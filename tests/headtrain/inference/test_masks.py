@@ -1,10 +1,12 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from pycocotools import mask as mask_utils
 from torch import Tensor, nn
 
+from mfd.coco import decode_segmentation
 from mfd.detectors.image_features import ImageFeatures
 from mfd.errors import DataError
 from mfd.headtrain.head.batch import FeatureBatch
@@ -12,6 +14,7 @@ from mfd.headtrain.head.model import HeadOutput, MaskHead
 from mfd.headtrain.inference.masks import collate_candidates, predict_masks
 from mfd.headtrain.inference.paste import paste_mask
 from mfd.headtrain.inference.select import select_detections
+from mfd.images import parse_view
 from tests.builders.scenes import CONFIG, SPEC
 
 
@@ -39,6 +42,36 @@ class Fixed(MaskHead):
     def forward(self, batch: FeatureBatch) -> HeadOutput:
         self.seen.append(batch)
         return HeadOutput(self.mask_logits, batch.boxes, self.iou)
+
+
+@pytest.mark.parametrize("name", ["flip", "ms:0", "lsj:0", "lsj:3"])
+def test_masks_seen_in_a_view_lie_where_the_objects_are_in_the_image(name: str) -> None:
+    """A disc over the box in the view is, in the image, a disc over the box through the map."""
+    image = features()
+    placement = parse_view(name).draw(image.image_id, image.original_hw, SPEC.preprocessing)
+    seen = replace(image, placement=placement, input_hw=placement.input_hw)
+    (chosen,), size = [select_detections(seen, SPEC, 1)], 28
+    y, x = torch.meshgrid(*(torch.linspace(-1, 1, size),) * 2, indexing="ij")
+    left_half = (x**2 + y**2 < 0.9) & (x < 0)  # not the same when it is flipped
+    head = Fixed((left_half * 18.0 - 9.0)[None], torch.full((1, 3), 0.5))
+    (found,) = predict_masks(head, collate_candidates([seen], [chosen]), [chosen])
+
+    cx, cy, w, h = seen.boxes[chosen.queries[0]].double().tolist()
+    rows, columns = np.mgrid[:41, :67] + 0.5
+    high, wide = placement.input_hw
+    to_view = placement.matrix
+    in_view_x = (columns * to_view[0, 0] + to_view[0, 2]) / wide
+    in_view_y = (rows * to_view[1, 1] + to_view[1, 2]) / high
+    across, down = (in_view_x - cx) / (w / 2), (in_view_y - cy) / (h / 2)
+    expected = (across**2 + down**2 < 0.9) & (across < 0)
+    mask = decode_segmentation(found.mask(0), (41, 67)).astype(bool)
+    assert expected.sum() > 30
+    assert (mask & expected).sum() / (mask | expected).sum() > 0.85
+    edges = np.array([cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2]) * (wide, high, wide, high)
+    x_edges = sorted((edges[[0, 2]] - to_view[0, 2]) / to_view[0, 0])
+    y_edges = (edges[[1, 3]] - to_view[1, 2]) / to_view[1, 1]
+    corners = [x_edges[0], y_edges[0], x_edges[1], y_edges[1]]
+    assert chosen.boxes_xyxy[0].tolist() == pytest.approx(corners, abs=1e-9)
 
 
 def test_a_query_with_two_categories_passes_the_head_once_and_keeps_one_mask() -> None:

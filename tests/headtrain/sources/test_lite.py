@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from jaxtyping import Bool, Float
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor, nn
 
 from mfd.cache import Store
@@ -18,6 +18,7 @@ from mfd.errors import DataError, DetectorError
 from mfd.headtrain.sources.lite import LiteStore
 from mfd.headtrain.sources.stored import StoredSource
 from mfd.headtrain.targets.build import build_targets
+from mfd.images import prepare_image
 from tests.builders.runs import HEAD, SPEC, TRAIN, make_dataset, make_store
 
 
@@ -75,6 +76,19 @@ def test_lite_features_are_the_stores_with_the_map_of_each_image(
         assert found.c1.shape == (-(-height // 4), -(-width // 4), SPEC.c1_channels)
         means.append(float(found.c1.mean()))
     assert len(set(means)) == len(means)  # no image has another's map
+
+
+def test_lite_features_of_a_view_are_of_what_the_view_shows(
+    lite: tuple[Store, CocoDataset], tmp_path: Path
+) -> None:
+    store, dataset = make_store(tmp_path, 5, profile="lite", view="flip"), lite[1]
+    completed = LiteStore(store, Stage1(), dataset)
+    for position, image in enumerate(store.images):
+        file = Image.open(dataset.images_dir / image.file_name)
+        mirrored = prepare_image(ImageOps.mirror(file), SPEC.preprocessing).pixels[None]
+        found = completed[position].c1
+        assert found is not None
+        assert torch.equal(found, Stage1().stage1(mirrored, mirrored[:, 0] > 9)[0])
 
 
 def test_lite_features_serve_training(lite: tuple[Store, CocoDataset], tmp_path: Path) -> None:
