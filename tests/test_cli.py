@@ -38,7 +38,8 @@ SMALL = [f"--set={s}" for s in ("roi_size=8", "box_dim=8", "num_heads=2", "epoch
 OPTIONS = {
     "extract": "split images annotations profile dtype view batch-size workers precision strict "
     "codec skip-invalid device data stores detector weights encoder-layer exif file-locks",
-    "train-head": "preset set split images annotations val store live augment finetune run resume "
+    "train-head": "preset set split images annotations val store views live augment finetune run "
+    "resume "
     "skip-invalid device data stores runs detector weights encoder-layer exif file-locks",
     "evaluate": "split images annotations store baselines per-category class-agnostic json "
     "detector weights skip-invalid device data stores runs exif",
@@ -230,6 +231,32 @@ def test_views_are_extracted_priced_and_listed(
     assert "the view" not in str(json.loads(capsys.readouterr().out)["notes"])
 
 
+def test_views_are_trained_on_together_and_resumed(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["extract", "--view", "lsj:1", "--stores", "many"]) == 0
+    assert main(["extract", "--stores", "many"]) == 0
+    command = ["train-head", "--views", "base, lsj:01", "--stores", "many", *SMALL]
+    assert main([*command, "--run", "views"]) == 0
+    said = capsys.readouterr().err
+    assert "store: many/tiny-train-base-full" in said
+    assert "store: many/tiny-train-lsj-1-full" in said
+
+    def power_cut(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mfd.headtrain.runs.run.Run.save_head", power_cut)
+        assert main([*command, "--run", "views-cut"]) == 130
+    assert main(["train-head", "--resume", "--views", "base", "--stores", "many"]) == 1
+    assert "source.others" in capsys.readouterr().err
+    assert main(["train-head", "--resume", "--stores", "many"]) == 0
+    weights = [Path(f"runs/views{n}/head.safetensors").read_bytes() for n in ("", "-cut")]
+    assert weights[0] == weights[1]
+    base = Path("runs/first/head.safetensors").read_bytes()
+    assert weights[0] != base
+
+
 def test_training_is_validated_on_the_val_store_and_keeps_its_best_head(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -387,6 +414,10 @@ def test_a_store_that_a_run_needs_is_not_removed_by_mistake(
         (["train-head", "--resume"], "no unfinished run"),
         (["train-head", "--preset", "encoder-layer-6"], "no store under stores with"),
         (["train-head", "--split", "val2"], "no store"),
+        (["train-head", "--views", "base,ms:9"], "run `mfd extract --split train --view ms:9`"),
+        (["train-head", "--views", "base,zoom"], "there is no view 'zoom'"),
+        (["train-head", "--views", "base,flip", "--store", "x"], "leave one of them out"),
+        (["train-head", "--views", "flip", "--live"], "--live does without"),
         (["train-head", "--val", "nowhere", *SMALL], "no store under stores with"),
         (["train-head", "--val", "none", *SMALL, "--set=patience=2"], "nothing to validate on"),
         (["evaluate", "nowhere"], "no run 'nowhere'"),

@@ -22,6 +22,8 @@ from mfd.settings import replace_from_texts, setting, settings
 from mfd.text import duration, suggest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
 
     from mfd.coco import CocoDataset
@@ -54,6 +56,11 @@ class Options:
         default=None,
     )
     store: Path | None = store_setting()
+    views: str | None = setting(
+        "Views to train on, as base,flip,ms:0, extracted by `mfd extract --view`; each epoch draws "
+        "one of them for every image (default: base).",
+        default=None,
+    )
     live: bool = setting("Run the detector on every batch, without a store.", default=False)
     augment: Augment | None = setting(
         "With --live: change images at random; none, flip, ms or lsj.", default=None
@@ -78,6 +85,8 @@ def run(project: Project, options: Options) -> None:
     layer = (saved.spec.encoder_layer or None) if saved else encoder_layer(project, preset)
     live = options.live or (saved is not None and saved.source.get("kind") == "live")
     live = live or (preset is not None and preset.recipe.needs_detector)
+    if live and options.views is not None:
+        raise ConfigError("--views are of stores, which --live does without; leave out one of them")
     device = opening.pick_device(options.device)
     if live:
         choice = saved.detector if saved else replace(project.choice, encoder_layer=layer)
@@ -85,7 +94,12 @@ def run(project: Project, options: Options) -> None:
         detector = opening.open_detector(choice, device, exif)
         spec = detector.spec
     else:
-        store = opening.open_store(project, options.split, options.store, layer)
+        names = None if options.views is None else options.views.split(",")
+        source_before = saved.source if saved else {}
+        stores = opening.open_views(
+            project, options.split, names, options.store, layer, source_before
+        )
+        store = stores[0]
         choice = opening.choice_of(project, store)
         spec = store.spec
     name: str | None
@@ -119,16 +133,18 @@ def run(project: Project, options: Options) -> None:
     if not live:
         say_notable(coco.repeated_files(dataset, {i.image_id: i.sha256 for i in store.images}))
     head.check(spec)  # before targets are built
-    where = "none, the detector runs on every batch" if live else store.path
-    say(f"store: {where}\nrun: {run.path}")
+    for where in ["none, the detector runs on every batch"] if live else [s.path for s in stores]:
+        say(f"store: {where}")
+    say(f"run: {run.path}")
     say(description(name, head, spec, chosen=preset is None and saved is None))
     dataset = in_categories_of_head(head, project, dataset, spec)
     source: headtrain.BatchSource
     if live:
         source = headtrain.LiveSource(detector, choice, dataset, head, recipe)
     else:
-        source = stored_source(project, store, choice, dataset, head, recipe, device)
-        cache.add_reference(store.path, run.path, project.stores)
+        source = stored_source(project, stores, choice, dataset, head, recipe, device)
+        for each in stores:
+            cache.add_reference(each.path, run.path, project.stores)
     images = recipe.val_images or headtrain.sample_size(source.images_per_epoch)
     if source.tuned is not None:
         validation = opening.open_live_validation(
@@ -169,18 +185,23 @@ def in_categories_of_head(
 
 def stored_source(
     project: Project,
-    store: "cache.Store",
+    stores: "Sequence[cache.Store]",
     choice: "DetectorChoice",
     dataset: "CocoDataset",
     head: HeadConfig,
     recipe: TrainConfig,
     device: "torch.device",
 ) -> "headtrain.StoredSource":
-    """Batches of a store and its targets, which are built if they are not there."""
-    targets = headtrain.build_targets(store, dataset, project.stores, say=say)
-    say(str(targets.total))
-    features = opening.complete(store, dataset, choice, device, needed=head.use_c1)
-    return headtrain.StoredSource(features, targets, head, recipe, pin_memory=device.type == "cuda")
+    """Batches of the stores of all views and their targets, which are built if need be."""
+    views = []
+    for store in stores:
+        targets = headtrain.build_targets(store, dataset, project.stores, say=say)
+        say(f"{store.identity.view}: {targets.total}" if len(stores) > 1 else str(targets.total))
+        features = opening.complete(store, dataset, choice, device, needed=head.use_c1)
+        views.append((features, targets))
+    return headtrain.StoredSource(
+        *views[0], head, recipe, others=views[1:], pin_memory=device.type == "cuda"
+    )
 
 
 def description(name: str | None, head: HeadConfig, spec: "DetectorSpec", *, chosen: bool) -> str:

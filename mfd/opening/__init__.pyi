@@ -10,3 +10,4 @@ from .project import open_store_of as open_store_of
 from .project import split_names as split_names
 from .validation import open_live_validation as open_live_validation
 from .validation import open_validation as open_validation
+from .views import open_views as open_views

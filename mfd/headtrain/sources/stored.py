@@ -4,24 +4,32 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from mfd.config import DetectorChoice
-from mfd.detectors import ImageFeatures
 from mfd.errors import TrainingError
 from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.config.train import TrainConfig
 from mfd.headtrain.sources.assemble import assemble
 from mfd.headtrain.sources.batch import TrainingBatch
 from mfd.headtrain.sources.lite import FeatureStore
-from mfd.headtrain.sources.sampler import epoch_batches
+from mfd.headtrain.sources.sampler import drawn_views, epoch_batches
+from mfd.headtrain.sources.view import StoredView
 from mfd.headtrain.targets.read import Targets
 from mfd.prefetch import prefetch
+
+Member = tuple[StoredView, int]
+"""An image of a batch: in which view, and where in its store."""
 
 
 class StoredSource:
     """A `BatchSource` of all images of a store that have matched boxes.
 
+    With other views of the images, each epoch draws one for every image, out of those in which it
+    has matched boxes.
+
     Attributes:
-        spec: of the store's detector.
+        spec: of the stores' detector.
         categories: name of each category id of the annotations.
         tuned: None: the detector is frozen.
 
@@ -30,11 +38,13 @@ class StoredSource:
         targets: of this store.
         head: decides what is read, and the size of the crops.
         config: batch size, seed, and how many batches are read ahead.
+        others: store and targets of every other view.
         pin_memory: make batches in pages that a GPU can copy from.
 
     Raises:
-        TrainingError: no image has a matched box, the targets are of another store, or the
-            stage-1 map is needed and the store has none.
+        TrainingError: no image has a matched box, targets are of another store, the stage-1 map is
+            needed and a store has none, or the views' stores do not go together.
+        DetectorError: the views are of several detectors.
     """
 
     tuned = None
@@ -46,33 +56,25 @@ class StoredSource:
         head: HeadConfig,
         config: TrainConfig,
         *,
+        others: Sequence[tuple[FeatureStore, Targets]] = (),
         pin_memory: bool = False,
     ) -> None:
-        if (of := targets.identity["features"]) != store.identity.sha256:
-            raise TrainingError(
-                f"{targets.path} are targets of the features {of[:8]}, but {store.path} is "
-                f"{store.identity.sha256[:8]}; build the targets of this store"
-            )
-        if head.use_c1 and not store.has_c1:
-            raise TrainingError(
-                f"{store.path} leaves out the stage-1 map that the head reads; complete it by "
-                "`LiteStore`, or train a head with use_c1=false"
-            )
-        self._positions = targets.trainable(config.min_pair_iou)
-        if not self._positions:
+        self._views = [StoredView(*view, head, config) for view in ((store, targets), *others)]
+        for view in self._views[1:]:
+            view.require_like(self._views[0])
+        self._image_ids = np.unique(np.concatenate([view.image_ids for view in self._views]))
+        if not len(self._image_ids):
             raise TrainingError(
                 f"{targets.path} has no matched object of IoU {config.min_pair_iou:g} or more "
                 f"in {len(targets)} images, so there is nothing to learn; look at the annotations"
             )
         self.spec, self.categories = store.spec, targets.categories
-        self._sizes_hw = store.input_hw[self._positions]
-        self._store, self._targets, self._config = store, targets, config
-        self._head, self._pin = head, pin_memory
+        self._config, self._head, self._pin = config, head, pin_memory
 
     @property
     def detector(self) -> DetectorChoice:
         """The one the store was extracted with."""
-        made_by = self._store.info().provenance
+        made_by = self._views[0].store.info().provenance
         name = made_by.get("detector", self.spec.name)
         # a function may take no such argument; its default is all that is known
         layer = None if ".py:" in name else self.spec.encoder_layer or None
@@ -81,12 +83,12 @@ class StoredSource:
     @property
     def images_per_epoch(self) -> int:
         """Images with matched boxes."""
-        return len(self._positions)
+        return len(self._image_ids)
 
     @property
     def steps_per_epoch(self) -> int:
         """Batches of an epoch; the last one may be smaller."""
-        return -(-len(self._positions) // self._config.batch_size)
+        return -(-len(self._image_ids) // self._config.batch_size)
 
     def batches(self, start: int, stop: int) -> Generator[TrainingBatch, None, None]:
         """The batches of steps `start` to `stop`, counted from 0 over all epochs."""
@@ -95,55 +97,53 @@ class StoredSource:
         yield from prefetch(self._load, steps, workers=config.readers, ahead=config.prefetch)
 
     def describe(self) -> dict[str, Any]:
-        """Identity and place of the store and of its targets."""
-        fields = dict(self._store.identity.fields)
-        del fields["detector"]  # `spec` says it
-        return {
-            "kind": "stored",
-            "path": str(self._store.path.resolve()),
-            "identity": self._store.identity.sha256,
-            **fields,
-            "targets": {"path": str(self._targets.path.resolve()), **self._targets.identity},
-        }
+        """Identity and place of the store and of its targets, and those of the other views."""
+        first, *others = (view.describe() for view in self._views)
+        further = {"others": {str(n): of for n, of in enumerate(others, 1)}} if others else {}
+        return {"kind": "stored", **first, **further}
 
     def cost(self) -> dict[str, Any]:
-        """What extraction and matching took."""
-        info = self._store.info()
+        """What extraction and matching took, over all views."""
+        infos, targets = zip(*((v.store.info(), v.targets) for v in self._views), strict=True)
+        seconds = [info.seconds for info in infos if info.seconds is not None]
         return {
             "extraction": {
-                "seconds": info.seconds,
-                "bytes": info.num_bytes,
-                "images": info.num_images,
-                **info.provenance,
+                "seconds": sum(seconds) if seconds else None,
+                "bytes": sum(info.num_bytes for info in infos),
+                "images": sum(info.num_images for info in infos),
+                **infos[0].provenance,
             },
-            "targets": {"seconds": self._targets.seconds, "bytes": self._targets.num_bytes},
+            "targets": {
+                "seconds": sum(each.seconds for each in targets),
+                "bytes": sum(each.num_bytes for each in targets),
+            },
         }
 
-    def _members(self, start: int, stop: int) -> Iterator[tuple[int, Sequence[int]]]:
-        """Every step, and the positions of its images in the store."""
+    def _members(self, start: int, stop: int) -> Iterator[tuple[int, list[Member]]]:
+        """Every step, and view and position of its images."""
         size, seed = self._config.batch_size, self._config.seed
+        positions = np.stack([view.positions_of(self._image_ids) for view in self._views], 1)
+        rows = range(len(positions))
         for step in range(start, stop):
             epoch, index = divmod(step, self.steps_per_epoch)
             if step == start or index == 0:
-                batches = epoch_batches(self._positions, self._sizes_hw, size, seed, epoch)
-            yield step, batches[index]
+                drawn = drawn_views(self._image_ids, positions >= 0, seed, epoch)
+                chosen = [
+                    (self._views[view], int(positions[row, view]))
+                    for row, view in enumerate(drawn.tolist())
+                ]
+                sizes_hw = np.stack([view.store.input_hw[at] for view, at in chosen])
+                batches = epoch_batches(rows, sizes_hw, size, seed, epoch)
+            yield step, [chosen[row] for row in batches[index]]
 
-    def _load(self, numbered: tuple[int, Sequence[int]]) -> TrainingBatch:
+    def _load(self, numbered: tuple[int, list[Member]]) -> TrainingBatch:
         step, members = numbered
-        images = [self._image(position) for position in members]
-        targets = [self._targets[position] for position in members]
-        names = [self._name(position) for position in members]
+        images = [view.features(position) for view, position in members]
+        targets = [view.targets[position] for view, position in members]
+        names = [view.name(position) for view, position in members]
         read = sum(image.num_bytes for image in images)
         read += sum(runs.nbytes for t in targets for runs in t.objects.runs)
         batch = replace(
             assemble(images, targets, names, self._head, self._config, step), bytes_read=read
         )
         return batch.pin_memory() if self._pin else batch
-
-    def _image(self, position: int) -> ImageFeatures:
-        features = self._store[position]
-        return features if self._head.use_c1 else replace(features, c1=None)
-
-    def _name(self, position: int) -> str:
-        image = self._store.images[position]
-        return f"{image.image_id} ({image.file_name})"

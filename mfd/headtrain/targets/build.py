@@ -22,6 +22,7 @@ from mfd.headtrain.targets.image import image_targets
 from mfd.headtrain.targets.match import CLASS_COST, GIOU_COST, L1_COST
 from mfd.headtrain.targets.objects import TargetCounts
 from mfd.headtrain.targets.read import ARRAYS, TARGETS_SCHEMA, Targets, array_sha256, image_rows
+from mfd.headtrain.targets.view_map import ViewMap
 from mfd.progress import progress
 
 RUNS_PER_CHUNK = 2**14  # of some ten COCO images
@@ -45,8 +46,8 @@ def build_targets(
 
     Raises:
         DataError: no annotations, annotations of other images, or a malformed segmentation.
-        StoreError: the store holds an augmented view, or logits or boxes that are not finite; or
-            another process is building the same targets.
+        StoreError: the store holds logits or boxes that are not finite, or another process is
+            building the same targets.
     """
     identity = _identity(store, dataset)
     path = derived_dir(root / store.path.name, "masks", json_sha256(identity))
@@ -90,11 +91,6 @@ def _open_sound(path: Path, say: Callable[[str], object]) -> Targets | None:
 def _identity(store: Store, dataset: CocoDataset) -> dict[str, Any]:
     if dataset.annotations_file is None:
         raise DataError("these images have no annotations to train on; give --annotations")
-    if store.identity.view != "base":
-        raise StoreError(
-            f"{store.path} holds the view {store.identity.view!r} of its images; targets are made "
-            "for the view 'base', extract that one"
-        )
     known = {image.image_id for image in dataset.images}
     if strangers := [i for i in store.image_ids if i not in known]:
         raise DataError(
@@ -122,8 +118,10 @@ def _build(folder: Path, store: Store, dataset: CocoDataset, identity: dict[str,
         for position, image_id in enumerate(store.image_ids):
             logits, boxes = store.detections(position)
             annotations = dataset.annotations.get(image_id, ())
+            placement = store.placement(position)
+            view = None if placement is None else ViewMap.of(placement)
             targets, counts = image_targets(
-                logits, boxes, annotations, images[image_id], store.identity.spec
+                logits, boxes, annotations, images[image_id], store.identity.spec, view
             )
             rows.append(image_rows(image_id, targets))
             runs.append(targets.objects.runs)

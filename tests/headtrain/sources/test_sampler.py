@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from mfd.headtrain.sources.sampler import epoch_batches
+from mfd.headtrain.sources.sampler import drawn_views, epoch_batches
 
 
 def test_every_image_comes_once_an_epoch() -> None:
@@ -37,3 +37,33 @@ def test_batches_hold_images_of_similar_size() -> None:
 def test_images_of_one_size_are_not_kept_together() -> None:
     batches = epoch_batches(range(64), np.full((64, 2), 10), 8, seed=0, epoch=0)
     assert all(max(batch) - min(batch) > 8 for batch in batches)
+
+
+def test_views_are_drawn_evenly_from_those_an_image_has() -> None:
+    available = np.ones((3000, 4), bool)
+    available[:1000, 1] = False
+    available[1000:1500, :3] = False
+    ids = np.arange(3000) * 7 - 40  # ids may be negative
+    drawn = drawn_views(ids, available, seed=3, epoch=5)
+    assert available[np.arange(3000), drawn].all()
+    for rows, expected in (
+        (slice(1000), (1 / 3, 0, 1 / 3, 1 / 3)),
+        (slice(1500, 3000), (0.25,) * 4),
+    ):
+        shares = np.bincount(drawn[rows], minlength=4) / len(drawn[rows])
+        allowed = 4 * np.sqrt(np.array(expected) * (1 - np.array(expected)) / len(drawn[rows]))
+        assert (abs(shares - expected) <= allowed).all()
+
+
+def test_views_of_neighbouring_images_epochs_and_seeds_are_unrelated() -> None:
+    available, ids = np.ones((4000, 2), bool), np.arange(4000)
+    first = drawn_views(ids, available, 0, 0)
+    others = [drawn_views(ids, available, *key) for key in ((0, 1), (1, 0), (1, 1))]
+    for other in (*others, np.roll(first, 1)):
+        assert abs((first == other).mean() - 0.5) < 4 * 0.5 / 4000**0.5
+
+
+def test_the_view_of_an_image_depends_on_no_other_image() -> None:
+    available, ids = np.ones((50, 3), bool), np.arange(50) * 11
+    whole, part = drawn_views(ids, available, 1, 2), drawn_views(ids[::-3], available[::-3], 1, 2)
+    assert (part == whole[::-3]).all()

@@ -223,12 +223,6 @@ def test_annotations_of_other_images_are_refused(tmp_path: Path) -> None:
         build_targets(store, replace(dataset, annotations_file=None), tmp_path)
 
 
-def test_an_augmented_view_is_refused(tmp_path: Path) -> None:
-    store = make_store(tmp_path, view="flip")
-    with pytest.raises(StoreError, match="'flip'"):
-        build_targets(store, make_dataset(tmp_path, store), tmp_path)
-
-
 def test_images_without_any_annotation_give_empty_targets(tmp_path: Path) -> None:
     store = make_store(tmp_path, 3)
     dataset = make_dataset(tmp_path, store)
