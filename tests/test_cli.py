@@ -38,9 +38,9 @@ SMALL = [f"--set={s}" for s in ("roi_size=8", "box_dim=8", "num_heads=2", "epoch
 OPTIONS = {
     "extract": "split images annotations profile dtype view batch-size workers precision strict "
     "codec skip-invalid device data stores detector weights encoder-layer exif file-locks",
-    "train-head": "preset set split images annotations val store views live augment finetune run "
-    "resume "
-    "skip-invalid device data stores runs detector weights encoder-layer exif file-locks",
+    "train-head": "preset set split images annotations val store views mask-fraction "
+    "mask-images live augment finetune run resume skip-invalid device data stores runs detector "
+    "weights encoder-layer exif file-locks",
     "evaluate": "split images annotations store baselines per-category class-agnostic json "
     "detector weights skip-invalid device data stores runs exif",
     "predict": "run out min-score min-quality recursive all-categories scale split "
@@ -257,6 +257,28 @@ def test_views_are_trained_on_together_and_resumed(
     assert weights[0] != base
 
 
+def test_masks_of_a_share_of_the_images_are_trained_on_and_the_run_remembers_which(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train-head", "--mask-fraction", "0.3", *SMALL]
+    assert main([*command, "--run", "share"]) == 0
+    said = capsys.readouterr().err
+    images = json.loads(Path("runs/share/cost.json").read_text())["training"]["images"]
+    count = json.loads(Path("runs/share/config.json").read_text())["source"]["masks"]["count"]
+    assert f"masks: of {count} of 18 images" in said
+    assert 0 < images <= 2 * count < 2 * 18 * 0.4
+
+    def power_cut(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mfd.headtrain.runs.run.Run.save_head", power_cut)
+        assert main([*command, "--run", "share-cut"]) == 130
+    assert main(["train-head", "--resume"]) == 0
+    weights = [Path(f"runs/share{n}/head.safetensors").read_bytes() for n in ("", "-cut")]
+    assert weights[0] == weights[1]
+
+
 def test_training_is_validated_on_the_val_store_and_keeps_its_best_head(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -415,6 +437,9 @@ def test_a_store_that_a_run_needs_is_not_removed_by_mistake(
         (["train-head", "--preset", "encoder-layer-6"], "no store under stores with"),
         (["train-head", "--split", "val2"], "no store"),
         (["train-head", "--views", "base,ms:9"], "run `mfd extract --split train --view ms:9`"),
+        (["train-head", "--mask-fraction", "0.1", "--mask-images", "x"], "give one"),
+        (["train-head", "--mask-fraction", "0"], "mask_fraction must be more than 0"),
+        (["train-head", "--mask-images", "own.py"], "own.py names"),
         (["train-head", "--views", "base,zoom"], "there is no view 'zoom'"),
         (["train-head", "--views", "base,flip", "--store", "x"], "leave one of them out"),
         (["train-head", "--views", "flip", "--live"], "--live does without"),

@@ -61,6 +61,17 @@ class Options:
         "one of them for every image (default: base).",
         default=None,
     )
+    mask_fraction: float | None = setting(
+        "Share of the images whose masks are trained on, drawn by the seed; a larger share holds a "
+        "smaller one (default: all).",
+        default=None,
+        gt=0,
+        le=1,
+    )
+    mask_images: Path | None = setting(
+        "Text file of the images whose masks are trained on, an id or file name on each line.",
+        default=None,
+    )
     live: bool = setting("Run the detector on every batch, without a store.", default=False)
     augment: Augment | None = setting(
         "With --live: change images at random; none, flip, ms or lsj.", default=None
@@ -138,11 +149,15 @@ def run(project: Project, options: Options) -> None:
     say(f"run: {run.path}")
     say(description(name, head, spec, chosen=preset is None and saved is None))
     dataset = in_categories_of_head(head, project, dataset, spec)
+    masks = chosen_masks(options, saved, recipe, dataset)
+    if masks is not None:
+        say(f"masks: of {len(masks.image_ids)} of {len(dataset.images)} images")
     source: headtrain.BatchSource
     if live:
-        source = headtrain.LiveSource(detector, choice, dataset, head, recipe)
+        shown = dataset if masks is None else masks.only(dataset)
+        source = headtrain.LiveSource(detector, choice, shown, head, recipe)
     else:
-        source = stored_source(project, stores, choice, dataset, head, recipe, device)
+        source = stored_source(project, stores, choice, dataset, head, recipe, device, masks)
         for each in stores:
             cache.add_reference(each.path, run.path, project.stores)
     images = recipe.val_images or headtrain.sample_size(source.images_per_epoch)
@@ -191,6 +206,7 @@ def stored_source(
     head: HeadConfig,
     recipe: TrainConfig,
     device: "torch.device",
+    masks: "headtrain.MaskImages | None",
 ) -> "headtrain.StoredSource":
     """Batches of the stores of all views and their targets, which are built if need be."""
     views = []
@@ -200,8 +216,32 @@ def stored_source(
         features = opening.complete(store, dataset, choice, device, needed=head.use_c1)
         views.append((features, targets))
     return headtrain.StoredSource(
-        *views[0], head, recipe, others=views[1:], pin_memory=device.type == "cuda"
-    )
+        *views[0], head, recipe,
+        others=views[1:], masks=masks, pin_memory=device.type == "cuda",
+    )  # fmt: skip
+
+
+def chosen_masks(
+    options: Options,
+    saved: "headtrain.RunConfig | None",
+    recipe: TrainConfig,
+    dataset: "CocoDataset",
+) -> "headtrain.MaskImages | None":
+    """The images whose masks are trained on, as the run that is resumed drew them; None: all.
+
+    Raises:
+        ConfigError: both a share and a list.
+    """
+    file, fraction = options.mask_images, options.mask_fraction
+    if file is not None and fraction is not None:
+        raise ConfigError("--mask-fraction draws images and --mask-images lists them; give one")
+    if file is not None:
+        return headtrain.MaskImages.listed(dataset, file)
+    if fraction is None and saved is not None:
+        fraction = saved.source.get("masks", {}).get("fraction")
+    if fraction is None:
+        return None
+    return headtrain.MaskImages.drawn(dataset, fraction, recipe.seed)
 
 
 def description(name: str | None, head: HeadConfig, spec: "DetectorSpec", *, chosen: bool) -> str:

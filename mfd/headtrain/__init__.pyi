@@ -34,6 +34,7 @@ from .sources.features import LiveFeatures as LiveFeatures
 from .sources.lite import FeatureStore as FeatureStore
 from .sources.lite import LiteStore as LiteStore
 from .sources.live import LiveSource as LiveSource
+from .sources.masks import MaskImages as MaskImages
 from .sources.protocol import BatchSource as BatchSource
 from .sources.stored import StoredSource as StoredSource
 from .targets.build import build_targets as build_targets

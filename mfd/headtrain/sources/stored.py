@@ -13,6 +13,7 @@ from mfd.headtrain.config.train import TrainConfig
 from mfd.headtrain.sources.assemble import assemble
 from mfd.headtrain.sources.batch import TrainingBatch
 from mfd.headtrain.sources.lite import FeatureStore
+from mfd.headtrain.sources.masks import MaskImages
 from mfd.headtrain.sources.sampler import drawn_views, epoch_batches
 from mfd.headtrain.sources.view import StoredView
 from mfd.headtrain.targets.read import Targets
@@ -39,6 +40,7 @@ class StoredSource:
         head: decides what is read, and the size of the crops.
         config: batch size, seed, and how many batches are read ahead.
         others: store and targets of every other view.
+        masks: the images to train on; None: all that have matched boxes.
         pin_memory: make batches in pages that a GPU can copy from.
 
     Raises:
@@ -57,18 +59,23 @@ class StoredSource:
         config: TrainConfig,
         *,
         others: Sequence[tuple[FeatureStore, Targets]] = (),
+        masks: MaskImages | None = None,
         pin_memory: bool = False,
     ) -> None:
         self._views = [StoredView(*view, head, config) for view in ((store, targets), *others)]
         for view in self._views[1:]:
             view.require_like(self._views[0])
         self._image_ids = np.unique(np.concatenate([view.image_ids for view in self._views]))
+        if masks is not None:
+            self._image_ids = self._image_ids[np.isin(self._image_ids, [*masks.image_ids])]
         if not len(self._image_ids):
+            count = len(targets) if masks is None else len(masks.image_ids)
             raise TrainingError(
                 f"{targets.path} has no matched object of IoU {config.min_pair_iou:g} or more "
-                f"in {len(targets)} images, so there is nothing to learn; look at the annotations"
+                f"in {count} images, so there is nothing to learn; look at the annotations"
             )
         self.spec, self.categories = store.spec, targets.categories
+        self._masks = masks
         self._config, self._head, self._pin = config, head, pin_memory
 
     @property
@@ -97,10 +104,11 @@ class StoredSource:
         yield from prefetch(self._load, steps, workers=config.readers, ahead=config.prefetch)
 
     def describe(self) -> dict[str, Any]:
-        """Identity and place of the store and of its targets, and those of the other views."""
+        """Identity and place of the store and of its targets, the other views', and the images."""
         first, *others = (view.describe() for view in self._views)
         further = {"others": {str(n): of for n, of in enumerate(others, 1)}} if others else {}
-        return {"kind": "stored", **first, **further}
+        masks = {"masks": self._masks.describe()} if self._masks else {}
+        return {"kind": "stored", **first, **further, **masks}
 
     def cost(self) -> dict[str, Any]:
         """What extraction and matching took, over all views."""
