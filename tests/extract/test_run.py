@@ -195,7 +195,7 @@ def test_bad_images_are_named_and_left_out_and_the_rest_is_extracted(
 def test_images_that_were_out_of_reach_are_added_by_the_next_extraction(
     detector: Any, dataset: CocoDataset, open_writer: Callable[..., StoreWriter], tmp_path: Path
 ) -> None:
-    with open_writer(detector, dataset, view="whole") as writer:
+    with open_writer(detector, dataset, split="whole") as writer:
         whole = Store.open(extract(detector, dataset, writer).path)
     away = [dataset.path(dataset.images[i]) for i in (3, 4, 20)]
     with open_writer(detector, dataset) as writer:
