@@ -79,12 +79,13 @@ def evaluate(
         entries["filled boxes"] = []
     entries |= {name: [] for name in heads}
     sizes = {image.image_id: image.size_hw for image in dataset.images}
-    once = dataset.class_agnostic
+    once, in_view = dataset.class_agnostic, False
     loaded = _batches(features, rows, batch_size, count, with_c1=needs_c1, once=once)
     with progress("evaluate", len(rows)) as advance:
         for candidates, batch in loaded:
             for chosen in candidates:
                 _check_size(chosen, sizes[chosen.image_id])
+                in_view |= chosen.placement is not None
                 entries["boxes"].extend(box_entries(chosen))
                 if baselines:
                     entries["filled boxes"].extend(filled_box_entries(chosen))
@@ -93,6 +94,8 @@ def evaluate(
                 for masks in predict_masks(each, batch, candidates):
                     entries[name].extend(mask_entries(masks))
             advance(len(candidates))
+    if in_view:
+        notes += ("the detector saw a view of the images: flipped, resized at random or cropped",)
     return Evaluation(
         rows=_score(entries, dataset),
         categories=dataset.categories,
@@ -202,8 +205,6 @@ def _notes(features: Features, dataset: CocoDataset) -> tuple[str, ...]:
     notes = []
     if dataset.class_agnostic:
         notes.append("class-agnostic: categories are ignored, each query counts once")
-    if (view := features.identity.view) != "base":
-        notes.append(f"the detector saw the view {view} of the images, not the images themselves")
     if all(found.iscrowd for found in objects):
         notes.append("AP is undefined: the annotations contain no objects")
     if unknown := sorted({found.category_id for found in objects} - known):

@@ -87,7 +87,7 @@ def test_box_ap_of_a_flip_store_is_the_detectors_on_mirrored_files(
 
     assert expected[0] > 0.4
     assert list(found["boxes"].overall.values())[:3] == pytest.approx(expected[:3], abs=1e-6)
-    assert "the detector saw the view flip" in found.notes[0]
+    assert "the detector saw a view of the images" in found.notes[0]
 
 
 def test_box_ap_through_the_map_of_a_random_view_is_near_that_of_the_images(
