@@ -11,7 +11,7 @@ import pytest
 
 import mfd.cli
 from benchmarks.recipes import FIGURES, Task, measure, table, tasks
-from mfd.commands.train_head import changed
+from mfd.commands.plan import Plan
 from mfd.headtrain import HeadConfig, TrainConfig
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +29,8 @@ def test_every_recipe_of_the_project_has_settings_that_exist() -> None:
     made = set()
     for task in found:
         texts = [text for text in task.arguments if "=" in text]
-        made.add(changed(HeadConfig(), TrainConfig(), tuple(texts)))
+        plan = Plan(None, HeadConfig(), TrainConfig()).changed(tuple(texts), None, None)
+        made.add((plan.head, plan.recipe))
     assert len(made) == len(recipes["recipes"])  # no two are the same
 
 

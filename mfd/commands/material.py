@@ -1,0 +1,209 @@
+"""What a head is trained on: the stores of one or more views, or the detector at work."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from mfd import cache, coco, headtrain, opening
+from mfd.config import DetectorChoice, Project
+from mfd.console import say
+from mfd.headtrain import HeadConfig, TrainConfig
+from mfd.text import duration
+
+if TYPE_CHECKING:
+    import torch
+
+    from mfd.coco import CocoDataset, Finding
+    from mfd.detectors import Detector, DetectorSpec
+
+
+class Material(Protocol):
+    """Features to train on, and whatever has to do with where they come from.
+
+    Attributes:
+        choice: how the detector is loaded again.
+        places: what is read, for whoever watches.
+    """
+
+    choice: DetectorChoice
+    places: Sequence[str]
+
+    @property
+    def spec(self) -> "DetectorSpec":
+        """Of the detector."""
+        ...
+
+    def repeated_files(self, dataset: "CocoDataset") -> "Sequence[Finding]":
+        """Images of the data set that are one file, as far as that is known already."""
+        ...
+
+    def source(
+        self,
+        dataset: "CocoDataset",
+        head: HeadConfig,
+        recipe: TrainConfig,
+        masks: "headtrain.MaskImages | None",
+    ) -> "headtrain.BatchSource":
+        """Batches of the data set's images."""
+        ...
+
+    def validation(
+        self, wanted: str | None, source: "headtrain.BatchSource", head: HeadConfig, images: int
+    ) -> "headtrain.Validation | None":
+        """What the head is validated on after every epoch."""
+        ...
+
+    def begun(self, run: "headtrain.Run") -> None:
+        """Note that the run needs what it is trained on."""
+        ...
+
+    def summary(self, done: "headtrain.TrainSummary") -> str | None:
+        """What a reader of the log should know when the training is done."""
+        ...
+
+
+@dataclass
+class StoredMaterial:
+    """Stores, the base view's or the first named view's first."""
+
+    project: Project
+    stores: "Sequence[cache.Store]"
+    device: "torch.device"
+
+    def __post_init__(self) -> None:
+        self.choice = opening.choice_of(self.project, self.stores[0])
+        self.places: Sequence[str] = [str(store.path) for store in self.stores]
+
+    @property
+    def spec(self) -> "DetectorSpec":
+        """Of the detector that the stores were made with."""
+        return self.stores[0].spec
+
+    def repeated_files(self, dataset: "CocoDataset") -> "Sequence[Finding]":
+        """By the digests that the store has of all images."""
+        digests = {image.image_id: image.sha256 for image in self.stores[0].images}
+        return coco.repeated_files(dataset, digests)
+
+    def source(
+        self,
+        dataset: "CocoDataset",
+        head: HeadConfig,
+        recipe: TrainConfig,
+        masks: "headtrain.MaskImages | None",
+    ) -> "headtrain.BatchSource":
+        """Batches of the stores of all views and their targets, which are built if need be."""
+        views = []
+        for store in self.stores:
+            targets = headtrain.build_targets(store, dataset, self.project.stores, say=say)
+            view = f"{store.identity.view}: " if len(self.stores) > 1 else ""
+            say(f"{view}{targets.total}")
+            features = opening.complete(
+                store, dataset, self.choice, self.device, needed=head.use_c1
+            )
+            views.append((features, targets))
+        return headtrain.StoredSource(
+            *views[0], head, recipe,
+            others=views[1:], masks=masks, pin_memory=self.device.type == "cuda",
+        )  # fmt: skip
+
+    def validation(
+        self, wanted: str | None, source: "headtrain.BatchSource", head: HeadConfig, images: int
+    ) -> "headtrain.Validation | None":
+        """The named store, or the val store beside the stores that are trained on."""
+        return opening.open_validation(
+            self.project, wanted, self.choice, source.spec, self.stores[0], self.device,
+            images=images, head=head, say=say,
+        )  # fmt: skip
+
+    def begun(self, run: "headtrain.Run") -> None:
+        """Refer to the run from every store, so that none is removed by accident."""
+        for store in self.stores:
+            cache.add_reference(store.path, run.path, self.project.stores)
+
+    def summary(self, done: "headtrain.TrainSummary") -> None:
+        """Nothing more."""
+
+
+@dataclass
+class LiveMaterial:
+    """The detector in the loop."""
+
+    project: Project
+    choice: DetectorChoice
+    detector: "Detector"
+    device: "torch.device"
+    places: Sequence[str] = ("none, the detector runs on every batch",)
+
+    @property
+    def spec(self) -> "DetectorSpec":
+        """Of the detector."""
+        return self.detector.spec
+
+    def repeated_files(self, dataset: "CocoDataset") -> "Sequence[Finding]":
+        """Unknown: no file has been read yet."""
+        return ()
+
+    def source(
+        self,
+        dataset: "CocoDataset",
+        head: HeadConfig,
+        recipe: TrainConfig,
+        masks: "headtrain.MaskImages | None",
+    ) -> "headtrain.BatchSource":
+        """Batches that the detector is run on."""
+        shown = dataset if masks is None else masks.only(dataset)
+        return headtrain.LiveSource(self.detector, self.choice, shown, head, recipe)
+
+    def validation(
+        self, wanted: str | None, source: "headtrain.BatchSource", head: HeadConfig, images: int
+    ) -> "headtrain.Validation | None":
+        """A store of a detector that stays as it is; images for one that is trained itself."""
+        if source.tuned is not None:
+            return opening.open_live_validation(
+                self.project, wanted, self.detector, images=images, say=say
+            )
+        return opening.open_validation(
+            self.project, wanted, self.choice, source.spec, None, self.device,
+            images=images, head=head, say=say,
+        )  # fmt: skip
+
+    def begun(self, run: "headtrain.Run") -> None:
+        """Nothing is kept that a run could need."""
+
+    def summary(self, done: "headtrain.TrainSummary") -> str:
+        """How much of the time was the detector's."""
+        progress = done.progress
+        return (
+            f"the detector took {duration(progress.detector_seconds)} of "
+            f"{duration(progress.seconds)}"
+        )
+
+
+def open_stored(
+    project: Project,
+    split: str,
+    views: str | None,
+    path: Path | None,
+    layer: int | None,
+    saved: "headtrain.RunConfig | None",
+    device: "torch.device",
+) -> StoredMaterial:
+    """The stores of the named views, or those that a run was begun on."""
+    names = None if views is None else views.split(",")
+    before = saved.source if saved else {}
+    return StoredMaterial(
+        project, opening.open_views(project, split, names, path, layer, before), device
+    )
+
+
+def open_live(
+    project: Project,
+    layer: int | None,
+    saved: "headtrain.RunConfig | None",
+    device: "torch.device",
+) -> LiveMaterial:
+    """The project's detector, or the one that a run was begun with."""
+    choice = saved.detector if saved else replace(project.choice, encoder_layer=layer)
+    exif = saved.spec.exif if saved else project.exif
+    return LiveMaterial(project, choice, opening.open_detector(choice, device, exif), device)
