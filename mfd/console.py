@@ -15,9 +15,14 @@ out.width = max(out.width, 80) if out.is_terminal else 200
 _err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
-def say(line: str) -> None:
-    """One line for whoever watches, kept out of the results."""
-    _err.print(escape("\n".join(map(printable, line.split("\n")))))
+def say(text: str) -> None:
+    """Something for whoever watches, kept out of the results."""
+    _err.print(_shown(text))
+
+
+def print_text(text: str) -> None:
+    """A result in words; the terminal breaks its lines."""
+    out.print(_shown(text), soft_wrap=True, highlight=False)
 
 
 def print_json(value: Any) -> None:
@@ -29,3 +34,8 @@ def print_path(path: Path) -> None:
     """A written file, for pipes; what the terminal's encoding lacks is escaped."""
     encoding = out.encoding or "utf-8"
     print(str(path).encode(encoding, "backslashreplace").decode(encoding))  # noqa: T201
+
+
+def _shown(text: str) -> str:
+    """The text as rich prints it, line by line without what a terminal would obey."""
+    return escape("\n".join(map(printable, text.split("\n"))))

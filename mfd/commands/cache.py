@@ -10,7 +10,7 @@ from rich.table import Table
 
 from mfd import cache
 from mfd.config import Project
-from mfd.console import out, print_json, say
+from mfd.console import out, print_json, print_text, say
 from mfd.settings import setting, settings
 from mfd.text import printable, size
 
@@ -57,7 +57,7 @@ def info(project: Project, options: InfoOptions) -> None:
         print_json(facts)
         return
     for name, value in facts.items():
-        out.print(f"{name:18} {escape(printable(str(value)))}", soft_wrap=True, highlight=False)
+        print_text(f"{name:18} {value}")
 
 
 @settings

@@ -2,14 +2,11 @@
 
 from pathlib import Path
 
-from rich.markup import escape
-
 from mfd import doctor
 from mfd.commands.declared import annotations_setting, images_setting
 from mfd.config import Project
-from mfd.console import out
+from mfd.console import print_text
 from mfd.settings import setting, settings
-from mfd.text import printable
 
 HELP = "Check environment, data and detector; report problems and how to fix them."
 PROJECT = ("data", "stores", "runs", "detector", "weights", "encoder_layer", "exif")
@@ -28,6 +25,5 @@ def run(project: Project, options: Options) -> int:
     """Print the findings; 1 if one of them is a fault."""
     findings = doctor.examine(project, options.split, options.images, options.annotations)
     for finding in findings:
-        text = escape(printable(finding.text))
-        out.print(f"{'ok ' if finding.good else 'BAD'}  {text}", soft_wrap=True)
+        print_text(f"{'ok ' if finding.good else 'BAD'}  {finding.text}")
     return int(not all(finding.good for finding in findings))
