@@ -1,0 +1,65 @@
+"""`mfd extract`, `mfd evaluate` and `mfd doctor` as a user types them."""
+
+import json
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from mfd.cli import main
+
+
+def test_evaluate_prints_what_pycocotools_finds_in_the_results(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", "first", "--json", "--baselines"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    for kind, key in (("bbox", "box_ap"), ("segm", "mask_ap")):
+        with redirect_stdout(StringIO()):
+            truth = COCO(project / "coco/annotations/instances_val2017.json")
+            (folder,) = (project / "runs/first/evaluations").glob("val-*")
+            results = truth.loadRes(str(folder / f"results_{kind}.json"))
+            scored = COCOeval(truth, results, kind)
+            scored.evaluate()
+            scored.accumulate()
+            scored.summarize()
+        assert printed[key] == pytest.approx(scored.stats[0], abs=1e-6)
+    assert printed["images"] == 5
+    assert printed["mask_ap_filled_boxes"] is not None
+    assert printed["mask_ap_untrained"] is not None
+
+
+def test_evaluate_shows_a_table_by_default(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", "--per-category"]) == 0
+    shown = capsys.readouterr().out
+    assert "AP75" in shown
+    assert "AP by category" in shown
+
+
+def test_an_extraction_that_is_complete_is_not_paid_for_again(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["extract", "--split", "val"]) == 0
+    assert "complete: nothing was left to do" in capsys.readouterr().err
+
+
+def test_data_of_ones_own_needs_no_split_names(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = ["--images", "coco/val2017", "--annotations", "coco/annotations/instances_val2017.json"]
+    assert main(["estimate", *own]) == 0
+    assert "5 images" in capsys.readouterr().out
+    assert main(["extract", "--split", "birds", *own, "--stores", "others"]) == 0
+    assert main(["evaluate", "first", "--split", "birds", *own, "--stores", "others"]) == 0
+
+
+def test_doctor_prints_every_finding(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--detector", "demo"]) == 0
+    assert "BAD" not in capsys.readouterr().out
+    assert main(["doctor", "--data", "nowhere", "--detector", "nobody"]) == 1
+    assert capsys.readouterr().out.count("BAD") == 3  # two splits, one detector
