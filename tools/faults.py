@@ -163,7 +163,7 @@ RECIPE = [
         "mfd/headtrain/training/losses.py",
         "tests/headtrain/training",
         ('dice without its 2', '(2 * overlap + 1)', '(overlap + 1)'),
-        ('IoU of masks above 0.3', 'probability > 0.5', 'probability > 0.3'),
+        ('IoU of masks above 0.3', 'else (logits.sigmoid(), 0.5)', 'else (logits.sigmoid(), 0.3)'),
         ('object outside of the box ignored', 'mask.mean((1, 2)) + area_ratio.to(truth.dtype) - overlap', 'mask.mean((1, 2)) + truth.mean((1, 2)) - overlap'),
     ),
     *faults(
@@ -205,7 +205,7 @@ RECIPE = [
     ),
     *faults(
         "mfd/opening/project.py",
-        "tests/test_cli.py",
+        "tests/commands",
         ('layer of --store not checked', 'store.spec.encoder_layer != layer', 'False'),
     ),
     *faults(
@@ -292,8 +292,8 @@ RECIPE = [
     ),
     *faults(
         "mfd/headtrain/sources/stored.py", "tests/headtrain/sources",
-        ("last smaller batch forgotten", "-(-len(self._positions) // self._config.batch_size)", "len(self._positions) // self._config.batch_size"),
-        ("images without objects counted", "return len(self._positions)", "return len(self._store)"),
+        ("last smaller batch forgotten", "-(-len(self._image_ids) // self._config.batch_size)", "len(self._image_ids) // self._config.batch_size"),
+        ("images without objects counted", "return len(self._image_ids)", "return len(self._views[0].store)"),
         ("every epoch in the order of the first", "size, seed, epoch)", "size, seed, 0)"),
     ),
     *faults(
@@ -306,11 +306,11 @@ RECIPE = [
         ("a category of COCO lost", "range(1, 91)", "range(1, 90)"),
     ),
     *faults(
-        "mfd/commands/train_head.py", "tests/test_cli.py",
-        ("encoder layer of a preset ignored", "options.store, layer)", "options.store)"),
+        "mfd/commands/train_head.py", "tests/commands",
+        ("encoder layer of a preset ignored", "encoder_layer(project, preset)", "project.encoder_layer"),
     ),
     *faults(
-        "mfd/commands/predict.py", "tests/test_cli.py",
+        "mfd/commands/predict.py", "tests/commands",
         ("detector of the run ignored", "override(run.config.detector,", "override(project.choice,"),
         ("category names of the run ignored", "run.load_head(device), run.config.categories)", "run.load_head(device), {})"),
     ),

@@ -210,9 +210,8 @@ def test_head_of_an_impossible_detector_is_refused(runs: Path, field: str, value
     content = json.loads(path.read_text())
     content["spec"][field] = value
     path.write_text(json.dumps(content))
-    run = Run.open(runs / "old")
     with pytest.raises(ConfigError) as caught:
-        run.load_head()
+        Run.open(runs / "old").load_head()
     assert "\n" not in str(caught.value)
 
 
