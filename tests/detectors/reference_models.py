@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from mfd.detectors.backbones.focalnet import FocalNet
 from mfd.detectors.backbones.swin import Swin
 from mfd.detectors.deformable import DeformableConfig, DeformableDetector, OfficialDetector
+from mfd.detectors.deformable.proposals import Proposals, Selection
 from mfd.detectors.dino import DINO, DINO_FAMILY
 from mfd.detectors.hdetr import HDETR, HDETR_FAMILY
 from mfd.detectors.official import OFFICIAL, build_official
@@ -74,13 +76,27 @@ def differences(
 ) -> dict[str, float]:
     """How far each array of one case is from the official one, relative to its largest value.
 
-    `topk` is the number of ranks of the token selection that differ.
+    `topk` is how much the scores of the tokens differ that we and the official code have at the
+    same rank. Where two score alike to rounding either may come first; what follows depends on it,
+    so it is computed in the official order.
     """
     manifest = read_manifest(folder, model)
     reference = np.load(folder / f"{model}.reference.npz")
     expected = {k.removeprefix(f"{case}."): reference[k] for k in reference if k.startswith(case)}
+    official = torch.from_numpy(expected["topk_idx"])
+    ranked: list[Tensor] = []
+
+    def in_official_order(module: Proposals, inputs: Any, selection: Selection) -> Selection:
+        ranked.append(selection.tokens)
+        order = (selection.tokens[:, None] == official[..., None]).int().argmax(-1)
+        assert torch.equal(selection.tokens.gather(1, order), official)  # the same tokens
+        boxes = selection.boxes.gather(1, order[..., None].expand(-1, -1, 4))
+        return replace(selection, tokens=official, boxes=boxes)
+
+    hook = detector.network.proposals.register_forward_hook(in_official_order)
     with torch.no_grad():
         found = detector.network(*batch(manifest, case, reference))
+    hook.remove()
     y, x = expected["c1_yx"].T
     scores = found.selection.logits
     some = expected["queries"]
@@ -99,8 +115,12 @@ def differences(
     expected["enc_layers"] = expected["enc_layers"][1:]
     expected["references"] = expected["references"][0]
     result = {name: _relative(value, expected[name]) for name, value in ours.items()}
-    result["topk"] = int((found.selection.tokens.numpy() != expected["topk_idx"]).sum())
-    return result
+    token_scores = ours["enc_scores"]
+    at_rank = token_scores.gather(1, ranked[0]), token_scores.gather(1, official)
+    return {
+        **result,
+        "topk": float((at_rank[0] - at_rank[1]).abs().max() / token_scores.abs().max()),
+    }
 
 
 def _relative(found: Tensor, expected: np.ndarray) -> float:
