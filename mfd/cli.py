@@ -39,13 +39,16 @@ VERBS: dict[str, Command] = {
 }
 
 app = typer.Typer(
+    rich_markup_mode=None,  # plain help uses the width of a narrow terminal better
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Instance masks for a frozen DETR, trained on cached features.\n\n"
     "Settings come from the nearest mfd.toml, upwards from the working folder; flags override "
     "them.",
 )
-_stores = typer.Typer(no_args_is_help=True, help="List, inspect, verify and delete stores.")
+_stores = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="List, inspect, verify and delete stores."
+)
 
 
 def _print_version(wanted: bool) -> None:

@@ -6,7 +6,7 @@ from mfd import demo
 from mfd.config import Project
 from mfd.settings import setting, settings
 
-HELP = "Run the whole pipeline once on generated images: about three minutes on two cores."
+HELP = "Run the whole pipeline on generated images, in minutes."
 PROJECT = ()
 
 

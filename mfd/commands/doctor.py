@@ -8,7 +8,7 @@ from mfd.config import Project
 from mfd.console import print_text
 from mfd.settings import setting, settings
 
-HELP = "Check environment, data and detector; report problems and how to fix them."
+HELP = "Check environment, data and detector, and say what to fix."
 PROJECT = ("data", "stores", "runs", "detector", "weights", "encoder_layer", "exif")
 
 

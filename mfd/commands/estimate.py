@@ -8,7 +8,7 @@ from mfd.extract import ExtractConfig
 from mfd.settings import setting, settings
 from mfd.text import duration, size
 
-HELP = "Estimate disk space and hours of `mfd extract`; writes nothing."
+HELP = "Estimate disk space and hours of `mfd extract`."
 PROJECT = ("data", "detector", "weights", "encoder_layer", "exif")
 
 

@@ -9,7 +9,7 @@ from mfd.extract import ExtractConfig
 from mfd.settings import setting, settings
 from mfd.text import duration
 
-HELP = "Stage one: run the frozen detector once and store its features."
+HELP = "Stage one: run the frozen detector once, store its features."
 PROJECT = ("data", "stores", "detector", "weights", "encoder_layer", "exif", "file_locks")
 
 

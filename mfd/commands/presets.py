@@ -11,7 +11,7 @@ from mfd.console import out, print_json
 from mfd.headtrain import HeadConfig, TrainConfig
 from mfd.settings import declared, setting, settings
 
-HELP = "List the presets, heads and recipes: our sizes beside the paper's."
+HELP = "List heads and recipes, our sizes beside the paper's."
 PROJECT = ()
 
 

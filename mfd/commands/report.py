@@ -9,7 +9,7 @@ from mfd.console import print_path, say
 from mfd.errors import ConfigError
 from mfd.settings import setting, settings
 
-HELP = "Write one HTML page about evaluated runs: figures, curves, costs, images."
+HELP = "Write an HTML page about runs: figures, curves, images."
 PROJECT = ("data", "runs")
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mfd.coco import CocoDataset
     from mfd.detectors import DetectorSpec
 
-HELP = "Stage two: train the mask head on a store; the detector does not run, except with --live."
+HELP = "Stage two: train the mask head on a store."
 PROJECT = ("data", "stores", "runs", "detector", "weights", "encoder_layer", "exif", "file_locks")
 
 
