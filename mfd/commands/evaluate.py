@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from mfd import coco, headtrain, opening
+from mfd import headtrain, opening
 from mfd.commands.declared import (
     annotations_setting,
     detector_setting,
@@ -14,7 +14,7 @@ from mfd.commands.declared import (
     store_setting,
     weights_setting,
 )
-from mfd.commands.findings import say_notable
+from mfd.commands.findings import say_repeated_files
 from mfd.config import DetectorChoice, Project
 from mfd.console import out, print_json, say
 from mfd.errors import ConfigError
@@ -84,8 +84,7 @@ def run(project: Project, options: Options) -> None:
             project, run, choice, dataset, options.split, options.store, device, say
         )
     if not isinstance(features, headtrain.LiveFeatures):
-        digests = {image.image_id: image.sha256 for image in features.images}
-        say_notable(coco.repeated_files(dataset, digests))
+        say_repeated_files(dataset, features.images)
     evaluation = headtrain.evaluate(
         head,
         features,

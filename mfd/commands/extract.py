@@ -2,7 +2,7 @@
 
 from mfd import cache, coco, extract, opening
 from mfd.commands.declared import Extraction, device_setting, skip_invalid_setting
-from mfd.commands.findings import say_notable
+from mfd.commands.findings import say_notable, say_repeated_files
 from mfd.config import Codec, Project
 from mfd.console import say
 from mfd.extract import ExtractConfig
@@ -51,7 +51,7 @@ def run(project: Project, options: Options) -> None:
         dtype=options.dtype,
         precision=options.precision,
     )
-    say_notable(coco.repeated_files(dataset, {i.image_id: i.sha256 for i in identity.images}))
+    say_repeated_files(dataset, identity.images)
     provenance = extract.provenance(project.choice, options, device)
     with cache.StoreWriter.open(
         project.stores, identity, codec=options.codec, provenance=provenance

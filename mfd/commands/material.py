@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from mfd import cache, coco, headtrain, opening
+from mfd import cache, headtrain, opening
 from mfd.config import DetectorChoice, Project
 from mfd.console import say
 from mfd.headtrain import HeadConfig, TrainConfig
@@ -14,58 +14,18 @@ from mfd.text import duration
 if TYPE_CHECKING:
     import torch
 
-    from mfd.coco import CocoDataset, Finding
+    from mfd.coco import CocoDataset
     from mfd.detectors import Detector, DetectorSpec
 
 
-class Material(Protocol):
-    """Features to train on, and whatever has to do with where they come from.
+@dataclass
+class StoredMaterial:
+    """Stores, the base view's or the first named view's first.
 
     Attributes:
         choice: how the detector is loaded again.
         places: what is read, for whoever watches.
     """
-
-    choice: DetectorChoice
-    places: Sequence[str]
-
-    @property
-    def spec(self) -> "DetectorSpec":
-        """Of the detector."""
-        ...
-
-    def repeated_files(self, dataset: "CocoDataset") -> "Sequence[Finding]":
-        """Images of the data set that are one file, as far as that is known already."""
-        ...
-
-    def source(
-        self,
-        dataset: "CocoDataset",
-        head: HeadConfig,
-        recipe: TrainConfig,
-        masks: "headtrain.MaskImages | None",
-    ) -> "headtrain.BatchSource":
-        """Batches of the data set's images."""
-        ...
-
-    def validation(
-        self, wanted: str | None, source: "headtrain.BatchSource", head: HeadConfig, images: int
-    ) -> "headtrain.Validation | None":
-        """What the head is validated on after every epoch."""
-        ...
-
-    def begun(self, run: "headtrain.Run") -> None:
-        """Note that the run needs what it is trained on."""
-        ...
-
-    def summary(self, done: "headtrain.TrainSummary") -> str | None:
-        """What a reader of the log should know when the training is done."""
-        ...
-
-
-@dataclass
-class StoredMaterial:
-    """Stores, the base view's or the first named view's first."""
 
     project: Project
     stores: "Sequence[cache.Store]"
@@ -80,10 +40,10 @@ class StoredMaterial:
         """Of the detector that the stores were made with."""
         return self.stores[0].spec
 
-    def repeated_files(self, dataset: "CocoDataset") -> "Sequence[Finding]":
-        """By the digests that the store has of all images."""
-        digests = {image.image_id: image.sha256 for image in self.stores[0].images}
-        return coco.repeated_files(dataset, digests)
+    @property
+    def images(self) -> "Sequence[cache.StoreImage]":
+        """The images of the stores, whose digests are known."""
+        return self.stores[0].images
 
     def source(
         self,
@@ -140,8 +100,9 @@ class LiveMaterial:
         """Of the detector."""
         return self.detector.spec
 
-    def repeated_files(self, dataset: "CocoDataset") -> "Sequence[Finding]":
-        """Unknown: no file has been read yet."""
+    @property
+    def images(self) -> "Sequence[cache.StoreImage]":
+        """None: no file has been read yet."""
         return ()
 
     def source(
@@ -178,6 +139,10 @@ class LiveMaterial:
             f"the detector took {duration(progress.detector_seconds)} of "
             f"{duration(progress.seconds)}"
         )
+
+
+Material = StoredMaterial | LiveMaterial
+"""Features to train on, and whatever has to do with where they come from."""
 
 
 def open_stored(

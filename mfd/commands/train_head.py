@@ -11,7 +11,7 @@ from mfd.commands.declared import (
     skip_invalid_setting,
     store_setting,
 )
-from mfd.commands.findings import say_notable
+from mfd.commands.findings import say_notable, say_repeated_files
 from mfd.commands.material import Material, StoredMaterial, open_live, open_stored
 from mfd.commands.plan import Plan, encoder_layer
 from mfd.config import Project
@@ -103,7 +103,7 @@ def run(project: Project, options: Options) -> None:
         skip_invalid=options.skip_invalid,
     )
     say_notable(coco.require_consistent(dataset))
-    say_notable(material.repeated_files(dataset))
+    say_repeated_files(dataset, material.images)
     plan.head.check(material.spec)  # before targets are built
     for place in material.places:
         say(f"store: {place}")
@@ -123,7 +123,7 @@ def run(project: Project, options: Options) -> None:
         run,
         detector=material.choice,
         preset=plan.name,
-        device=opening.pick_device(options.device),
+        device=material.device,
         resume=options.resume,
         validation=material.validation(options.val, source, plan.head, images),
         say=say,

@@ -43,10 +43,9 @@ def open_validation(
     Raises:
         StoreError, DataError: what was named is not there.
     """
-    if name == NONE:
-        return None
-    try:
-        store = _store(project, name or "val", spec, trained_on)
+
+    def stored(split: str) -> Validation:
+        store = _store(project, split, spec, trained_on)
         dataset = open_dataset(project, store.identity.split, skip_invalid=True)
         if head.class_agnostic:
             dataset = dataset.without_categories()
@@ -54,14 +53,9 @@ def open_validation(
             matched = match_categories(dataset, spec.category_ids, spec.names, project.categories)
             dataset = matched.dataset
         features = complete(store, dataset, choice, device, needed=head.use_c1)
-        validation = Validation(features, dataset, images)
-    except (StoreError, DataError) as error:
-        if name is not None:
-            raise
-        say(f"validation: none ({error})")
-        return None
-    say(f"validation: {validation}")
-    return validation
+        return Validation(features, dataset, images)
+
+    return _opened(name, stored, say)
 
 
 def open_live_validation(
@@ -79,13 +73,24 @@ def open_live_validation(
     Raises:
         DataError: what was named is not there.
     """
+
+    def live(split: str) -> Validation:
+        dataset = open_dataset(project, split, skip_invalid=True)
+        dataset = in_categories_of(detector.spec, project, dataset).dataset
+        return Validation(LiveFeatures(detector, dataset), dataset, images)
+
+    return _opened(name, live, say)
+
+
+def _opened(
+    name: str | None, make: Callable[[str], Validation], say: Callable[[str], object]
+) -> Validation | None:
+    """What `make` makes of the name; without a name, of "val" if that is there."""
     if name == NONE:
         return None
     try:
-        dataset = open_dataset(project, name or "val", skip_invalid=True)
-        dataset = in_categories_of(detector.spec, project, dataset).dataset
-        validation = Validation(LiveFeatures(detector, dataset), dataset, images)
-    except DataError as error:
+        validation = make(name or "val")
+    except (StoreError, DataError) as error:
         if name is not None:
             raise
         say(f"validation: none ({error})")

@@ -110,8 +110,8 @@ class TrainConfig:
         lt=1,
     )
     augment: Augment = setting(
-        "How live training changes images, in every epoch anew: flip mirrors half of them, ms is "
-        "Deformable DETR's flip, resize and crop, lsj large-scale jittering.",
+        "How live training changes images, differently in every epoch: flip mirrors half of them, "
+        "ms is Deformable DETR's flip, resize and crop, lsj large-scale jittering.",
         default="none",
     )
     finetune: Finetune = setting(
