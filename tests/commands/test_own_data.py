@@ -25,6 +25,15 @@ def one_polygon_objects(path: Path) -> dict[str, Any]:
     return content
 
 
+def generated(folder: Path, seed: int) -> dict[str, dict[str, Any]]:
+    """A generated data set in COCO's layout: of each split what YOLO can say of it."""
+    generate(folder, *SPLITS.values(), seed=seed)
+    return {
+        split: one_polygon_objects(folder / f"annotations/instances_{split}2017.json")
+        for split in SPLITS
+    }
+
+
 def write_yolo(folder: Path, contents: dict[str, dict[str, Any]], images: Path) -> None:
     """Roboflow's YOLO layout, images stored anew under names that sort as their ids."""
     names = [category["name"] for category in contents["train"]["categories"]]
@@ -64,11 +73,7 @@ def figures(folder: Path, patch: pytest.MonkeyPatch, capsys: Any, toml: str) -> 
 def test_yolo_and_data_tables_find_the_ap_of_the_same_coco_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    generate(tmp_path / "coco", *SPLITS.values(), seed=6)
-    contents = {
-        split: one_polygon_objects(tmp_path / f"coco/annotations/instances_{split}2017.json")
-        for split in SPLITS
-    }
+    contents = generated(tmp_path / "coco", seed=6)
     write_yolo(tmp_path / "yolo", contents, tmp_path / "coco")
     table = 'detector = "demo"\n[data]\n'
     for split, content in contents.items():
@@ -85,11 +90,7 @@ def test_yolo_and_data_tables_find_the_ap_of_the_same_coco_file(
 def test_roboflows_yolo_folder_goes_from_labels_to_ap(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    generate(tmp_path / "coco", *SPLITS.values(), seed=7)
-    contents = {
-        split: one_polygon_objects(tmp_path / f"coco/annotations/instances_{split}2017.json")
-        for split in SPLITS
-    }
+    contents = generated(tmp_path / "coco", seed=7)
     write_yolo(tmp_path, contents, tmp_path / "coco")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mfd.toml").write_text('data = "."\ndetector = "demo"\n')
@@ -120,11 +121,7 @@ def test_faults_of_labels_are_named_by_doctor(
     change: Callable[[str], str] | None,
     words: str,
 ) -> None:
-    generate(tmp_path / "coco", *SPLITS.values(), seed=7)
-    contents = {
-        split: one_polygon_objects(tmp_path / f"coco/annotations/instances_{split}2017.json")
-        for split in SPLITS
-    }
+    contents = generated(tmp_path / "coco", seed=7)
     write_yolo(tmp_path, contents, tmp_path / "coco")
     label = min((tmp_path / "val/labels").iterdir())
     if change is None:
