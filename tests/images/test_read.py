@@ -1,33 +1,27 @@
-"""Image files become input as the detectors' own code makes it, or are refused by name."""
+"""Images are read as Deformable DETR reads them; what cannot be read is refused by name."""
 
 import os
 import socket
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 
 from mfd.errors import ConfigError, DataError
 from mfd.images import (
-    ImageHeader,
     Preprocessing,
     collate_images,
     image_suffixes,
     input_size,
     load_image,
-    read_header,
     read_rgb,
 )
+from tests.builders.pixels import noise, save
 
 PLAIN = Preprocessing(size_hw=(37, 53), mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
-
-
-def noise(*shape: int) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
 
 
 @pytest.mark.parametrize(
@@ -81,16 +75,6 @@ def test_other_kinds_of_pixels_become_rgb(mode: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_exif_orientation_is_ignored(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # turn by 90 degrees
-    image = Image.fromarray(noise(37, 53, 3))
-    image.save(tmp_path / "turned.png", exif=exif)
-    image.save(tmp_path / "plain.png")
-    turned = load_image(tmp_path / "turned.png", PLAIN, (37, 53))
-    assert torch.equal(turned.pixels, load_image(tmp_path / "plain.png", PLAIN).pixels)
-
-
 def test_another_size_than_the_annotations_is_refused(tmp_path: Path) -> None:
     Image.fromarray(noise(37, 53, 3)).save(tmp_path / "a.png")
     with pytest.raises(
@@ -117,63 +101,6 @@ def test_files_that_are_no_images_are_refused_by_name(tmp_path: Path) -> None:
         load_image(tmp_path / "text.jpg", PLAIN)
     with pytest.raises(DataError, match=r"no image .*none\.jpg"):
         load_image(tmp_path / "none.jpg", PLAIN)
-
-
-def save(pixels: np.ndarray, path: Path, orientation: int | None = None, **options: object) -> None:
-    exif = Image.Exif()
-    if orientation is not None:
-        exif[0x0112] = orientation
-    Image.fromarray(pixels).save(path, exif=exif, **options)
-
-
-TURNED = {  # what an upright image looks like to a camera that was held so, and how it is stored
-    1: lambda upright: upright,
-    2: lambda upright: upright[:, ::-1],
-    3: lambda upright: upright[::-1, ::-1],
-    4: lambda upright: upright[::-1],
-    5: lambda upright: upright.transpose(1, 0, 2),
-    6: lambda upright: upright.transpose(1, 0, 2)[::-1],
-    7: lambda upright: upright[::-1, ::-1].transpose(1, 0, 2),
-    8: lambda upright: upright.transpose(1, 0, 2)[:, ::-1],
-}
-
-
-@pytest.mark.parametrize("way", TURNED)
-@pytest.mark.parametrize("kind", ["png", "webp"])
-def test_an_image_is_turned_upright_if_asked_for(way: int, kind: str, tmp_path: Path) -> None:
-    upright = noise(37, 53, 3)
-    stored = np.ascontiguousarray(TURNED[way](upright))
-    path = tmp_path / f"a.{kind}"
-    save(stored, path, way, lossless=True)
-    assert read_header(path) == ImageHeader(stored.shape[:2], way)
-    assert (np.array(read_rgb(path)) == stored).all()
-    rgb = read_rgb(path, (37, 53), upright=True)
-    assert (np.array(rgb) == upright).all()
-    assert (np.array(ImageOps.exif_transpose(rgb)) == upright).all()  # not turned once more
-    loaded = load_image(path, replace(PLAIN, upright=True), (37, 53))
-    np.testing.assert_allclose(loaded.pixels, upright.transpose(2, 0, 1) / 255, atol=1e-6)
-
-
-@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
-def test_damaged_exif_data_are_no_orientation(tmp_path: Path) -> None:
-    Image.fromarray(noise(37, 53, 3)).save(
-        tmp_path / "a.jpg", exif=b"Exif\0\0II*\0\xff\xff\xff\x7f"
-    )
-    assert read_header(tmp_path / "a.jpg").orientation == 1
-    assert read_rgb(tmp_path / "a.jpg", (37, 53), upright=True).size == (53, 37)
-
-
-def test_a_turned_size_names_the_switch(tmp_path: Path) -> None:
-    save(noise(37, 53, 3), tmp_path / "a.png", 6)
-    with pytest.raises(DataError, match='belong to the upright pixels; set exif = "apply"'):
-        read_rgb(tmp_path / "a.png", (53, 37))
-    with pytest.raises(DataError, match='belong to the stored pixels; set exif = "ignore"'):
-        read_rgb(tmp_path / "a.png", (37, 53), upright=True)
-
-
-def test_only_a_switch_that_is_on_is_part_of_a_stores_identity() -> None:
-    assert "upright" not in Preprocessing().to_json()
-    assert Preprocessing(upright=True).to_json()["upright"] is True
 
 
 @pytest.mark.parametrize("dtype", ["<u2", ">u2", "<i4"])
