@@ -11,6 +11,7 @@ from .features import autocast_context as autocast_context
 from .features import detect as detect
 from .features import detect_all as detect_all
 from .features import device_of as device_of
+from .features import padding_step as padding_step
 from .features import split_images as split_images
 from .features import stage1_features as stage1_features
 from .freeze import freeze as freeze

@@ -15,7 +15,9 @@ from mfd.detectors.contract import Detector, DetectorOutput, DetectorSpec
 from mfd.detectors.foreign import described
 from mfd.detectors.image_features import ImageFeatures
 from mfd.errors import ConfigError, DetectorError, MfdError
-from mfd.images import LoadedImage, collate_images, similar_sizes
+from mfd.images import LoadedImage, collate_images, equal_sizes, padded_size
+
+_MAX_STEP = 32
 
 
 def detect(
@@ -28,7 +30,9 @@ def detect(
 ) -> list[ImageFeatures]:
     """The detector's output for every image, float32, without padding, on the detector's device.
 
-    Maps are views of those of the batch where the detector gave float32.
+    Images of one `padded_size` get what each would get alone, up to the rounding of the detector's
+    own arithmetic, whose order of sums may depend on the batch. Maps are views of those of the
+    batch where the detector gave float32.
 
     Args:
         detector: runs on the device its weights are on.
@@ -41,7 +45,8 @@ def detect(
         DetectorError: the detector raises, or gives an output that is not what the spec says.
     """
     device = device_of(detector)
-    batch, padding_mask = collate_images([image.pixels for image in images])
+    step = padding_step(detector.spec)
+    batch, padding_mask = collate_images([image.pixels for image in images], step)
     with torch.no_grad(), autocast_context(device, precision):
         pixels = batch.to(device, memory_format=torch.channels_last)
         output = _forward(detector, pixels, padding_mask.to(device))
@@ -112,18 +117,30 @@ def detect_all(
     with_c1: bool = True,
     finish: Callable[[ImageFeatures], ImageFeatures] = ImageFeatures.cpu,
 ) -> list[ImageFeatures]:
-    """As `detect`, in batches of similar sizes; the images keep their order.
+    """As `detect`, in batches of one padded size each; the images keep their order.
 
     Args:
         finish: what becomes of an image's features before the next batch is computed. It copies
             them to the CPU, so that the device has to hold those of one batch only.
     """
     found: dict[int, ImageFeatures] = {}
-    for batch in similar_sizes([image.input_hw for image in images], batch_size):
+    sizes = [padded_size(image.input_hw, padding_step(detector.spec)) for image in images]
+    for batch in equal_sizes(sizes, batch_size):
         chosen, ids = [images[i] for i in batch], [image_ids[i] for i in batch]
         features = detect(detector, chosen, ids, precision=precision, with_c1=with_c1)
         found |= zip(batch, map(finish, features), strict=True)
     return [found[i] for i in range(len(images))]
+
+
+def padding_step(spec: DetectorSpec) -> int:
+    """What heights and widths of batches are multiples of.
+
+    The coarsest stride of the maps up to 32, so that as little as possible is padded and maps end
+    where the image does; 1, for no padding, where all inputs have one size.
+    """
+    if spec.preprocessing.size_hw is not None:
+        return 1
+    return max((stride for stride in spec.strides if stride <= _MAX_STEP), default=_MAX_STEP)
 
 
 def stage1_features(
@@ -131,8 +148,7 @@ def stage1_features(
 ) -> list[Float[Tensor, "H4 W4 C"]]:
     """The stage-1 map of every image, recomputed: what a `lite` store leaves out.
 
-    Each image runs alone. Near the right and bottom edge the map can differ from one that was
-    computed in a padded batch, where the backbone saw zeros behind the edge.
+    Each image runs alone, padded as in every batch it is in.
 
     Raises:
         DetectorError: the detector has no `stage1`.
@@ -145,10 +161,12 @@ def stage1_features(
     device = device_of(detector)
     maps = []
     for image in images:
-        batch, padding_mask = collate_images([image.pixels])
+        batch, padding_mask = collate_images([image.pixels], padding_step(detector.spec))
         with torch.no_grad():
             pixels = batch.to(device, memory_format=torch.channels_last)
-            maps.append(detector.stage1(pixels, padding_mask.to(device))[0].float())
+            c1 = detector.stage1(pixels, padding_mask.to(device))
+        (size_hw,) = valid_sizes(padding_mask, c1)
+        maps.append(_crop(c1[0], size_hw))
     return maps
 
 

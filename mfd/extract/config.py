@@ -6,7 +6,10 @@ from mfd.settings import setting, settings
 
 @settings
 class ExtractConfig:
-    """How an extraction runs; only `view` and `precision` change the numbers in the store."""
+    """How an extraction runs; only `view` and `precision` change the numbers in the store.
+
+    The batch size changes their last digits: detectors add up in another order.
+    """
 
     view: str = setting(
         "How every image is shown to the detector: base, flip (left and right exchanged), ms:SEED "

@@ -4,16 +4,15 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
-from mfd.cache import UNIT, StoreIdentity, StoreImage, planned_bytes
+from mfd.cache import StoreIdentity, StoreImage, planned_bytes
 from mfd.coco import CocoDataset, sample_evenly
 from mfd.config import Precision, Profile, StoredDtype
 from mfd.detectors import DetectorSpec
 from mfd.errors import DataError
 from mfd.extract.config import ExtractConfig
-from mfd.extract.features import encoded_features
+from mfd.extract.features import WINDOW, encoded_features
 from mfd.images import parse_view
 
 
@@ -113,12 +112,12 @@ def measure_rate(
     ]
 
     def run(chosen: Sequence[StoreImage]) -> None:
-        units = [chosen[i : i + UNIT] for i in range(0, len(chosen), UNIT)]
+        windows = [chosen[i : i + WINDOW] for i in range(0, len(chosen), WINDOW)]
         features = encoded_features(
-            detector, dataset.images_dir, units, config, has_c1=True, dtype=dtype
+            detector, dataset.images_dir, windows, config, has_c1=True, dtype=dtype
         )
         with closing(features) as found:
-            for result in chain.from_iterable(found):
+            for result in found:
                 if isinstance(result, DataError):
                     raise result
 

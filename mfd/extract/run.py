@@ -4,16 +4,17 @@ import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from mfd.cache import Store, StoreImage, StoreWriter
+from mfd.cache import UNIT, Store, StoreImage, StoreWriter
 from mfd.coco import CocoDataset
 from mfd.detectors import ImageFeatures, check_repeatable, stays_frozen
 from mfd.detectors import load_detector as load_detector  # named by this room's face too
 from mfd.errors import ConfigError, DataError
 from mfd.extract.config import ExtractConfig
-from mfd.extract.features import encoded_features, load_stored
+from mfd.extract.features import WINDOW, encoded_features, load_stored
 from mfd.images import LoadedImage, parse_view
 from mfd.prefetch import prefetch
 from mfd.progress import progress
@@ -38,9 +39,10 @@ def extract(
 ) -> Extraction:
     """Fill the store's unfinished units and declare it complete.
 
-    Images that were left out are tried once more; where one can be read now, its unit is redone.
-    Decoding, the detector and the disk work at the same time on three successive units of 16
-    images. Interrupting it loses at most those; the same call resumes where it stopped.
+    Decoding, the detector and the disk work at the same time on successive windows of 64 images,
+    within which images of one padded size share batches. Interrupting it loses at most those; the
+    same call resumes where it stopped. Images that were left out are tried once more, and the units
+    of those that can be read now redone.
 
     Args:
         detector: frozen; its weights are compared before and after.
@@ -126,26 +128,48 @@ def _features(
     say: Callable[[str], object],
 ) -> Generator[tuple[int, list[ImageFeatures | None]], None, None]:
     """Each unfinished unit and its images' features, None for images that cannot be used."""
-    todo, identity = writer.todo, writer.identity
-    units = [writer.images(unit) for unit in todo]
+    todo, identity = set(writer.todo), writer.identity
+    windows = [window for window in _windows(writer.num_units) if not todo.isdisjoint(window)]
     encoded = encoded_features(
         detector,
         dataset.images_dir,
-        units,
+        [[image for unit in window for image in writer.images(unit)] for window in windows],
         config,
         has_c1=identity.has_c1,
         dtype=identity.dtype,
     )
     with closing(encoded) as found:
-        for unit, images, results in zip(todo, units, found, strict=True):
-            features: list[ImageFeatures | None] = []
-            for image, result in zip(images, results, strict=True):
-                if isinstance(result, DataError):
-                    if config.strict:
-                        raise result
-                    say(f"image {image.image_id} is left out: {result}")
-                features.append(None if isinstance(result, DataError) else result)
-            yield unit, features
+        for unit in chain.from_iterable(windows):
+            images = writer.images(unit)
+            results = list(islice(found, len(images)))
+            if unit in todo:
+                yield unit, _usable(images, results, config, say)
+
+
+def _windows(num_units: int) -> list[range]:
+    """The units of each window, also those that are finished.
+
+    An interrupted extraction then makes the batches of an uninterrupted one, and the same bytes.
+    """
+    size = WINDOW // UNIT
+    return [range(first, min(first + size, num_units)) for first in range(0, num_units, size)]
+
+
+def _usable(
+    images: Sequence[StoreImage],
+    results: Sequence[ImageFeatures | DataError],
+    config: ExtractConfig,
+    say: Callable[[str], object],
+) -> list[ImageFeatures | None]:
+    """The results with None for images that cannot be used, which are named."""
+    features: list[ImageFeatures | None] = []
+    for image, result in zip(images, results, strict=True):
+        if isinstance(result, DataError):
+            if config.strict:
+                raise result
+            say(f"image {image.image_id} is left out: {result}")
+        features.append(None if isinstance(result, DataError) else result)
+    return features
 
 
 def _write_behind(
@@ -162,7 +186,7 @@ def _write_behind(
         clock = now
         return len(unit[1])
 
-    return prefetch(write, units, ahead=1)
+    return prefetch(write, units, ahead=WINDOW // UNIT)
 
 
 def _refuse_invalid(invalid: Sequence[StoreImage], total: int) -> None:

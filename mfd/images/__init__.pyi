@@ -1,5 +1,6 @@
 from .batch import collate_images as collate_images
-from .batch import similar_sizes as similar_sizes
+from .batch import equal_sizes as equal_sizes
+from .batch import padded_size as padded_size
 from .open import image_suffixes as image_suffixes
 from .prepare import LoadedImage as LoadedImage
 from .prepare import load_image as load_image

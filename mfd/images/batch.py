@@ -6,15 +6,26 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-MAX_PADDING = 0.2
-"""Largest share of a batch that may be padding."""
+
+def padded_size(size_hw: tuple[int, int], step: int) -> tuple[int, int]:
+    """Height and width of every batch that an image is in: the next multiples of `step`.
+
+    Padding moves the edges of maps, and detectors look over edges; so an image must not be padded
+    as its neighbours happen to need it.
+    """
+    return -(-size_hw[0] // step) * step, -(-size_hw[1] // step) * step
 
 
 def collate_images(
-    images: Sequence[Float[Tensor, "3 _h _w"]],
+    images: Sequence[Float[Tensor, "3 _h _w"]], step: int = 1
 ) -> tuple[Float[Tensor, "B 3 H W"], Bool[Tensor, "B H W"]]:
-    """The images in one tensor, zeros at the right and bottom, and the mask: True on padding."""
-    height, width = (max(image.shape[axis] for image in images) for axis in (1, 2))
+    """The images in one tensor, zeros at the right and bottom, and the mask: True on padding.
+
+    Args:
+        step: height and width are multiples of it.
+    """
+    sizes = [padded_size((image.shape[1], image.shape[2]), step) for image in images]
+    height, width = map(max, zip(*sizes, strict=True))
     batch = torch.zeros(len(images), 3, height, width)
     padding_mask = torch.ones(len(images), height, width, dtype=torch.bool)
     for image, row, mask in zip(images, batch, padding_mask, strict=True):
@@ -23,26 +34,16 @@ def collate_images(
     return batch, padding_mask
 
 
-def similar_sizes(sizes_hw: Sequence[tuple[int, int]], batch_size: int) -> list[list[int]]:
-    """Indices of the images in batches of at most `batch_size`, so that little is padding.
+def equal_sizes(sizes_hw: Sequence[tuple[int, int]], batch_size: int) -> list[list[int]]:
+    """Indices of the images in batches of one size each, of at most `batch_size`.
 
-    Images are sorted by shape, wide ones first; a batch ends where the next image would leave
-    more than a fifth of it padding. The result depends on the sizes alone, so a repeated
-    extraction computes the same batches.
+    Images keep their order within a size; the batch with the earliest image comes first.
     """
-    batches: list[list[int]] = []
-    for i in sorted(range(len(sizes_hw)), key=lambda i: (sizes_hw[i][0] / sizes_hw[i][1], i)):
-        if batches and len(batches[-1]) < batch_size:
-            joined = [sizes_hw[j] for j in (*batches[-1], i)]
-            if _padded_share(joined) <= MAX_PADDING:
-                batches[-1].append(i)
-                continue
-        batches.append([i])
-    return batches
-
-
-def _padded_share(sizes_hw: Sequence[tuple[int, int]]) -> float:
-    """How much of a batch of these sizes is padding."""
-    heights, widths = zip(*sizes_hw, strict=True)
-    used = sum(height * width for height, width in sizes_hw)
-    return 1 - used / (len(sizes_hw) * max(heights) * max(widths))
+    of_size: dict[tuple[int, int], list[int]] = {}
+    for index, size in enumerate(sizes_hw):
+        of_size.setdefault(size, []).append(index)
+    return sorted(
+        indices[start : start + batch_size]
+        for indices in of_size.values()
+        for start in range(0, len(indices), batch_size)
+    )

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from mfd.detectors import ImageFeatures, detect, detect_all, stage1_features
-from mfd.detectors.features import valid_sizes
+from mfd.detectors.features import padding_step, valid_sizes
 from mfd.detectors.image_features import copy_together
 from mfd.detectors.load import load_detector
 from mfd.errors import ConfigError, DetectorError
@@ -39,7 +39,7 @@ def test_features_are_the_detectors_own_output_without_padding() -> None:
     detector = load_detector(f"{TINY}:detector")
     images = [loaded(40, 53), loaded(32, 64), loaded(17, 29)]
     found = detect(detector, images, [7, 3, 9])
-    batch, mask = collate_images([image.pixels for image in images])
+    batch, mask = collate_images([image.pixels for image in images], 16)
     output = detector(batch, mask)
     assert [features.image_id for features in found] == [7, 3, 9]
     for row, (features, image) in enumerate(zip(found, images, strict=True)):
@@ -58,15 +58,44 @@ def test_features_are_the_detectors_own_output_without_padding() -> None:
     assert found[2].c1.shape == (5, 8, 6)
 
 
-def test_images_keep_their_order_through_batches_of_similar_sizes() -> None:
-    detector = load_detector(f"{TINY}:detector")
-    images = [loaded(40, 53), loaded(64, 32), loaded(40, 53), loaded(64, 32), loaded(40, 53)]
-    together = detect_all(detector, images, [5, 4, 3, 2, 1], batch_size=2)
-    assert [features.image_id for features in together] == [5, 4, 3, 2, 1]
-    for features, image in zip(together, images, strict=True):  # equal sizes: nothing is padded
+@pytest.mark.parametrize("batch_size", [2, 3, 7])
+def test_features_of_an_image_are_the_same_in_every_batch(batch_size: int) -> None:
+    detector = load_detector(f"{TINY}:detector")  # whose queries see the padding, too
+    sizes = [(40, 53), (64, 32), (33, 70), (41, 64), (40, 53), (65, 90), (64, 29), (35, 80)]
+    images = [loaded(*size) for size in sizes]
+    together = detect_all(detector, images, [*range(8)], batch_size=batch_size)
+    assert [features.image_id for features in together] == [*range(8)]
+    for features, image in zip(together, images, strict=True):
         (alone,) = detect(detector, [image], [features.image_id])
-        torch.testing.assert_close(features.queries, alone.queries, rtol=0, atol=1e-5)
-        torch.testing.assert_close(features.memory[1], alone.memory[1], rtol=0, atol=1e-5)
+        tensors = [(alone.queries, features.queries), (alone.boxes, features.boxes)]
+        tensors += zip(alone.memory, features.memory, strict=True)
+        assert alone.c1 is not None
+        assert features.c1 is not None
+        for mine, theirs in (*tensors, (alone.c1, features.c1)):
+            assert mine.shape == theirs.shape
+            torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-5)
+
+
+def test_padding_goes_to_the_coarsest_stride_and_is_none_for_inputs_of_one_size() -> None:
+    spec = load_detector(f"{TINY}:detector").spec
+    assert padding_step(spec) == 16
+    assert padding_step(replace(spec, strides=(14, 28))) == 28
+    assert padding_step(replace(spec, strides=(8, 16, 32, 64))) == 32
+    assert padding_step(replace(spec, strides=(64,))) == 32
+    fixed = replace(spec, preprocessing=Preprocessing(size_hw=(37, 101)))
+    assert padding_step(fixed) == 1
+
+
+def test_stage1_is_that_of_any_batch_up_to_the_edges(tmp_path: Path) -> None:
+    detector = load_detector(f"{TINY}:detector")
+    dataset = make_dataset(tmp_path, 6)
+    paths = [dataset.path(entry) for entry in dataset.images]
+    images = [load_image(path, detector.spec.preprocessing) for path in paths]
+    whole = detect_all(detector, images, [*range(6)], 4)
+    maps = stage1_features(detector, images)
+    for features, c1 in zip(whole, maps, strict=True):
+        assert features.c1 is not None
+        torch.testing.assert_close(c1, features.c1, rtol=0, atol=1e-5)
 
 
 def test_each_batch_is_finished_before_the_next_is_computed() -> None:
@@ -162,7 +191,7 @@ def test_a_forward_that_raises_is_named_with_its_place() -> None:
     detector.forward = lambda images, mask: images.reshape(7)
     image = LoadedImage(torch.zeros(3, 40, 53), (40, 53))
     with pytest.raises(
-        DetectorError, match=r"failed on images of shape 1 x 3 x 40 x 53: Run.*7"
+        DetectorError, match=r"failed on images of shape 1 x 3 x 48 x 64: Run.*7"
     ) as e:
         detect(detector, [image], [1])
     assert "(test_features.py, line" in str(e.value)

@@ -8,40 +8,39 @@ from typing import Any
 import pytest
 import torch
 
-from mfd.cache import UNIT, StoreImage
+from mfd.cache import StoreImage
 from mfd.coco import CocoDataset
 from mfd.detectors import ImageFeatures, detect, load_detector
 from mfd.errors import DataError
 from mfd.extract import ExtractConfig, features
-from mfd.extract.features import encoded_features
+from mfd.extract.features import WINDOW, encoded_features
 from mfd.images import load_image, load_view
 from tests.builders.tiny import make_dataset
 
 TINY = Path(__file__).parents[1] / "builders" / "tiny.py"
 
 
-def units_of(dataset: CocoDataset) -> list[list[StoreImage]]:
+def windows_of(dataset: CocoDataset) -> list[list[StoreImage]]:
     images = [StoreImage(i.image_id, i.file_name, i.size_hw, "") for i in dataset.images]
-    return [images[i : i + UNIT] for i in range(0, len(images), UNIT)]
+    return [images[i : i + WINDOW] for i in range(0, len(images), WINDOW)]
 
 
 @pytest.mark.parametrize("has_c1", [True, False])
 def test_features_are_the_encoded_outputs_and_a_bad_image_is_an_error_in_its_place(
     tmp_path: Path, has_c1: bool
 ) -> None:
-    dataset = make_dataset(tmp_path, 19)
+    dataset = make_dataset(tmp_path, WINDOW + 3)
     dataset.path(dataset.images[17]).write_bytes(b"")
     detector: Any = load_detector(f"{TINY}:detector")
-    first, second = encoded_features(
+    results = encoded_features(
         detector,
         tmp_path,
-        units_of(dataset),
+        windows_of(dataset),
         ExtractConfig(batch_size=1),
         has_c1=has_c1,
         dtype="int8",
     )
-    assert (len(first), len(second)) == (16, 3)
-    for entry, found in zip(dataset.images, first + second, strict=True):
+    for entry, found in zip(dataset.images, results, strict=True):
         if entry is dataset.images[17]:
             assert isinstance(found, DataError)
             continue
@@ -55,11 +54,11 @@ def test_features_are_the_encoded_outputs_and_a_bad_image_is_an_error_in_its_pla
         assert (found.c1 is not None) == has_c1
 
 
-def test_images_of_one_more_unit_are_decoded_ahead_and_no_others(
+def test_images_of_one_more_window_are_decoded_ahead_and_no_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dataset = make_dataset(tmp_path, 4 * UNIT)
-    units = units_of(dataset)
+    dataset = make_dataset(tmp_path, 4 * WINDOW)
+    windows = windows_of(dataset)
     started: list[str] = []
     lock = threading.Lock()
 
@@ -71,16 +70,16 @@ def test_images_of_one_more_unit_are_decoded_ahead_and_no_others(
     monkeypatch.setattr(features, "load_view", counted)
     detector: Any = load_detector(f"{TINY}:detector")
     found = encoded_features(
-        detector, tmp_path, units, ExtractConfig(workers=3), has_c1=False, dtype="float16"
+        detector, tmp_path, windows, ExtractConfig(workers=3), has_c1=False, dtype="float16"
     )
     next(found)
     deadline = time.monotonic() + 5
-    while len(started) < 2 * UNIT and time.monotonic() < deadline:
+    while len(started) < 2 * WINDOW and time.monotonic() < deadline:
         time.sleep(0.005)
     time.sleep(0.05)
-    assert sorted(started) == sorted(image.file_name for unit in units[:2] for image in unit)
+    assert sorted(started) == sorted(image.file_name for window in windows[:2] for image in window)
     found.close()
-    assert len(started) == 2 * UNIT
+    assert len(started) == 2 * WINDOW
 
 
 def test_a_programming_error_is_not_taken_for_a_bad_image(
@@ -90,11 +89,11 @@ def test_a_programming_error_is_not_taken_for_a_bad_image(
         raise ZeroDivisionError
 
     monkeypatch.setattr(features, "load_view", broken)
-    units = units_of(make_dataset(tmp_path, 2))
+    windows = windows_of(make_dataset(tmp_path, 2))
     detector: Any = load_detector(f"{TINY}:detector")
     with pytest.raises(ZeroDivisionError):
         list(
             encoded_features(
-                detector, tmp_path, units, ExtractConfig(), has_c1=True, dtype="float16"
+                detector, tmp_path, windows, ExtractConfig(), has_c1=True, dtype="float16"
             )
         )

@@ -1,15 +1,22 @@
-"""Batches of images hold similar sizes."""
+"""Batches hold images of one padded size, which depends on each image alone."""
 
-from mfd.images.batch import similar_sizes
+import torch
 
-
-def test_batches_keep_landscape_and_portrait_apart() -> None:
-    landscape, portrait = (800, 1066), (1066, 800)
-    sizes = [landscape, portrait, landscape, portrait, (800, 1199), portrait, landscape]
-    assert similar_sizes(sizes, 3) == [[4, 0, 2], [6], [1, 3, 5]]
-    assert similar_sizes(sizes, 1) == [[4], [0], [2], [6], [1], [3], [5]]
-    assert similar_sizes([], 3) == []
+from mfd.images.batch import collate_images, equal_sizes, padded_size
 
 
-def test_one_size_fills_its_batches() -> None:
-    assert similar_sizes([(37, 53)] * 5, 2) == [[0, 1], [2, 3], [4]]
+def test_batches_hold_one_size_each_and_the_earliest_image_comes_first() -> None:
+    wide, high, thin = (800, 1088), (1088, 800), (800, 1216)
+    sizes = [wide, high, wide, high, thin, high, wide, wide]
+    assert equal_sizes(sizes, 3) == [[0, 2, 6], [1, 3, 5], [4], [7]]
+    assert equal_sizes(sizes, 1) == [[i] for i in range(8)]
+    assert equal_sizes([], 3) == []
+
+
+def test_padding_is_the_next_multiple_whatever_else_is_in_the_batch() -> None:
+    assert padded_size((800, 1066), 32) == (800, 1088)
+    assert padded_size((1333, 31), 32) == (1344, 32)
+    assert padded_size((37, 101), 1) == (37, 101)
+    images, mask = collate_images([torch.ones(3, 33, 64), torch.ones(3, 40, 41)], 32)
+    assert images.shape == (2, 3, 64, 64)
+    assert (~mask).sum((1, 2)).tolist() == [33 * 64, 40 * 41]

@@ -13,6 +13,7 @@ from mfd.detectors import (
     ImageFeatures,
     autocast_context,
     device_of,
+    padding_step,
     split_images,
 )
 from mfd.errors import ConfigError
@@ -84,7 +85,8 @@ class TunedDetector:
         Boxes carry no gradient to the head: masks do not move them.
         """
         device = device_of(self.module)
-        batch, padding_mask = collate_images([image.pixels for image in images])
+        step = padding_step(self._spec)
+        batch, padding_mask = collate_images([image.pixels for image in images], step)
         with autocast_context(device, precision):
             pixels = batch.to(device, memory_format=torch.channels_last)
             found, output = self.module.run(pixels, padding_mask.to(device))

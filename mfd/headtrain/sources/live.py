@@ -12,7 +12,14 @@ from torch import Tensor
 
 from mfd.coco import CocoDataset, ImageEntry
 from mfd.config import DetectorChoice, Precision
-from mfd.detectors import Detector, ImageFeatures, detect_all, device_of, stays_frozen
+from mfd.detectors import (
+    Detector,
+    ImageFeatures,
+    detect_all,
+    device_of,
+    padding_step,
+    stays_frozen,
+)
 from mfd.errors import ConfigError, DataError, TrainingError
 from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.config.precision import autocast_dtype
@@ -28,7 +35,7 @@ from mfd.headtrain.targets.fresh import fresh_targets
 from mfd.headtrain.targets.match import CLASS_COST, GIOU_COST, L1_COST
 from mfd.headtrain.targets.objects import usable_objects
 from mfd.headtrain.targets.view_map import ViewMap
-from mfd.images import LoadedImage, Placement, read_rgb, similar_sizes
+from mfd.images import LoadedImage, Placement, equal_sizes, padded_size, read_rgb
 from mfd.prefetch import prefetch
 
 
@@ -223,7 +230,9 @@ class LiveSource:
             ]
             features: dict[int, ImageFeatures] = {}
             losses = []
-            for group in similar_sizes([image.input_hw for image in batch.images], len(members)):
+            step = padding_step(self.spec)
+            sizes = [padded_size(image.input_hw, step) for image in batch.images]
+            for group in equal_sizes(sizes, len(members)):
                 found, loss = tuned.detect(
                     [batch.images[i] for i in group],
                     [ids[i] for i in group],
