@@ -2,7 +2,7 @@
 
     python tools/plant_faults.py [--only NAME] [--folder mfd/kernels] [--out FILE]
 
-Exits with 1 if a fault survives, or if the tests fail without one. The faults are in `faults.py`.
+Exits with 1 if a fault survives, or if the tests fail without one. The faults are in `faults/`.
 """
 
 import argparse
@@ -34,11 +34,11 @@ def main() -> int:
         and (options.folder is None or Path(fault.file).is_relative_to(options.folder))
     ]
     if not faults:
-        parser.error("no fault has this name in this folder; the names are in tools/faults.py")
+        parser.error("no fault has this name in this folder; the names are in tools/faults/")
     results = []
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "copy"
-        for part in ("mfd", "tests", "benchmarks"):
+        for part in ("mfd", "tests", "benchmarks", "examples"):
             shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "pyproject.toml", copy)
         for tests in sorted({fault.tests for fault in faults}):

@@ -1,0 +1,59 @@
+"""Faults of the kernels."""
+
+# ruff: noqa: E501
+
+from .fault import faults
+
+# fmt: off
+KERNELS = [
+    *faults(
+        "mfd/kernels/deform_attn/cells.py", "tests/kernels/deform_attn",
+        ("axes swapped", "_axis(x, reference_x, width, FUSED)", "_axis(x, reference_x, height, FUSED)"),
+        ("half a pixel off", "    point -= 0.5\n", ""),
+        ("points outside not masked", "first = tl.maximum(1.0 - tl.abs(distance), 0.0)", "first = 1.0 - tl.abs(distance)"),
+        ("neighbour beyond a map of one pixel", "has_next = tl.where(size > 1, 1.0, 0.0)", "has_next = 1.0"),
+        ("level offset lost", "return start + line * width", "return line * width"),
+        ("rows as long as columns", "start + line * width", "start + line * height"),
+    ),
+    *faults(
+        "mfd/kernels/deform_attn/triton.py", "tests/kernels/deform_attn",
+        ("next level at the same place", "        start += height * width\n", ""),
+        ("wrong head stride", "S * M * D + head * D\n", "S * M * D + head\n"),
+        ("softmax not normalised", "        acc /= total[:, None]\n", "        acc /= 1.0\n"),
+        ("softmax gradient without its mean", "(all_weights - tl.sum(attention * all_weights, 1)[:, None])", "all_weights"),
+        ("spare queries of the last block added", "added = (q < Q)[:, None]", "added = (q >= 0)[:, None]"),
+        ("gradient of x stored for y, too", "xy == 2 * t + 1, y_grad", "xy == 2 * t + 1, x_grad"),
+        ("softmax gradient of attention not normalised", "logits - top[:, None]) / total[:, None]", "logits - top[:, None])"),
+        ("gradient in pixels instead of map sizes", "                x_grad *= width\n", ""),
+    ),
+    *faults(
+        "mfd/kernels/deform_attn/launch.py", "tests/kernels/deform_attn",
+        ("gradient of value not cleared first", "of_value = torch.zeros(", "of_value = torch.empty("),
+        ("choice of a newer device taken", "and since <= capability]", "]"),
+        ("vectors of additions expected of older devices", "kernel == \"value_grad\" and capability < 90", "False"),
+    ),
+    *faults(
+        "mfd/kernels/roi_align/triton.py", "tests/kernels/roi_align",
+        ("first image read for all boxes", "tl.load(image + box)", "tl.load(image)"),
+        ("last row of cells forgotten", "while row < last:", "while row < last - 1:"),
+        ("boxes taken in the order given", "box = tl.load(order + i)", "box = i"),
+    ),
+    *faults(
+        "mfd/kernels/roi_align/api.py", "tests/kernels/roi_align",
+        ("coarse maps read at fine places", "self._coarse = _merged_by_axis(upsampling_taps(taps, fine, size))", "self._coarse = _merged_by_axis(taps)"),
+        ("sum lost in reading", "return self._read(features, self._coarse, add)", "return self._read(features, self._coarse, None)"),
+    ),
+    *faults(
+        "mfd/kernels/roi_align/taps.py", "tests/kernels/roi_align",
+        ("up-sampling past the border", " * ratio - 0.5).clamp(min=0)", " * ratio - 0.5)"),
+    ),
+    *faults(
+        "mfd/kernels/flops.py", "tests/kernels/test_flops.py",
+        ("one corner of a point counted", "return 2 * 4 * prod", "return 2 * prod"),
+        ("formulas missing where the counter comes later", "sys.meta_path.insert(0, _Registrar())", "pass"),
+    ),
+    *faults(
+        "mfd/kernels/deform_attn/reference.py", "tests/kernels/deform_attn",
+        ("softmax over images instead of points", ".softmax(0).movedim(0, -1)", ".softmax(1).movedim(0, -1)"),
+    ),
+]
