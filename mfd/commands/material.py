@@ -113,8 +113,7 @@ class LiveMaterial:
         masks: "headtrain.MaskImages | None",
     ) -> "headtrain.BatchSource":
         """Batches that the detector is run on."""
-        shown = dataset if masks is None else masks.only(dataset)
-        return headtrain.LiveSource(self.detector, self.choice, shown, head, recipe)
+        return headtrain.LiveSource(self.detector, self.choice, dataset, head, recipe, masks)
 
     def validation(
         self, wanted: str | None, source: "headtrain.BatchSource", head: HeadConfig, images: int

@@ -54,14 +54,19 @@ def test_views_are_trained_on_together_and_resumed(
     assert weights[0] != base
 
 
+@pytest.mark.parametrize("live", [False, True])
 def test_masks_of_a_share_of_the_images_are_trained_on_and_the_run_remembers_which(
-    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    live: bool,
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    command = ["train-head", "--mask-fraction", "0.3", *SMALL]
-    assert main([*command, "--run", "share"]) == 0
+    command = ["train-head", "--mask-fraction", "0.3", *SMALL, *(["--live"] if live else [])]
+    name = "live-share" if live else "share"
+    assert main([*command, "--run", name]) == 0
     said = capsys.readouterr().err
-    images = json.loads(Path("runs/share/cost.json").read_text())["training"]["images"]
-    count = json.loads(Path("runs/share/config.json").read_text())["source"]["masks"]["count"]
+    images = json.loads(Path(f"runs/{name}/cost.json").read_text())["training"]["images"]
+    count = json.loads(Path(f"runs/{name}/config.json").read_text())["source"]["masks"]["count"]
     assert f"masks: of {count} of 18 images" in said
     assert 0 < images <= 2 * count < 2 * 18 * 0.4
 
@@ -70,7 +75,7 @@ def test_masks_of_a_share_of_the_images_are_trained_on_and_the_run_remembers_whi
 
     with monkeypatch.context() as patch:
         patch.setattr("mfd.headtrain.runs.run.Run.save_head", power_cut)
-        assert main([*command, "--run", "share-cut"]) == 130
+        assert main([*command, "--run", f"{name}-cut"]) == 130
     assert main(["train-head", "--resume"]) == 0
-    weights = [Path(f"runs/share{n}/head.safetensors").read_bytes() for n in ("", "-cut")]
+    weights = [Path(f"runs/{name}{n}/head.safetensors").read_bytes() for n in ("", "-cut")]
     assert weights[0] == weights[1]

@@ -29,6 +29,7 @@ from mfd.headtrain.finetune.tuned import TunedDetector
 from mfd.headtrain.sources.assemble import assemble
 from mfd.headtrain.sources.augment import placement
 from mfd.headtrain.sources.batch import TrainingBatch
+from mfd.headtrain.sources.masks import MaskImages
 from mfd.headtrain.sources.sampler import epoch_batches
 from mfd.headtrain.sources.stopwatch import Stopwatch
 from mfd.headtrain.targets.fresh import fresh_targets
@@ -66,10 +67,9 @@ class LiveSource:
     """A `BatchSource` that runs the detector on every batch.
 
     Without augmentation, batches have the images, in the order, that a `StoredSource` of the same
-    data gives them. Three
-    things happen at once: threads decode, the device runs the detector and the head, and a thread
-    matches the batch after the current one. A detector that is trained too computes a batch only
-    when the step before has changed it.
+    data gives them. Three things happen at once: threads decode, the device runs the detector and
+    the head, and a thread matches the batch after the current one. A detector that is trained too
+    computes a batch only when the step before has changed it.
 
     Attributes:
         spec: of the detector.
@@ -84,6 +84,7 @@ class LiveSource:
             the head could learn from.
         head: decides what is kept of the detector's output.
         config: batch size, seed, precision, threads that decode and batches decoded ahead.
+        masks: the images to train on; None: all.
 
     Raises:
         ConfigError: the recipe trains a detector that mfd has no losses for, or on objects
@@ -99,9 +100,13 @@ class LiveSource:
         dataset: CocoDataset,
         head: HeadConfig,
         config: TrainConfig,
+        masks: MaskImages | None = None,
     ) -> None:
         if dataset.annotations_file is None:
             raise DataError("these images have no annotations to train on; give --annotations")
+        if masks is not None:
+            dataset = masks.only(dataset)
+        self._masks = masks
         self.spec, self.detector, self.categories = detector.spec, choice, dataset.categories
         self._network, self._dataset, self._config = detector, dataset, config
         self._head, self._with_c1 = head, head.use_c1
@@ -165,8 +170,10 @@ class LiveSource:
 
     def describe(self) -> dict[str, Any]:
         """The data, and what is done with it; the detector is told by `spec`."""
+        masks = {"masks": self._masks.describe()} if self._masks else {}
         return {
             "kind": "live",
+            **masks,
             "autocast": self._precision,
             "images": {"path": str(self._dataset.images_dir), "count": len(self._entries)},
             "targets": {
