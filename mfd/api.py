@@ -21,8 +21,19 @@ from mfd.headtrain import (
     Prediction,
     Predictor,
     Run,
+    Shown,
     upright_rgb,
 )
+from mfd.settings import setting, settings
+
+
+@settings
+class _Call(Shown):
+    """What is asked of a model besides its images."""
+
+    batch_size: int = setting(
+        "Images of a list that pass the detector together, padded to one size.", default=1, ge=1
+    )
 
 
 class MaskFrozenDETR:
@@ -118,20 +129,22 @@ class MaskFrozenDETR:
                 1 gives each the same instances as alone, to the last bit.
 
         Raises:
+            ConfigError: a ValueError; a score, quality, choice or batch size that cannot be.
             DataError: a file cannot be read.
             InputError: a TypeError; an image of no accepted type, shape or range of values.
         """
+        call = _Call(
+            min_score=min_score,
+            min_quality=min_quality,
+            categories_per_query=categories_per_query,
+            batch_size=batch_size,
+        )
         one = not isinstance(images, list | tuple)
         several = cast(Sequence[ImageInput], [images] if one else images)
         found = [
             predictions
-            for batch in _batches(several, batch_size)
-            for predictions in self.predictor(
-                batch,
-                min_score=min_score,
-                min_quality=min_quality,
-                categories_per_query=categories_per_query,
-            )
+            for batch in _batches(several, call.batch_size)
+            for predictions in self.predictor(batch, call)
         ]
         return found[0] if one else found
 

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from mfd.text import printable
+from mfd.text import abridged, printable
 
 out = Console()
 # figures are not cut off: a file has no width, and a narrow terminal breaks lines itself
@@ -37,5 +37,5 @@ def print_path(path: Path) -> None:
 
 
 def _shown(text: str) -> str:
-    """The text as rich prints it, line by line without what a terminal would obey."""
-    return escape("\n".join(map(printable, text.split("\n"))))
+    """The text as rich prints it, line by line without what a terminal would obey or fill up."""
+    return escape(abridged("\n".join(map(printable, text.split("\n")))))

@@ -1,6 +1,7 @@
 """Short texts for messages and tables."""
 
 import difflib
+import re
 import reprlib
 import unicodedata
 from collections.abc import Iterable
@@ -23,6 +24,10 @@ MAX_NAMED = 5
 """Of many values, how many a line names."""
 
 
+MAX_WORD = 300
+"""Characters of a word that a terminal is shown."""
+
+
 def some(values: Iterable[object]) -> str:
     """The first few values, and how many more there are."""
     shown = [str(value) for value in values]
@@ -39,6 +44,16 @@ def first_line(error: BaseException) -> str:
 def short(value: object) -> str:
     """What a message shows of a value from a file, whatever its size or depth."""
     return printable(_repr.repr(value))
+
+
+def abridged(text: str) -> str:
+    """The text without the middle of words that fill lines, such as paths of 4,000 characters."""
+    return re.sub(rf"\S{{{MAX_WORD + 1},}}", _ends, text)
+
+
+def _ends(word: re.Match[str]) -> str:
+    kept = MAX_WORD // 2
+    return f"{word[0][:kept]}...{word[0][-kept:]}"
 
 
 def size(num_bytes: float) -> str:

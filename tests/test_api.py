@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from mfd.detectors.contract import DetectorOutput
 from mfd.errors import ConfigError, DataError, DetectorError
 from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.inference.predict import predict
+from mfd.headtrain.inference.shown import Shown
 from mfd.images import prepare_image
 from tests.builders.heads import save_head
 from tests.builders.scenes import CONFIG, SPEC
@@ -84,7 +86,8 @@ def test_instances_are_those_of_the_one_inference_path(folder: Path, pixels: np.
     features = detect(Tiny(), [loaded], [0])
     names = {1: "disc", 3: "ring"}
 
-    assert model(pixels, **options) == predict(model.predictor.head, features, names, **options)[0]
+    expected = predict(model.predictor.head, features, names, Shown(**options))[0]
+    assert model(pixels, **options) == expected
     assert model(pixels) == predict(model.predictor.head, features, names)[0]
 
 
@@ -108,6 +111,28 @@ def test_16_bit_images_are_scaled_and_not_clipped(folder: Path, pixels: np.ndarr
 
     assert deep == model(grey, min_score=0)
     assert deep != model(np.full_like(grey, 255), min_score=0)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        ("min_score", "a", "a number"),
+        ("min_score", None, "a number"),
+        ("min_score", float("nan"), "a finite number"),
+        ("min_score", -0.1, "0 or more"),
+        ("min_quality", 1.5, "1 or less"),
+        ("categories_per_query", "two", "one of best, all"),
+        ("batch_size", 0, "1 or more"),
+        ("batch_size", 2.0, "a whole number"),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused_before_any_image(
+    option: str, value: object, expected: str, folder: Path
+) -> None:
+    model = MaskFrozenDETR.from_pretrained(folder, Tiny())
+    refusal = re.escape(f"{option} must be {expected}, found {value!r}")
+    with pytest.raises(ConfigError, match=refusal):
+        model("nowhere.jpg", **{option: value})  # type: ignore[call-overload]
 
 
 def test_an_image_of_no_accepted_kind_is_a_type_error(folder: Path) -> None:

@@ -13,7 +13,7 @@ ROOT = Path(mfd.__file__).parent
 # What a room may import: everything on the lines above its own, but not its neighbours.
 FLOORS = (
     {"errors"},
-    {"text", "files", "memory", "prefetch", "stopping"},
+    {"text", "files", "placeholders", "memory", "prefetch", "stopping"},
     {"progress", "console"},
     {"settings"},
     {"config"},

@@ -1,6 +1,6 @@
 import pytest
 
-from mfd.text import printable
+from mfd.text import MAX_WORD, abridged, printable
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,17 @@ def test_printable_escapes_what_a_terminal_would_obey_and_keeps_letters(
     assert printable(text) == shown
     assert len(printable(text).splitlines()) == 1
     printable(text).encode("utf-8")
+
+
+def test_abridged_keeps_both_ends_of_a_word_that_is_too_long() -> None:
+    path = "/data/" + "deep/" * 800 + "last.jpg"
+    found = abridged(f"there is no image {path}; check\nthe folder")
+    before, _, after = found.partition("...")
+    assert before.startswith("there is no image /data/deep/")
+    assert after.endswith("deep/last.jpg; check\nthe folder")
+    assert len(max(found.split(), key=len)) == MAX_WORD + len("...")
+
+
+def test_abridged_leaves_words_of_a_usual_length() -> None:
+    text = f"cat {'x' * MAX_WORD}  dog\n"
+    assert abridged(text) == text

@@ -23,6 +23,7 @@ from mfd.coco.records import (
 from mfd.coco.yolo.description import SUFFIXES
 from mfd.coco.yolo.read import YoloContent, read_yolo
 from mfd.errors import DataError
+from mfd.placeholders import refuse_placeholder
 
 _CURE = (
     "give a COCO folder by --data or as `data` in mfd.toml, or your own by --images and "
@@ -134,6 +135,7 @@ def _load_json(path: Path) -> Mapping[str, Any]:
     except OSError as error:
         raise DataError(f"cannot read {path} ({error.strerror}); {_CURE}") from error
     except (ValueError, RecursionError) as error:
+        refuse_placeholder(path, "COCO's JSON", DataError)
         raise DataError(f"{path} is not a JSON file: {error}") from error
     if not isinstance(content, dict):
         raise DataError(f"{path} holds a {type(content).__name__}, expected COCO's object")

@@ -27,12 +27,8 @@ class Options:
     )
     run: str | None = run_setting()
     out: Path = setting("Folder of the pictures and the JSON.", default=Path("predictions"))
-    min_score: float = setting(
-        "Minimum score of an instance, as the detector gives it.", default=0.4, ge=0, le=1
-    )
-    min_quality: float = setting(
-        "Minimum quality of its mask, as the head estimates it.", default=0.0, ge=0, le=1
-    )
+    min_score: float = headtrain.min_score_setting()
+    min_quality: float = headtrain.min_quality_setting()
     recursive: bool = setting("Also take the images of subfolders.", default=False)
     all_categories: bool = setting(
         "Show a query once for each category above the minimum, not only for its best.",
@@ -58,10 +54,12 @@ def run(project: Project, options: Options) -> None:
         predictor,
         files,
         options.out,
+        headtrain.Shown(
+            min_score=options.min_score,
+            min_quality=options.min_quality,
+            categories_per_query="all" if options.all_categories else "best",
+        ),
         image_ids=headtrain.file_ids(files, annotated(project, options)),
-        min_score=options.min_score,
-        min_quality=options.min_quality,
-        categories_per_query="all" if options.all_categories else "best",
         scale=options.scale,
         say=say,
     )

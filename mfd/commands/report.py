@@ -26,9 +26,7 @@ class Options:
     images: Path | None = images_setting()
     annotations: Path | None = annotations_setting()
     out: Path = setting("The page.", default=Path("report.html"))
-    min_score: float = setting(
-        "Minimum score of the detections that are judged and drawn.", default=0.4, ge=0, le=1
-    )
+    min_score: float = headtrain.min_score_setting()
     skip_invalid: bool = skip_invalid_setting()
 
 

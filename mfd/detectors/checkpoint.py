@@ -14,10 +14,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from mfd.detectors.placeholders import refuse_placeholder
 from mfd.detectors.state_dicts import StateDict, best_fit
 from mfd.errors import UNPICKLING_ERRORS, DetectorError
 from mfd.files import file_sha256
+from mfd.placeholders import refuse_placeholder
 from mfd.text import first_line
 
 HUB = "hf://"
@@ -63,7 +63,7 @@ def read_content(weights: str | Path) -> Any:
     path = _download(str(weights)) if str(weights).startswith(HUB) else Path(weights)
     if not path.is_file():
         raise DetectorError(f"no checkpoint at {path}; give the path of a file or hf://...")
-    refuse_placeholder(path)
+    refuse_placeholder(path, "weights", DetectorError)
     expected = PUBLISHED.get(path.name)
     if expected and (digest := file_sha256(path)) != expected:
         raise DetectorError(

@@ -10,12 +10,13 @@ import threading
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from PIL import Image
 
 from mfd.errors import ConfigError, DataError, MfdError
+from mfd.placeholders import refuse_placeholder
 from mfd.text import first_line
 
 SETTING = "MFD_MAX_MEGAPIXELS"
@@ -94,6 +95,8 @@ def open_image(path: Path, sha256: str | None = None) -> Iterator[Image.Image]:
     except PIL_ERRORS as error:
         if isinstance(error, OSError) and error.errno is not None:  # the disk's, not the decoder's
             raise DataError(f"{path} cannot be read ({error.strerror})") from error
+        with suppress(OSError):
+            refuse_placeholder(path, "an image", DataError)
         raise DataError(f"{path} is not a whole image: {first_line(error)}") from error
 
 

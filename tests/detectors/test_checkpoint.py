@@ -122,27 +122,6 @@ def test_a_file_without_a_state_dict_is_refused(tmp_path: Path, content: Any, pr
         read_checkpoint(tmp_path / "c.pth")
 
 
-@pytest.mark.parametrize("name", ["model.pth", "model.safetensors"])
-@pytest.mark.parametrize(
-    ("content", "problem"),
-    [
-        (b"", "is an empty file"),
-        (
-            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
-            "LFS pointer",
-        ),
-        (b"\n<!DOCTYPE html><html><body>Sign in</body></html>", "is a saved web page"),
-        (b"\xef\xbb\xbf<HTML lang='en'>", "is a saved web page"),
-    ],
-)
-def test_what_a_failed_download_left_is_named(
-    tmp_path: Path, name: str, content: bytes, problem: str
-) -> None:
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(DetectorError, match=problem):
-        read_checkpoint(tmp_path / name)
-
-
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DetectorError, match="no checkpoint at"):
         read_checkpoint(tmp_path / "none.pth")

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from mfd.errors import DataError
+from mfd.placeholders import refuse_placeholder
 from mfd.text import first_line, short
 
 SUFFIXES = (".yaml", ".yml")
@@ -26,6 +27,7 @@ def read_description(file: Path) -> Mapping[str, Any]:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise DataError(f"{file} is not a YAML file: {first_line(error)}") from error
     if not isinstance(content, dict) or not ("names" in content or "nc" in content):
+        refuse_placeholder(file, "YOLO's description of a data set", DataError)
         raise DataError(f"{file} has no 'names', expected YOLO's description of a data set")
     return content
 

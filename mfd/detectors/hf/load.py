@@ -14,8 +14,8 @@ from mfd.detectors.hf.detector import TransformersDetector
 from mfd.detectors.hf.families import FAMILIES, Family
 from mfd.detectors.hf.preprocessing import read_preprocessing
 from mfd.detectors.hf.quiet import quiet_transformers
-from mfd.detectors.placeholders import refuse_placeholder
 from mfd.errors import DetectorError
+from mfd.placeholders import refuse_placeholder
 from mfd.text import first_line
 
 PREFIX = "hf:"
@@ -50,7 +50,7 @@ def load_hf(name: str, encoder_layer: int | None = None) -> TransformersDetector
                 "by save_pretrained as safetensors"
             )
     for weights in folder.glob(_WEIGHTS):
-        refuse_placeholder(weights)
+        refuse_placeholder(weights, "weights", DetectorError)
     family = _family(name, folder / _CONFIG)
     preprocessing = read_preprocessing(
         folder / _PREPROCESSOR,

@@ -1,34 +1,18 @@
 """From images to instances: the frozen detector, the head, and what is worth showing."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, get_args
 
 import torch
 from PIL import Image
 
 from mfd.detectors import Detector, ImageFeatures, detect_all
-from mfd.errors import ConfigError
 from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.inference.masks import MaskPredictions, collate_candidates, predict_masks
 from mfd.headtrain.inference.prediction import Prediction
 from mfd.headtrain.inference.select import select_detections
+from mfd.headtrain.inference.shown import DEFAULT, Shown
 from mfd.headtrain.runs.binding import check_binding
 from mfd.images import prepare_image
-
-MIN_SCORE = 0.4
-"""The class score from which instances are shown: where precision and recall balance.
-
-Measured on 206 COCO photographs with a detector of box AP 0.34 (one category per query, IoU 0.5):
-
-    min_score   instances an image   images without   right of those shown   found   F1
-    0.3         8.9                  2                49 %                   47 %    0.48
-    0.4         5.3                  5                66 %                   40 %    0.50
-    0.5         3.5                  7                79 %                   32 %    0.45
-
-Class score times quality, at 0.4, would show 1.8 an image and nothing on 40 of them.
-"""
-
-Categories = Literal["best", "all"]
 
 
 class Predictor:
@@ -53,10 +37,8 @@ class Predictor:
     def __call__(
         self,
         images: Sequence[Image.Image],
+        shown: Shown = DEFAULT,
         *,
-        min_score: float = MIN_SCORE,
-        min_quality: float = 0.0,
-        categories_per_query: Categories = "best",
         image_ids: Sequence[int] | None = None,
     ) -> list[list[Prediction]]:
         """The instances of each image of a batch, those of the best score first; see `predict`.
@@ -78,9 +60,7 @@ class Predictor:
                 )
             ],
             self.names,
-            min_score=min_score,
-            min_quality=min_quality,
-            categories_per_query=categories_per_query,
+            shown,
             device=self.device,
         )
 
@@ -89,10 +69,8 @@ def predict(
     head: MaskHead,
     images: Sequence[ImageFeatures],
     names: Mapping[int, str],
+    shown: Shown = DEFAULT,
     *,
-    min_score: float = MIN_SCORE,
-    min_quality: float = 0.0,
-    categories_per_query: Categories = "best",
     device: torch.device | str = "cpu",
 ) -> list[list[Prediction]]:
     """The instances of each image of a batch, those of the best score first.
@@ -103,32 +81,23 @@ def predict(
         head: on `device`, in evaluation mode.
         images: the output of the detector that the head was trained for.
         names: of each category id; the id stands for a missing one.
-        min_score: instances with a lower class score, the detector's own, are left out.
-        min_quality: instances whose mask has a lower quality are left out.
-        categories_per_query: "best" keeps the category of a query with the best class score;
-            "all" may give a query, and so its mask, several times.
 
     Raises:
-        ConfigError: another value of `categories_per_query`.
         DataError: naming the image, if features or masks are not finite.
     """
-    if categories_per_query not in get_args(Categories):
-        raise ConfigError(
-            f"categories_per_query must be 'best' or 'all', found {categories_per_query!r}"
-        )
     candidates = [select_detections(i, head.spec, head.spec.max_detections) for i in images]
     batch = collate_candidates(images, candidates).to(device)
-    shown = []
+    predictions = []
     for masks in predict_masks(head, batch, candidates):
-        keep = (masks.candidates.scores >= min_score) & (masks.quality >= min_quality)
-        if categories_per_query == "best":
+        keep = (masks.candidates.scores >= shown.min_score) & (masks.quality >= shown.min_quality)
+        if shown.categories_per_query == "best":
             best = torch.zeros_like(keep)
             best[masks.candidates.best_of_query()] = True
             keep &= best
         order = masks.scores.argsort(descending=True, stable=True)
         kept = (index for index in order.tolist() if keep[index])
-        shown.append([_prediction(masks, index, names) for index in kept])
-    return shown
+        predictions.append([_prediction(masks, index, names) for index in kept])
+    return predictions
 
 
 def _prediction(masks: MaskPredictions, index: int, names: Mapping[int, str]) -> Prediction:

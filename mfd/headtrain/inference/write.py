@@ -16,8 +16,9 @@ from mfd.errors import DataError, InputError
 from mfd.files import write_atomically
 from mfd.headtrain.inference.files import SOFTWARE, file_ids, picture_paths, refuse_foreign
 from mfd.headtrain.inference.inputs import upright_rgb
-from mfd.headtrain.inference.predict import MIN_SCORE, Categories, Predictor
+from mfd.headtrain.inference.predict import Predictor
 from mfd.headtrain.inference.prediction import Prediction, draw_predictions
+from mfd.headtrain.inference.shown import DEFAULT, Shown
 from mfd.progress import progress
 
 RESULTS_FILE = "predictions.json"
@@ -56,11 +57,9 @@ def predict_files(
     predictor: Predictor,
     files: Sequence[Path],
     folder: Path,
+    shown: Shown = DEFAULT,
     *,
     image_ids: Sequence[int] | None = None,
-    min_score: float = MIN_SCORE,
-    min_quality: float = 0.0,
-    categories_per_query: Categories = "best",
     scale: int = 1,
     say: Callable[[str], object] = lambda line: None,
 ) -> PredictedFiles:
@@ -73,7 +72,6 @@ def predict_files(
     Args:
         folder: receives both; its earlier pictures and results by mfd are replaced.
         image_ids: of the files; None is `file_ids(files)`.
-        min_score, min_quality, categories_per_query: as in `predict`.
         scale: pictures have `scale` times the photograph's height and width.
         say: is told of each file that cannot be used; the others are done.
 
@@ -97,13 +95,7 @@ def predict_files(
                 say(f"left out: {error}")
                 advance()
                 continue
-            (found,) = predictor(
-                [rgb],
-                min_score=min_score,
-                min_quality=min_quality,
-                categories_per_query=categories_per_query,
-                image_ids=[image_id],
-            )
+            (found,) = predictor([rgb], shown, image_ids=[image_id])
             add(_entry(image_id, path, prediction) for prediction in found)
             _write_picture(target, draw_predictions(rgb, found, scale))
             pictures.append(target)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from mfd.errors import ConfigError
 from mfd.files import write_atomically
+from mfd.placeholders import refuse_placeholder
 
 
 def write_weights(path: Path, tensors: dict[str, Tensor]) -> None:
@@ -34,6 +36,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             f"{path.parent} has no {path.name}; finish its training by `mfd train-head --resume`"
         ) from error
     except (SafetensorError, OSError) as error:
+        with suppress(OSError):
+            refuse_placeholder(path, "the head's weights", ConfigError)
         raise ConfigError(f"{path} is damaged ({error}); restore it or train again") from error
     if noted and noted != {"sha256": _sha256(tensors)}:  # those of an earlier mfd have none
         raise ConfigError(

@@ -3,6 +3,7 @@
 import io
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from torch import nn
 
 from mfd.errors import UNPICKLING_ERRORS, TrainingError
 from mfd.files import write_atomically
+from mfd.placeholders import refuse_placeholder
 from mfd.text import first_line
 
 KEPT = 2
@@ -135,6 +137,8 @@ def load_checkpoint(
         if detector is not None:
             detector.load_state_dict(saved["detector"])
     except UNPICKLING_ERRORS as error:
+        with suppress(OSError):
+            refuse_placeholder(path, "a checkpoint", TrainingError)
         raise TrainingError(
             f"{path} cannot be loaded ({first_line(error)}); delete it to resume from the one "
             "before"

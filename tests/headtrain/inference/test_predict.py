@@ -9,9 +9,10 @@ from pycocotools import mask as mask_utils
 
 from mfd.cache import Store
 from mfd.coco import CocoDataset
-from mfd.errors import ConfigError, DataError
+from mfd.errors import DataError
 from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.inference.predict import Predictor, predict
+from mfd.headtrain.inference.shown import Shown
 from tests.builders.runs import HEAD
 from tests.builders.scenes import CONFIG, NAMES, SPEC, Knows, make_dataset, make_store
 from tests.builders.tiny import detector as tiny_detector
@@ -30,8 +31,8 @@ def store(tmp_path_factory: pytest.TempPathFactory, dataset: CocoDataset) -> Sto
 def test_threshold_acts_on_the_class_score(store: Store, dataset: CocoDataset) -> None:
     head = Knows(dataset, iou=True)
 
-    (everything,) = predict(head, [store[0]], NAMES, min_score=0, categories_per_query="all")
-    (some,) = predict(head, [store[0]], NAMES, min_score=0.3, categories_per_query="all")
+    (everything,) = predict(head, [store[0]], NAMES, Shown(min_score=0, categories_per_query="all"))
+    (some,) = predict(head, [store[0]], NAMES, Shown(min_score=0.3, categories_per_query="all"))
 
     assert len(everything) == SPEC.max_detections
     assert some == [p for p in everything if p.class_score >= 0.3]
@@ -52,8 +53,8 @@ def test_default_threshold_is_the_documented_one(store: Store, dataset: CocoData
 def test_quality_has_a_threshold_of_its_own(store: Store, dataset: CocoDataset) -> None:
     head = Knows(dataset, iou=True)
 
-    (everything,) = predict(head, [store[0]], NAMES, min_score=0)
-    (good,) = predict(head, [store[0]], NAMES, min_score=0, min_quality=0.5)
+    (everything,) = predict(head, [store[0]], NAMES, Shown(min_score=0))
+    (good,) = predict(head, [store[0]], NAMES, Shown(min_score=0, min_quality=0.5))
 
     assert good == [p for p in everything if p.quality >= 0.5]
     assert 0 < len(good) < len(everything)
@@ -62,7 +63,7 @@ def test_quality_has_a_threshold_of_its_own(store: Store, dataset: CocoDataset) 
 def test_predictions_are_sorted_by_class_score_times_quality(
     store: Store, dataset: CocoDataset
 ) -> None:
-    (found,) = predict(Knows(dataset, iou=True), [store[0]], NAMES, min_score=0)
+    (found,) = predict(Knows(dataset, iou=True), [store[0]], NAMES, Shown(min_score=0))
 
     scores = [p.class_score * p.quality for p in found]
     assert scores == sorted(scores, reverse=True)
@@ -74,8 +75,8 @@ def test_a_query_has_its_best_category_unless_all_are_asked_for(
 ) -> None:
     head = Knows(dataset, iou=True)
 
-    (best,) = predict(head, [store[0]], NAMES, min_score=0)
-    (everything,) = predict(head, [store[0]], NAMES, min_score=0, categories_per_query="all")
+    (best,) = predict(head, [store[0]], NAMES, Shown(min_score=0))
+    (everything,) = predict(head, [store[0]], NAMES, Shown(min_score=0, categories_per_query="all"))
 
     queries = [p.query for p in best]
     assert len(queries) == len(set(queries)) < len(everything)
@@ -88,9 +89,8 @@ def test_a_query_has_its_best_category_unless_all_are_asked_for(
 
 
 def test_names_are_the_given_ones_or_the_ids(store: Store, dataset: CocoDataset) -> None:
-    (found,) = predict(
-        Knows(dataset), [store[0]], {1: "disc"}, min_score=0, categories_per_query="all"
-    )
+    every = Shown(min_score=0, categories_per_query="all")
+    (found,) = predict(Knows(dataset), [store[0]], {1: "disc"}, every)
 
     assert {p.category for p in found} == {"disc", "3", "90"}
 
@@ -117,26 +117,21 @@ def test_images_of_a_batch_are_told_apart(store: Store, dataset: CocoDataset) ->
     head = Knows(dataset, iou=True)
     images = [store[2], store[0], store[1]]
 
-    together = predict(head, images, NAMES, min_score=0.2)
+    together = predict(head, images, NAMES, Shown(min_score=0.2))
 
-    assert together == [predict(head, [image], NAMES, min_score=0.2)[0] for image in images]
+    assert together == [predict(head, [image], NAMES, Shown(min_score=0.2))[0] for image in images]
 
 
 def test_class_score_and_quality_are_the_detectors_and_the_heads(store: Store) -> None:
     """The quality of a head without estimates: the mean probability above one half, by hand."""
     torch.manual_seed(3)
     head = MaskHead(CONFIG, SPEC).eval()
-    (found,) = predict(head, [store[0]], NAMES, min_score=0)
+    (found,) = predict(head, [store[0]], NAMES, Shown(min_score=0))
 
     for prediction in found:
         assert 0 <= prediction.quality <= 1
         assert prediction.quality == 0 or prediction.quality > 0.5
     assert np.mean([p.quality for p in found]) > 0
-
-
-def test_another_number_of_categories_is_refused(store: Store, dataset: CocoDataset) -> None:
-    with pytest.raises(ConfigError, match="must be 'best' or 'all', found 'two'"):
-        predict(Knows(dataset), [store[0]], NAMES, categories_per_query="two")  # type: ignore[arg-type]
 
 
 def test_features_that_are_not_finite_are_refused_by_image(

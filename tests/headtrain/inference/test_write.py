@@ -1,6 +1,7 @@
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.inference import write
 from mfd.headtrain.inference.predict import Predictor
 from mfd.headtrain.inference.prediction import draw_predictions
+from mfd.headtrain.inference.shown import DEFAULT, Shown
 from mfd.headtrain.inference.write import predict_files
 from tests.builders.scenes import CONFIG, NAMES, SPEC
 from tests.test_api import Tiny
@@ -86,10 +88,10 @@ def test_results_are_kept_when_the_work_is_interrupted(
     predictor: Predictor, files: list[Path], tmp_path: Path
 ) -> None:
     class Interrupted(Predictor):
-        def __call__(self, images: object, **options: object) -> object:  # type: ignore[override]
+        def __call__(self, images: Any, shown: Shown = DEFAULT, **options: Any) -> Any:
             if options["image_ids"] == [1]:
                 raise KeyboardInterrupt
-            return super().__call__(images, **options)  # type: ignore[arg-type]
+            return super().__call__(images, shown, **options)
 
     stopped = Interrupted(predictor.detector, predictor.head, NAMES)
     with pytest.raises(KeyboardInterrupt):
@@ -111,11 +113,11 @@ def test_results_are_written_while_the_work_goes_on(
     seen: list[int] = []
 
     class Watching(Predictor):
-        def __call__(self, images: object, **options: object) -> object:  # type: ignore[override]
+        def __call__(self, images: Any, shown: Shown = DEFAULT, **options: Any) -> Any:
             path = tmp_path / "out/predictions.json"
             if path.exists():
                 seen.append(len(json.loads(path.read_text())))
-            return super().__call__(images, **options)  # type: ignore[arg-type]
+            return super().__call__(images, shown, **options)
 
     hours = itertools.count(0, 3600)
     monkeypatch.setattr(write, "monotonic", lambda: next(hours))
@@ -146,7 +148,7 @@ def test_files_that_are_no_images_are_said_and_left_out(
 def test_images_without_masks_are_counted_and_the_cure_is_named(
     predictor: Predictor, files: list[Path], tmp_path: Path
 ) -> None:
-    written = predict_files(predictor, files, tmp_path / "out", min_score=1.0)
+    written = predict_files(predictor, files, tmp_path / "out", Shown(min_score=1.0))
 
     assert json.loads(written.results.read_text()) == []
     assert (written.masks, written.without) == (0, 3)
@@ -159,19 +161,11 @@ def test_images_without_masks_are_counted_and_the_cure_is_named(
 def test_thresholds_categories_and_scale_are_passed_on(
     predictor: Predictor, files: list[Path], tmp_path: Path
 ) -> None:
-    written = predict_files(
-        predictor,
-        files[:1],
-        tmp_path / "out",
-        min_score=0.1,
-        min_quality=0.55,
-        categories_per_query="all",
-        scale=3,
-    )
+    shown = Shown(min_score=0.1, min_quality=0.55, categories_per_query="all")
 
-    (found,) = predictor(
-        [Image.open(files[0])], min_score=0.1, min_quality=0.55, categories_per_query="all"
-    )
+    written = predict_files(predictor, files[:1], tmp_path / "out", shown, scale=3)
+
+    (found,) = predictor([Image.open(files[0])], shown)
     entries = json.loads(written.results.read_text())
     assert [(e["query"], e["category_id"]) for e in entries] == [
         (p.query, p.category_id) for p in found
