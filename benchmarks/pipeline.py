@@ -123,7 +123,7 @@ def random_batch(batch_size: int, size_hw: tuple[int, int], crop: int) -> Traini
     )
     crops = torch.randint(256, (count, crop, crop), dtype=torch.uint8)
     names = tuple(str(index) for index in range(batch_size))
-    return TrainingBatch(features, crops, torch.ones(count), names)
+    return TrainingBatch(features, crops, torch.ones(count), torch.arange(count), names)
 
 
 def detector_forward(device: Gpu) -> dict[str, Any]:

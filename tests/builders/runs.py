@@ -111,4 +111,4 @@ def make_batch(boxes_per_image: tuple[int, ...] = (2, 1, 2)) -> TrainingBatch:
     )
     crops = torch.randint(0, 256, (boxes, 32, 32), dtype=torch.uint8)
     names = tuple(f"{n} ({n}.jpg)" for n in range(images))
-    return TrainingBatch(features, crops, torch.ones(boxes), names)
+    return TrainingBatch(features, crops, torch.ones(boxes), torch.arange(boxes), names)

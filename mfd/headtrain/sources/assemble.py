@@ -11,7 +11,7 @@ from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.config.train import TrainConfig
 from mfd.headtrain.head.batch import collate
 from mfd.headtrain.sources.batch import TrainingBatch
-from mfd.headtrain.sources.boxes import trained_boxes
+from mfd.headtrain.sources.boxes import box_keys, trained_boxes
 from mfd.headtrain.targets.image import ImageTargets
 from mfd.nn import cxcywh_to_xyxy, enlarged
 
@@ -35,7 +35,7 @@ def assemble(
         config: says which boxes are trained.
         step: counted from 0.
     """
-    queries, labels, boxes, crops, area_ratio = [], [], [], [], []
+    queries, labels, boxes, crops, area_ratio, keys = [], [], [], [], [], []
     for image, of_image in zip(images, targets, strict=True):
         chosen = trained_boxes(image.boxes, of_image, config, step)
         of_boxes = torch.from_numpy(chosen.boxes_cxcywh)
@@ -47,9 +47,12 @@ def assemble(
         boxes.append(of_boxes.float())
         crops.append(cut)
         area_ratio.append(ratio)
+        ids = of_image.objects.annotation_ids[chosen.object_index]
+        keys.append(box_keys(ids, config.seed, step))
     return TrainingBatch(
         features=replace(collate(images, queries, labels), boxes=torch.cat(boxes)),
         crops=torch.from_numpy(np.concatenate(crops)),
         area_ratio=torch.from_numpy(np.concatenate(area_ratio)),
+        keys=torch.from_numpy(np.concatenate(keys)),
         image_names=tuple(image_names),
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from mfd.headtrain.head.batch import FeatureBatch
@@ -17,6 +17,7 @@ class TrainingBatch:
     Attributes:
         crops: the matched objects' masks over the boxes, see `ImageObjects.crops`.
         area_ratio: the objects' areas per box area.
+        keys: by which a box's random numbers are drawn at this step, see `box_keys`.
         image_names: what to call each image in an error.
         bytes_read: from the store.
         detector_seconds: that a detector in the loop took for it.
@@ -26,6 +27,7 @@ class TrainingBatch:
     features: FeatureBatch
     crops: UInt8[Tensor, "N G G"]
     area_ratio: Float[Tensor, " N"]
+    keys: Int64[Tensor, " N"]
     image_names: tuple[str, ...]
     bytes_read: int = 0
     detector_seconds: float = 0.0
@@ -38,6 +40,7 @@ class TrainingBatch:
             features=self.features.to(device, torch.float32),
             crops=self.crops.to(device, non_blocking=True),
             area_ratio=self.area_ratio.to(device, non_blocking=True),
+            keys=self.keys.to(device, non_blocking=True),
         )
 
     def parts(self, images: int) -> Iterator["TrainingBatch"]:
@@ -55,6 +58,7 @@ class TrainingBatch:
                 features=self.features.part(of_images, of_boxes),
                 crops=self.crops[of_boxes],
                 area_ratio=self.area_ratio[of_boxes],
+                keys=self.keys[of_boxes],
                 image_names=self.image_names[of_images],
             )
 
@@ -65,4 +69,5 @@ class TrainingBatch:
             features=self.features.pin_memory(),
             crops=self.crops.pin_memory(),
             area_ratio=self.area_ratio.pin_memory(),
+            keys=self.keys.pin_memory(),
         )

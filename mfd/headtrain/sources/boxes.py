@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from mfd.headtrain.config.train import TrainConfig
+from mfd.headtrain.sources.sampler import mixed
 from mfd.headtrain.targets.image import ImageTargets
 from mfd.headtrain.targets.objects import ImageObjects
 from mfd.nn import cxcywh_to_xyxy, pairwise_iou, xyxy_to_cxcywh
@@ -59,6 +60,26 @@ def trained_boxes(
     ids = targets.objects.annotation_ids[found.object_index]
     moved = jittered(found.boxes_cxcywh, ids, config.box_jitter, config.seed, step)
     return TrainedBoxes(found.query_index, found.object_index, moved)
+
+
+def box_keys(
+    annotation_ids: Int64[np.ndarray, " n"], seed: int, step: int
+) -> Int64[np.ndarray, " n"]:
+    """64 bits for each box of an image, by which its random numbers are drawn at a step.
+
+    They belong to seed, step and object, and to the place of the box among those of the same
+    object: batches, processes and other objects change nothing.
+
+    Args:
+        annotation_ids: of each box's object.
+    """
+    place = np.empty_like(annotation_ids)
+    for annotation_id in np.unique(annotation_ids):
+        rows = np.flatnonzero(annotation_ids == annotation_id)
+        place[rows] = np.arange(len(rows))
+    of_step = np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)
+    of_object = mixed(annotation_ids.astype(np.uint64)) + of_step
+    return mixed(mixed(of_object) + place.astype(np.uint64)).view(np.int64)
 
 
 def trained_pairs(targets: ImageTargets, config: TrainConfig) -> Bool[np.ndarray, " p"]:

@@ -47,12 +47,12 @@ def drawn_views(
         available: at least one for every image.
     """
     key = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)
-    random = _mixed(_mixed(image_ids.astype(np.uint64)) + key)
+    random = mixed(mixed(image_ids.astype(np.uint64)) + key)
     place = (random % available.sum(1).astype(np.uint64)).astype(np.int64)
     return (available.cumsum(1) == place[:, None] + 1).argmax(1)
 
 
-def _mixed(values: UInt64[np.ndarray, " n"]) -> UInt64[np.ndarray, " n"]:
+def mixed(values: UInt64[np.ndarray, " n"]) -> UInt64[np.ndarray, " n"]:
     """Every value as 64 random bits: SplitMix64 (Steele, Lea and Flood 2014, figure 16)."""
     values = values + np.uint64(0x9E3779B97F4A7C15)
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

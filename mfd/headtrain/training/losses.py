@@ -1,11 +1,10 @@
 """How wrong the predicted masks and their IoU estimates are, per box."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, Int64, UInt8
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits as bce_with_logits
 from torch.nn.functional import interpolate
@@ -28,18 +27,6 @@ class BoxLosses:
     dice: Float[Tensor, " N"]
     iou: Float[Tensor, " N"]
 
-    def detach(self) -> "BoxLosses":
-        """The same values without their graph."""
-        return BoxLosses(self.bce.detach(), self.dice.detach(), self.iou.detach())
-
-    @classmethod
-    def join(cls, parts: Sequence["BoxLosses"]) -> "BoxLosses":
-        """The losses of several parts' boxes, one part after the other."""
-        bce, dice, iou = (
-            torch.cat([getattr(part, name) for part in parts]) for name in ("bce", "dice", "iou")
-        )
-        return cls(bce, dice, iou)
-
 
 def box_losses(
     mask_logits: Float[Tensor, "N S S"],
@@ -47,7 +34,7 @@ def box_losses(
     labels: Int[Tensor, " N"],
     crops: UInt8[Tensor, "N G G"],
     area_ratio: Float[Tensor, " N"],
-    generator: torch.Generator,
+    keys: Int64[Tensor, " N"],
     sampling: PointSampling | None,
     paste: Literal["probabilities", "logits"] = "probabilities",
 ) -> BoxLosses:
@@ -59,7 +46,7 @@ def box_losses(
         labels: logit column of each box's category.
         crops: the objects' masks over the same boxes, 255 = all of the cell; G a multiple of S.
         area_ratio: area of the object's whole mask, inside and outside the box, per box area.
-        generator: decides the points.
+        keys: decide the points of each box.
         sampling: None compares all S x S cells.
         paste: what is resized to pixels when masks are pasted.
     """
@@ -71,8 +58,8 @@ def box_losses(
     else:
         points = sample_points(
             logits.detach(),
+            keys,
             round(sampling.share * logits[0].numel()) if len(logits) else 1,
-            generator,
             oversample=sampling.oversample,
             importance=sampling.importance,
         )

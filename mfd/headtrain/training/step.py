@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -33,12 +32,6 @@ VALUE_NAMES = ("loss", "loss_bce", "loss_dice", "loss_iou", "grad_norm")
 TUNED_VALUE_NAMES = (*VALUE_NAMES, "loss_detector")
 
 
-def step_generator(seed: int, step: int, device: torch.device | str) -> torch.Generator:
-    """The random numbers of one step, the same whatever happened before it."""
-    state = np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0]
-    return torch.Generator(device).manual_seed(int(state) & (2**63 - 1))
-
-
 def train_step(
     head: MaskHead,
     optimizer: torch.optim.Optimizer,
@@ -60,7 +53,6 @@ def train_step(
     device = batch.crops.device
     for group in optimizer.param_groups:
         group["lr"] = config.learning_rate(step, total_steps) * group.get("lr_factor", 1.0)
-    generator = step_generator(config.seed, step, device)
     boxes = max(len(batch.crops), 1)
     optimizer.zero_grad(set_to_none=True)
     of_detector = batch.detector_loss
@@ -74,30 +66,29 @@ def train_step(
             part.features.labels,
             part.crops,
             part.area_ratio,
-            generator,
+            part.keys,
             config.sampling if head.config.sampled_points else None,
             head.config.paste,
         )
-        loss = weighted(losses, config).sum() / boxes
+        per_box = weighted(losses, config)
+        loss = per_box.sum() / boxes
         if of_detector is not None and number == len(todo):
             loss = loss + of_detector
         # all parts share the graph of a detector that is trained too
         loss.backward(retain_graph=of_detector is not None and number < len(todo))
-        parts.append(losses.detach())
-    losses = BoxLosses.join(parts)
-    per_box = weighted(losses, config)
+        parts.append(torch.stack((per_box, losses.bce, losses.dice, losses.iou)).detach())
+    found = torch.cat(parts, 1)
     limit = config.max_grad_norm or float("inf")
     norm = nn.utils.clip_grad_norm_(head.parameters(), limit)
     for group in optimizer.param_groups:
         if "max_grad_norm" in group:
             nn.utils.clip_grad_norm_(group["params"], group["max_grad_norm"])
     optimizer.step()
-    sums = (per_box.sum(), losses.bce.sum(), losses.dice.sum(), losses.iou.sum())
-    values = torch.stack([*(part / boxes for part in sums), norm.detach()])
+    values = torch.cat((found.sum(1) / boxes, norm.detach()[None]))
     if of_detector is not None:
         values[0] += of_detector.detach()
         values = torch.cat([values, of_detector.detach()[None]])
-    return StepResult(values, ~per_box.isfinite())
+    return StepResult(values, ~found[0].isfinite())
 
 
 def weighted(losses: BoxLosses, config: TrainConfig) -> Float[Tensor, " N"]:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mfd.coco import Annotation, ImageEntry
-from mfd.headtrain.sources.boxes import jittered, trained_boxes
+from mfd.headtrain.sources.boxes import box_keys, jittered, trained_boxes
 from mfd.headtrain.targets.image import ImageTargets, image_targets
 from mfd.headtrain.targets.view_map import ViewMap
 from mfd.images import Placement
@@ -131,3 +131,13 @@ def test_images_without_objects_have_no_boxes() -> None:
     targets, _ = image_targets(torch.zeros(7, 3), BOXES, [], IMAGE, SPEC)
     every = replace(TRAIN, extra_queries=2, ground_truth_boxes=True, box_jitter=0.1)
     assert trained_boxes(BOXES, targets, every, step=0).boxes_cxcywh.shape == (0, 4)
+
+
+def test_keys_of_boxes_belong_to_the_object_and_the_place_among_its_boxes() -> None:
+    ids = np.array([8, -5, 8, 2**40, 8])
+    keys = box_keys(ids, 0, 1)
+    assert box_keys(ids[[0, 2, 4]], 0, 1).tolist() == keys[[0, 2, 4]].tolist()
+    assert box_keys(ids[[3, 1, 0]], 0, 1).tolist() == keys[[3, 1, 0]].tolist()
+    assert box_keys(ids[:0], 0, 1).tolist() == []
+    drawn = {key for at in ((0, 1), (0, 2), (1, 1)) for key in box_keys(ids, *at).tolist()}
+    assert len(drawn) == 15

@@ -12,7 +12,8 @@ from mfd.headtrain.training.step import train_step
 from tests.builders.runs import HEAD, SPEC, TRAIN, make_batch
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-LAUNCHES, MEGABYTES = 623, 5.04
+LAUNCHES = 623
+MEGABYTES = 5.15  # 0.1 of it is random numbers that belong to a box, not to its batch
 
 
 class Count(TorchDispatchMode):

@@ -11,8 +11,7 @@ from torch.utils._pytree import tree_leaves
 from mfd.errors import TrainingError
 from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.training import losses as training_losses
-from mfd.headtrain.training import step as training_step
-from mfd.headtrain.training.step import StepResult, StepWindow, step_generator, train_step
+from mfd.headtrain.training.step import StepResult, StepWindow, train_step
 from tests.builders.runs import HEAD, SPEC, TRAIN, make_batch
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -64,13 +63,17 @@ def test_a_batch_without_boxes_changes_no_weight_by_its_gradient() -> None:
     assert all(torch.equal(a, b) for a, b in zip(before, head.parameters(), strict=True))
 
 
-def test_points_of_a_step_follow_from_seed_and_step() -> None:
-    draws = [
-        torch.rand(3, generator=step_generator(seed, step, "cpu")).tolist()
-        for seed, step in ((0, 1), (0, 1), (0, 2), (1, 1))
-    ]
-    assert draws[0] == draws[1]
-    assert draws[0] != draws[2] != draws[3] != draws[0]
+def test_points_are_drawn_by_box_whatever_the_parts_of_the_batch() -> None:
+    batch, found = make_batch(), []
+    head = MaskHead(HEAD, SPEC).train()
+    for images, keys in ((0, batch.keys), (1, batch.keys), (2, batch.keys), (0, batch.keys + 1)):
+        config = replace(TRAIN, lr=0.0, micro_batch=images)
+        optimizer = torch.optim.SGD(head.parameters(), lr=0.0)
+        drawn = replace(batch, keys=keys)
+        found.append(train_step(head, optimizer, drawn, config, 0, 9, None).values[:4])
+    assert torch.allclose(found[1], found[0], rtol=1e-5)
+    assert torch.allclose(found[2], found[0], rtol=1e-5)
+    assert not torch.allclose(found[3], found[0], rtol=1e-3)
 
 
 @pytest.mark.parametrize("sampled", [True, False])
@@ -79,9 +82,9 @@ def test_points_are_sampled_by_the_numbers_of_the_recipe(
 ) -> None:
     drawn = []
 
-    def record(logits: Tensor, count: int, generator: torch.Generator, **numbers: float) -> Tensor:
+    def record(logits: Tensor, keys: Tensor, count: int, **numbers: float) -> Tensor:
         drawn.append((count, numbers))
-        return torch.rand(len(logits), count, 2, generator=generator)
+        return torch.rand(len(logits), count, 2)
 
     monkeypatch.setattr(training_losses, "sample_points", record)
     config = replace(TRAIN, point_share=0.5, point_oversample=2.0, point_importance=0.25)
@@ -113,8 +116,7 @@ class NothingSentOrRead(TorchDispatchMode):
 def test_a_step_waits_for_no_device(
     fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # meta has none,
-    monkeypatch.setattr(training_step, "step_generator", lambda *_: torch.Generator())  # nor this
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # meta has none
     head = MaskHead(replace(HEAD, **fields), SPEC).train().to("meta")
     optimizer = torch.optim.SGD(head.parameters(), lr=0.1)
     batch, window = make_batch().to("meta"), StepWindow(3, torch.device("meta"))
