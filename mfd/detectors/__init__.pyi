@@ -1,5 +1,7 @@
 from .capture import capture_outputs as capture_outputs
 from .check import check_contract as check_contract
+from .compute import autocast_context as autocast_context
+from .compute import device_of as device_of
 from .contract import Detector as Detector
 from .contract import DetectorOutput as DetectorOutput
 from .contract import DetectorSpec as DetectorSpec
@@ -7,13 +9,9 @@ from .contract import Preprocessing as Preprocessing
 from .deformable import DeformableConfig as DeformableConfig
 from .deformable import DeformableDetector as DeformableDetector
 from .deformable import Predictions as Predictions
-from .features import autocast_context as autocast_context
 from .features import detect as detect
 from .features import detect_all as detect_all
-from .features import device_of as device_of
-from .features import padding_step as padding_step
 from .features import split_images as split_images
-from .features import stage1_features as stage1_features
 from .freeze import freeze as freeze
 from .freeze import stays_frozen as stays_frozen
 from .freeze import weights_digest as weights_digest
@@ -22,6 +20,9 @@ from .hf.families import FAMILIES as FAMILIES
 from .hf.quiet import quiet_transformers as quiet_transformers
 from .image_features import ImageFeatures as ImageFeatures
 from .load import load_detector as load_detector
+from .padding import padding_step as padding_step
 from .repeat import check_repeatable as check_repeatable
 from .scores import class_scores as class_scores
 from .scores import top_detections as top_detections
+from .stage1 import C1Source as C1Source
+from .stage1 import PendingC1 as PendingC1

@@ -1,23 +1,21 @@
 """Run the frozen detector on a batch and split the output per image."""
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, get_args
+from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mfd.config import Precision
 from mfd.detectors.check import check_output
+from mfd.detectors.compute import autocast_context, device_of
 from mfd.detectors.contract import Detector, DetectorOutput, DetectorSpec
 from mfd.detectors.foreign import described
 from mfd.detectors.image_features import ImageFeatures
-from mfd.errors import ConfigError, DetectorError, MfdError
+from mfd.detectors.padding import padding_step, valid_sizes
+from mfd.errors import DetectorError, MfdError
 from mfd.images import LoadedImage, collate_images, equal_sizes, padded_size
-
-_MAX_STEP = 32
 
 
 def detect(
@@ -130,76 +128,6 @@ def detect_all(
         features = detect(detector, chosen, ids, precision=precision, with_c1=with_c1)
         found |= zip(batch, map(finish, features), strict=True)
     return [found[i] for i in range(len(images))]
-
-
-def padding_step(spec: DetectorSpec) -> int:
-    """What heights and widths of batches are multiples of.
-
-    The coarsest stride of the maps up to 32, so that as little as possible is padded and maps end
-    where the image does; 1, for no padding, where all inputs have one size.
-    """
-    if spec.preprocessing.size_hw is not None:
-        return 1
-    return max((stride for stride in spec.strides if stride <= _MAX_STEP), default=_MAX_STEP)
-
-
-def stage1_features(
-    detector: Detector, images: Sequence[LoadedImage]
-) -> list[Float[Tensor, "H4 W4 C"]]:
-    """The stage-1 map of every image, recomputed: what a `lite` store leaves out.
-
-    Each image runs alone, padded as in every batch it is in.
-
-    Raises:
-        DetectorError: the detector has no `stage1`.
-    """
-    if not hasattr(detector, "stage1"):
-        raise DetectorError(
-            f"the detector {detector.spec.name!r} has no stage1(images, padding_mask), which "
-            "lite stores need; extract with --profile full"
-        )
-    device = device_of(detector)
-    maps = []
-    for image in images:
-        batch, padding_mask = collate_images([image.pixels], padding_step(detector.spec))
-        with torch.no_grad():
-            pixels = batch.to(device, memory_format=torch.channels_last)
-            c1 = detector.stage1(pixels, padding_mask.to(device))
-        (size_hw,) = valid_sizes(padding_mask, c1)
-        maps.append(_crop(c1[0], size_hw))
-    return maps
-
-
-def valid_sizes(
-    padding_mask: Bool[Tensor, "B H W"], level: Float[Tensor, "B _h _w _d"]
-) -> list[tuple[int, int]]:
-    """Rows and columns of the map that belong to each image, counted as Deformable DETR does.
-
-    An entry belongs to the image if the input pixel at floor(i * in / out) does: the mask resized
-    by "nearest". Padding lies at the right and bottom only.
-    """
-    rows, columns = (~padding_mask[:, None, :, 0]).float(), (~padding_mask[:, None, 0, :]).float()
-    heights = F.interpolate(rows, size=level.shape[1], mode="nearest").sum((1, 2))
-    widths = F.interpolate(columns, size=level.shape[2], mode="nearest").sum((1, 2))
-    return [(int(h), int(w)) for h, w in zip(heights, widths, strict=True)]
-
-
-def device_of(detector: Detector) -> torch.device:
-    """Where the detector's weights are; the CPU if it has none."""
-    return next((p.device for p in detector.parameters()), torch.device("cpu"))
-
-
-def autocast_context(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
-    """The context that a detector's forward pass runs in.
-
-    Raises:
-        ConfigError: another name than those of `Precision`.
-    """
-    if precision not in get_args(Precision):
-        raise ConfigError(f"precision is {precision!r}, expected one of {get_args(Precision)}")
-    if precision == "float32":
-        return nullcontext()
-    return torch.autocast(device.type, torch.bfloat16 if precision == "bfloat16" else torch.float16)
 
 
 def _crop(level: Float[Tensor, "H W D"], size_hw: tuple[int, int]) -> Float[Tensor, "_h _w D"]:

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Num
 from torch import Tensor
 
+from mfd.detectors.stage1 import C1Source
 from mfd.images import Placement
 
 _ALIGNMENT = 8  # bytes, of the largest element type
@@ -30,6 +31,7 @@ class ImageFeatures:
         c1_constants: the same of `c1`.
         placement: how the image lay in the detector's input; None: whole, by the detector's own
             resize.
+        c1_source: what `c1` is computed from, in a batch, where the store leaves it out.
     """
 
     image_id: int
@@ -43,11 +45,16 @@ class ImageFeatures:
     memory_constants: dict[str, Float[Tensor, "L D"]] = field(default_factory=dict)
     c1_constants: dict[str, Float[Tensor, " C"]] = field(default_factory=dict)
     placement: Placement | None = None
+    c1_source: C1Source | None = None
 
     @property
     def num_bytes(self) -> int:
         """Of all tensors."""
         return sum(tensor.nbytes for tensor in self._tensors())
+
+    def without_c1(self) -> "ImageFeatures":
+        """The same features for heads that do not read the stage-1 map."""
+        return replace(self, c1=None, c1_constants={}, c1_source=None)
 
     def cpu(self) -> "ImageFeatures":
         """The same features in the CPU's memory; from another device in one copy."""

@@ -29,7 +29,8 @@ def collate_images(
     batch = torch.zeros(len(images), 3, height, width)
     padding_mask = torch.ones(len(images), height, width, dtype=torch.bool)
     for image, row, mask in zip(images, batch, padding_mask, strict=True):
-        row[:, : image.shape[1], : image.shape[2]] = image
+        # numpy: torch would start a pool of threads in every reading thread
+        row.numpy()[:, : image.shape[1], : image.shape[2]] = image.numpy()
         mask[: image.shape[1], : image.shape[2]] = False
     return batch, padding_mask
 

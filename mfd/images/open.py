@@ -135,7 +135,7 @@ def _expected(path: Path, sha256: str) -> bytes:
     if (found := hashlib.sha256(content).hexdigest()) != sha256:
         raise DataError(
             f"{path} is not the file that was listed (sha256 {found[:8]}, expected {sha256[:8]}); "
-            "run the same command again, which lists what is there now"
+            "restore it, or run `mfd extract` again, which lists what is there now"
         )
     return content
 

@@ -15,9 +15,12 @@ from mfd.detectors.contract import DetectorSpec
 from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.config.train import TrainConfig
 from mfd.headtrain.head.batch import FeatureBatch
+from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.sources.batch import TrainingBatch
+from mfd.headtrain.sources.protocol import BatchSource
 from mfd.headtrain.targets.build import build_targets
 from mfd.headtrain.targets.read import Targets
+from mfd.headtrain.training.step import train_step
 from tests.builders.features import SPEC as CACHE_SPEC
 from tests.builders.features import features_of, make_identity
 
@@ -93,6 +96,21 @@ def make_run(root: Path, count: int = 11) -> tuple[Store, Targets]:
     """A store under `root` with targets for heads of mask size 8."""
     store = make_store(root, count)
     return store, build_targets(store, make_dataset(root, store), root)
+
+
+def train_losses(head: HeadConfig, source: BatchSource, config: TrainConfig) -> torch.Tensor:
+    """Losses and gradient norms of every step of the recipe, always from the same initial head."""
+    torch.manual_seed(0)
+    model = MaskHead(head, source.spec).train()
+    optimizer = torch.optim.AdamW(model.parameters())
+    total = config.epochs * source.steps_per_epoch
+    steps = enumerate(source.batches(0, total))
+    return torch.stack(
+        [
+            train_step(model, optimizer, batch.to("cpu"), config, step, total, None).values
+            for step, batch in steps
+        ]
+    )
 
 
 def make_batch(boxes_per_image: tuple[int, ...] = (2, 1, 2)) -> TrainingBatch:

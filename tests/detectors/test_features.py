@@ -7,14 +7,13 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from mfd.detectors import ImageFeatures, detect, detect_all, stage1_features
-from mfd.detectors.features import padding_step, valid_sizes
+from mfd.detectors import ImageFeatures, detect, detect_all
 from mfd.detectors.image_features import copy_together
 from mfd.detectors.load import load_detector
+from mfd.detectors.padding import padding_step, valid_sizes
 from mfd.errors import ConfigError, DetectorError
-from mfd.images import LoadedImage, collate_images, load_image
+from mfd.images import LoadedImage, collate_images
 from mfd.images.preprocessing import Preprocessing
-from tests.builders.tiny import make_dataset
 
 TINY = Path(__file__).parents[1] / "builders" / "tiny.py"
 
@@ -86,18 +85,6 @@ def test_padding_goes_to_the_coarsest_stride_and_is_none_for_inputs_of_one_size(
     assert padding_step(fixed) == 1
 
 
-def test_stage1_is_that_of_any_batch_up_to_the_edges(tmp_path: Path) -> None:
-    detector = load_detector(f"{TINY}:detector")
-    dataset = make_dataset(tmp_path, 6)
-    paths = [dataset.path(entry) for entry in dataset.images]
-    images = [load_image(path, detector.spec.preprocessing) for path in paths]
-    whole = detect_all(detector, images, [*range(6)], 4)
-    maps = stage1_features(detector, images)
-    for features, c1 in zip(whole, maps, strict=True):
-        assert features.c1 is not None
-        torch.testing.assert_close(c1, features.c1, rtol=0, atol=1e-5)
-
-
 def test_each_batch_is_finished_before_the_next_is_computed() -> None:
     detector = load_detector(f"{TINY}:detector")
     events: list[str] = []
@@ -149,18 +136,6 @@ def test_without_c1_the_map_is_left_out_and_nothing_carries_a_gradient() -> None
     (features,) = detect(detector, [loaded(40, 53)], [1], with_c1=False)
     assert features.c1 is None
     assert not features.queries.requires_grad
-
-
-def test_stage1_is_the_map_that_a_lite_store_leaves_out(tmp_path: Path) -> None:
-    detector = load_detector(f"{TINY}:detector")
-    dataset = make_dataset(tmp_path, 3)
-    preprocessing = Preprocessing(shorter_side=40, longer_side=64)
-    images = [load_image(dataset.path(entry), preprocessing) for entry in dataset.images]
-    maps = stage1_features(detector, images)
-    assert [tuple(c1.shape) for c1 in maps] == [(10, 14, 6), (14, 10, 6), (10, 15, 6)]
-    detector.__class__ = torch.nn.Module
-    with pytest.raises(DetectorError, match="no stage1"):
-        stage1_features(detector, images)
 
 
 def test_autocast_changes_little_and_an_unknown_one_is_refused() -> None:

@@ -15,10 +15,11 @@ from safetensors.torch import save_file
 from mfd.cache import Store, StoreWriter
 from mfd.coco import CocoDataset, read_dataset, split_paths
 from mfd.detectors import (
+    C1Source,
     ImageFeatures,
+    PendingC1,
     detect,
     load_detector,
-    stage1_features,
     top_detections,
 )
 from mfd.errors import DetectorError
@@ -107,7 +108,8 @@ def test_stage1_recomputes_the_c1_of_the_whole_detector(
     paths = [dataset.path(entry) for entry in dataset.images[:2]]
     images = [load_image(path, detector.spec.preprocessing) for path in paths]
     whole = detect(detector, images, [0, 1])
-    for features, c1 in zip(whole, stage1_features(detector, images), strict=True):
+    pending = PendingC1.of([C1Source(detector, image) for image in images])
+    for features, c1 in zip(whole, pending.compute()[0], strict=True):
         assert c1.shape == (104, 104, 64)
         torch.testing.assert_close(c1, features.c1, rtol=0, atol=1e-5)
 

@@ -59,7 +59,9 @@ class DeformableDetector(nn.Module):
         self, images: Float[Tensor, "B 3 H W"], padding_mask: Bool[Tensor, "B H W"]
     ) -> Float[Tensor, "B H4 W4 C"]:
         """The stage-1 map alone; backbones never look at the padding mask."""
-        return self.network.backbone.stage1(images).permute(0, 2, 3, 1)
+        rows = -(-images.shape[2] // self.spec.c1_stride)
+        images, _ = self._enough_cells(images, padding_mask)
+        return self.network.backbone.stage1(images).permute(0, 2, 3, 1)[:, :rows]
 
     def _enough_cells(
         self, images: Float[Tensor, "B 3 H W"], padding_mask: Bool[Tensor, "B H W"]

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import torch
 
@@ -63,7 +62,7 @@ def evaluate(
         raise ConfigError(f"max_detections is {count}, expected at least 1")
     rows = _rows(features, dataset)
     needs_c1 = any(each.config.use_c1 for each in heads.values())
-    if needs_c1 and features[rows[0]].c1 is None:
+    if needs_c1 and not features.has_c1:
         raise StoreError(
             f"{features.path} has no stage-1 maps, which the head reads; let the detector compute "
             "them, or extract a store of the profile 'full'"
@@ -152,7 +151,7 @@ def _batches(
     def load(first: int) -> tuple[list[Candidates], FeatureBatch]:
         images = [features[row] for row in rows[first : first + batch_size]]
         if not with_c1:
-            images = [replace(image, c1=None) for image in images]
+            images = [image.without_c1() for image in images]
         candidates = [
             select_detections(image, features.spec, max_detections, once=once) for image in images
         ]

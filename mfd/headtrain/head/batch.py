@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from mfd.cache import decode_maps
-from mfd.detectors import ImageFeatures
+from mfd.detectors import ImageFeatures, PendingC1
 
 
 @dataclass
@@ -31,6 +31,7 @@ class FeatureBatch:
         image_index: which image a box is on, ascending.
         memory_constants: what stored maps are decoded with, by name; empty for floats.
         c1_constants: the same of `c1`.
+        pending_c1: what `to` computes `c1` and `c1_hw` from, where a store leaves them out.
     """
 
     memory: list[Num[Tensor, "B _H _W D"]]
@@ -44,9 +45,12 @@ class FeatureBatch:
     image_index: Int[Tensor, " N"]
     memory_constants: dict[str, Float[Tensor, "B L D"]] = field(default_factory=dict)
     c1_constants: dict[str, Float[Tensor, "B C"]] = field(default_factory=dict)
+    pending_c1: PendingC1 | None = None
 
     def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> "FeatureBatch":
         """The same batch as floats on another device, copied asynchronously from pinned memory.
+
+        A stage-1 map that is still to be computed is computed there.
 
         Args:
             dtype: of maps and queries, which are decoded once they are there.
@@ -56,11 +60,18 @@ class FeatureBatch:
             decode_maps(maps, {name: c[:, level] for name, c in moved.memory_constants.items()})
             for level, maps in enumerate(moved.memory)
         ]
-        c1 = moved.c1 if moved.c1 is None else decode_maps(moved.c1, moved.c1_constants).to(dtype)
+        c1, c1_hw = moved.c1, moved.c1_hw
+        if moved.pending_c1 is not None:
+            c1, sizes = moved.pending_c1.compute()
+            c1_hw = sizes.to(c1_hw)
+        elif c1 is not None:
+            c1 = decode_maps(c1, moved.c1_constants)
         return replace(
             moved,
             memory=[maps.to(dtype) for maps in memory],
-            c1=c1,
+            c1=None if c1 is None else c1.to(device, dtype),
+            c1_hw=c1_hw,
+            pending_c1=None,
             queries=moved.queries.to(dtype),
             memory_constants={},
             c1_constants={},
@@ -72,6 +83,7 @@ class FeatureBatch:
 
     def part(self, images: slice, boxes: Bool[Tensor, " N"]) -> "FeatureBatch":
         """Some of the images, and the boxes that are on them, which the caller knows."""
+        assert self.pending_c1 is None, "a batch is divided when it is on its device"
         return replace(
             self,
             memory=[level[images] for level in self.memory],
@@ -94,6 +106,7 @@ class FeatureBatch:
             memory=[function(level) for level in self.memory],
             memory_constants={k: function(v) for k, v in self.memory_constants.items()},
             c1_constants={k: function(v) for k, v in self.c1_constants.items()},
+            pending_c1=self.pending_c1 and self.pending_c1.each(function),
             **changed,
         )
 
@@ -108,6 +121,7 @@ def collate(
     Nothing is converted; a batch of one image shares its maps' memory.
     """
     c1 = [image.c1 for image in images if image.c1 is not None]
+    sources = [image.c1_source for image in images if image.c1_source is not None]
     chosen_queries, boxes = _chosen(images, queries)
     sizes = _sizes(images)
     memory_constants, c1_constants = _constants(images)
@@ -125,6 +139,7 @@ def collate(
         ),
         memory_constants=memory_constants,
         c1_constants=c1_constants,
+        pending_c1=PendingC1.of(sources) if sources else None,
     )
 
 

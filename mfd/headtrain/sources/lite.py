@@ -1,20 +1,23 @@
-"""A `lite` store completed by its detector: stage 1 is recomputed from the image files."""
+"""A `lite` store completed by its detector: C1 is computed from the image files, in the batch."""
 
 from dataclasses import replace
 
 from mfd.cache import Store, StoreInfo
 from mfd.coco import CocoDataset
-from mfd.detectors import Detector, ImageFeatures, stage1_features
+from mfd.detectors import C1Source, Detector, ImageFeatures
 from mfd.errors import DataError, DetectorError
-from mfd.images import load_image, load_view
+from mfd.images import LoadedImage, load_image, load_view
 
 
 class LiteStore:
-    """Read like the store it wraps: `lite[i]` is `store[i]` with its stage-1 map.
+    """Read like the store it wraps: `lite[i]` is `store[i]` with the image for its stage-1 map.
+
+    Reading threads decode and resize; stage 1 runs once for all images of a batch that have one
+    padded size, when the batch is on the device of the detector.
 
     Args:
         store: whose images come without the map.
-        detector: that made the store, on the device where stage 1 is to run.
+        detector: that made the store, on the device where the head is.
         dataset: says where the image files are.
 
     Raises:
@@ -41,24 +44,28 @@ class LiteStore:
         return len(self._store)
 
     def __getitem__(self, position: int) -> ImageFeatures:
-        """As `store[position]`, the stage-1 map in float32.
+        """As `store[position]`, and what its stage-1 map is computed from.
 
         Raises:
-            DataError: the image file is missing or cannot be read.
+            DataError: the image file is missing, cannot be read, or is not the one that was
+                extracted.
         """
         features = self._store[position]
+        image = self._load(position, features)
+        source = C1Source(self._detector, image, self.identity.precision)
+        return replace(features, c1_source=source)
+
+    def _load(self, position: int, features: ImageFeatures) -> LoadedImage:
         if (file := self._files.get(features.image_id)) is None:
             raise DataError(
                 f"the annotations do not list image {features.image_id} of {self.path}; give "
                 "those of the extracted images"
             )
         placement, preprocessing = features.placement, self.spec.preprocessing
+        sha256 = self.images[position].sha256
         if placement is None:
-            image = load_image(file, preprocessing, features.original_hw)
-        else:
-            image = load_view(file, placement, preprocessing)
-        (c1,) = stage1_features(self._detector, [image])
-        return replace(features, c1=c1.cpu())
+            return load_image(file, preprocessing, features.original_hw, sha256)
+        return load_view(file, placement, preprocessing, sha256)
 
     def info(self) -> StoreInfo:
         """The store in a few words."""

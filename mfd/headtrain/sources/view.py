@@ -1,6 +1,5 @@
 """One view of the training images: a store with its targets."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -76,7 +75,7 @@ class StoredView:
     def features(self, position: int) -> ImageFeatures:
         """Of one image, without the stage-1 map if the head does not read it."""
         features = self.store[position]
-        return features if self._needs_c1 else replace(features, c1=None)
+        return features if self._needs_c1 else features.without_c1()
 
     def name(self, position: int) -> str:
         """What errors call an image."""
