@@ -1,4 +1,4 @@
-"""`mfd predict`: masks drawn on images, and listed as COCO JSON."""
+"""`mfd predict`: masks of images, drawn or as data for other tools."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,12 +9,13 @@ from mfd.commands.evaluate import override
 from mfd.config import Project
 from mfd.console import print_path, say
 from mfd.errors import DataError
+from mfd.headtrain import TOLERANCE, Format
 from mfd.settings import setting, settings
 
 if TYPE_CHECKING:
     from mfd.coco import CocoDataset
 
-HELP = "Draw masks on images, and write them as COCO JSON."
+HELP = "Find masks: draw them, or write them as COCO, YOLO, labelme or PNG."
 PROJECT = ("data", "runs")
 
 
@@ -26,13 +27,26 @@ class Options:
         "Image files, or folders of them.", default=(), extra={"argument": True, "required": True}
     )
     run: str | None = run_setting()
-    out: Path = setting("Folder of the pictures and the JSON.", default=Path("predictions"))
+    format: Format = setting(
+        "pictures and a list; coco, yolo or labelme: a data set with polygons; png: label maps "
+        "and cut-outs.",
+        default="pictures",
+    )
+    out: Path | None = setting(
+        "Folder of what is written (default: predictions, or predictions-FORMAT).", default=None
+    )
     min_score: float = headtrain.min_score_setting()
     min_quality: float = headtrain.min_quality_setting()
     recursive: bool = setting("Also take the images of subfolders.", default=False)
     all_categories: bool = setting(
         "Show a query once for each category above the minimum, not only for its best.",
         default=False,
+    )
+    batch_size: int = setting("Images that pass the detector together.", default=1, ge=1)
+    tolerance: float = setting(
+        "Pixels by which corners that polygons do without may lie off them; 0: exact masks.",
+        default=TOLERANCE,
+        ge=0,
     )
     scale: int = setting("Magnify pictures by this factor.", default=1, ge=1, le=8)
     split: str | None = setting("Take image ids from the annotations of this split.", default=None)
@@ -53,23 +67,31 @@ def run(project: Project, options: Options) -> None:
     written = headtrain.predict_files(
         predictor,
         files,
-        options.out,
+        options.out or Path(default_folder(options.format)),
         headtrain.Shown(
             min_score=options.min_score,
             min_quality=options.min_quality,
             categories_per_query="all" if options.all_categories else "best",
         ),
+        format=options.format,
         image_ids=headtrain.file_ids(files, annotated(project, options)),
+        batch_size=options.batch_size,
         scale=options.scale,
+        tolerance=options.tolerance,
         say=say,
     )
-    for path in (*written.pictures, written.results):
+    for path in written.written:
         print_path(path)
     say(written.summary(options.min_score))
     if written.faults:
         raise DataError(
             f"{len(written.faults)} of {len(files)} files could not be used; they are named above"
         )
+
+
+def default_folder(format: Format) -> str:
+    """Where a format goes if nothing is said; each has a folder of its own."""
+    return "predictions" if format == "pictures" else f"predictions-{format}"
 
 
 def annotated(project: Project, options: Options) -> "CocoDataset | None":

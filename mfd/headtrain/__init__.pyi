@@ -7,6 +7,8 @@ from .evaluation.report import Evaluation as Evaluation
 from .head.model import MaskHead as MaskHead
 from .inference.files import file_ids as file_ids
 from .inference.files import image_files as image_files
+from .inference.formats.names import TOLERANCE as TOLERANCE
+from .inference.formats.names import Format as Format
 from .inference.inputs import ImageInput as ImageInput
 from .inference.inputs import upright_rgb as upright_rgb
 from .inference.outline import outlines as outlines

@@ -1,5 +1,6 @@
 """The documentation's code runs, its links lead somewhere, and its commands exist."""
 
+import json
 import os
 import re
 import subprocess
@@ -8,12 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mfd.cache import decode_maps
 from mfd.cli import VERBS
 from mfd.detectors import check_contract, load_detector
-from mfd.headtrain import find_preset
+from mfd.headtrain import MaskHead, find_preset
+from tests.builders import scenes
 from tests.builders.runs import make_store
+from tests.test_api import Tiny, save_head
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("docs/*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
@@ -62,6 +66,20 @@ def test_custom_detector_of_the_page_keeps_the_contract(tmp_path: Path) -> None:
     file = tmp_path / "my_detector.py"
     file.write_text(code)
     check_contract(str(file), load_detector(f"{file}:detector"))
+
+
+def test_code_of_the_page_on_prediction_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_head(tmp_path / "runs/paper-1", MaskHead(scenes.CONFIG, scenes.SPEC), scenes.NAMES)
+    for name in ("a.jpg", "b.jpg"):
+        Image.new("RGB", (83, 61), "red").save(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("mfd.api.load_detector", lambda *_: Tiny())
+    found: dict[str, object] = {}
+    exec("\n".join(blocks("docs/predict.md")), found)
+    listed = json.loads(found["text"])  # type: ignore[arg-type]
+    assert len(listed) == len(found["outlines"]) > 0  # type: ignore[arg-type]
 
 
 def test_links_lead_to_files() -> None:

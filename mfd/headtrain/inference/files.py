@@ -1,11 +1,16 @@
 """Which files are photographs, what their ids are, and which names results may take."""
 
+import io
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
 from mfd.coco import CocoDataset
 from mfd.errors import ConfigError, DataError
+from mfd.files import write_atomically
 from mfd.images import image_suffixes
 
 PICTURE_SUFFIX = ".masks.png"
@@ -80,14 +85,19 @@ def file_ids(files: Sequence[Path], dataset: CocoDataset | None = None) -> list[
 
 def picture_paths(files: Sequence[Path], folder: Path) -> list[Path]:
     """Where each file's picture goes; files of one name from several folders are numbered."""
-    paths: dict[Path, None] = {}
-    for file in files:
-        path, number = folder / f"{file.name}{PICTURE_SUFFIX}", 1
-        while path in paths:
+    return [folder / f"{name}{PICTURE_SUFFIX}" for name in distinct([file.name for file in files])]
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """The names in their order, those that were there before numbered: `cat`, `cat-2`."""
+    taken: dict[str, None] = {}
+    for name in names:
+        free, number = name, 1
+        while free in taken:
             number += 1
-            path = folder / f"{file.name}-{number}{PICTURE_SUFFIX}"
-        paths[path] = None
-    return list(paths)
+            free = f"{name}-{number}"
+        taken[free] = None
+    return list(taken)
 
 
 def refuse_foreign(targets: Iterable[Path], inputs: Sequence[Path]) -> None:
@@ -107,6 +117,15 @@ def refuse_foreign(targets: Iterable[Path], inputs: Sequence[Path]) -> None:
             raise ConfigError(
                 f"{path} exists and was not made by `mfd predict`; move it, or name another folder"
             )
+
+
+def write_picture(path: Path, picture: Image.Image) -> None:
+    """Write a PNG file that `is_picture` recognises."""
+    info = PngInfo()
+    info.add_text("Software", SOFTWARE)
+    content = io.BytesIO()
+    picture.save(content, "PNG", pnginfo=info)
+    write_atomically(path, content.getvalue())
 
 
 def is_picture(path: Path) -> bool:

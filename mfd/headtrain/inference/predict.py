@@ -34,6 +34,12 @@ class Predictor:
         self.names = {**names, **detector.spec.names}
         self.device = next(head.parameters(), torch.empty(0)).device
 
+    @property
+    def categories(self) -> dict[int, str]:
+        """Name of each category id that the detector can find, ascending; the id if it has none."""
+        ids = sorted(set(self.detector.spec.category_ids))
+        return {category_id: self.names.get(category_id, str(category_id)) for category_id in ids}
+
     def __call__(
         self,
         images: Sequence[Image.Image],

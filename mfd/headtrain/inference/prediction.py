@@ -51,6 +51,17 @@ class Prediction:
         height, width = self.rle["size"]
         return decode_segmentation(self.rle, (height, width)).astype(bool)
 
+    @property
+    def area(self) -> int:
+        """Pixels of the mask."""
+        return int(mask_utils.area(self.rle))
+
+    @property
+    def mask_box_xywh(self) -> tuple[int, int, int, int]:
+        """Left, top, width and height of the mask itself, pixels; zeros for an empty one."""
+        left, top, width, height = (int(value) for value in mask_utils.toBbox(self.rle))
+        return left, top, width, height
+
     def polygon(self) -> list[list[list[float]]]:
         """The mask's outlines as lists of corners [x, y]; pixel (0, 0) covers [0, 1] x [0, 1].
 
@@ -58,7 +69,7 @@ class Prediction:
         those of holes anticlockwise; filled by the even-odd rule they give the mask back. COCO's
         polygons know no holes: for those use `rle`.
         """
-        left, top, width, height = (int(value) for value in mask_utils.toBbox(self.rle))
+        left, top, width, height = self.mask_box_xywh
         part = self.mask[top : top + height, left : left + width]
         return [[[float(x + left), float(y + top)] for x, y in line] for line in outlines(part)]
 
@@ -86,7 +97,7 @@ class Prediction:
         return (
             f"Prediction({printable(self.category)!r}, class_score={self.class_score:.3f}, "
             f"quality={self.quality:.3f}, box_xyxy=({corners}), "
-            f"mask={mask_utils.area(self.rle)} of {height} x {width} pixels)"
+            f"mask={self.area} of {height} x {width} pixels)"
         )
 
 

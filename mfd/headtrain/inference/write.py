@@ -1,56 +1,58 @@
-"""Predictions of image files as pictures and as COCO JSON, never over a file of the user's."""
+"""Predictions of image files, read ahead, in batches, written in one of several formats."""
 
-import io
-import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
-from typing import Any
+from typing import get_args
 
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
-from mfd.errors import DataError, InputError
-from mfd.files import write_atomically
-from mfd.headtrain.inference.files import SOFTWARE, file_ids, picture_paths, refuse_foreign
+from mfd.errors import ConfigError, DataError, InputError
+from mfd.headtrain.inference.files import file_ids
+from mfd.headtrain.inference.formats.format import PredictedImage, Target
+from mfd.headtrain.inference.formats.names import TOLERANCE, Format
+from mfd.headtrain.inference.formats.open import FORMATS
 from mfd.headtrain.inference.inputs import upright_rgb
 from mfd.headtrain.inference.predict import Predictor
-from mfd.headtrain.inference.prediction import Prediction, draw_predictions
 from mfd.headtrain.inference.shown import DEFAULT, Shown
+from mfd.headtrain.inference.timing import Timing
+from mfd.prefetch import prefetch
 from mfd.progress import progress
 
-RESULTS_FILE = "predictions.json"
-_SECONDS = 10.0  # between two versions of the results file
+_READERS = 2
 
-Entry = dict[str, Any]
+Fault = DataError | InputError
+_Loaded = tuple[int, Path, Image.Image | Fault]
 
 
 @dataclass(frozen=True)
 class PredictedFiles:
-    """What `predict_files` wrote.
+    """What `predict_files` did.
 
     Attributes:
-        pictures: one for each image that could be read.
-        results: the JSON file.
+        written: the files that a user would open, as far as there is one: pictures, then the list.
+        images: how many could be read.
         masks: how many on all images.
         without: how many images have no mask.
         faults: of the images that could not be used.
+        timing: what an image took.
     """
 
-    pictures: tuple[Path, ...]
-    results: Path
+    written: tuple[Path, ...]
+    images: int
     masks: int
     without: int
-    faults: tuple[DataError | InputError, ...]
+    faults: tuple[Fault, ...]
+    timing: Timing
 
     def summary(self, min_score: float) -> str:
-        """One line: how much was found, and what shows more where images have nothing."""
-        line = f"images: {len(self.pictures)}, masks of score {min_score:g} or more: {self.masks}"
-        if not self.without:
-            return line
-        return f"{line}; none on {self.without} of them, a lower --min-score shows more"
+        """One line: how much was found, what shows more where images have nothing, and the time."""
+        line = f"images: {self.images}, masks of score {min_score:g} or more: {self.masks}"
+        if self.without:
+            line += f"; none on {self.without} of them, a lower --min-score shows more"
+        return f"{line}; {self.timing}"
 
 
 def predict_files(
@@ -59,87 +61,86 @@ def predict_files(
     folder: Path,
     shown: Shown = DEFAULT,
     *,
+    format: Format = "pictures",
     image_ids: Sequence[int] | None = None,
+    batch_size: int = 1,
     scale: int = 1,
+    tolerance: float = TOLERANCE,
     say: Callable[[str], object] = lambda line: None,
 ) -> PredictedFiles:
-    """Draw the instances of each image file and list them all in `predictions.json`.
-
-    The list is in COCO's result format, with `file_name` and what `Prediction.to_dict` has
-    besides. It is written every few seconds and however this ends, Ctrl-C included. Pictures are
-    of the photograph's size and named after it: `street.jpg.masks.png`.
+    """The instances of each image file, written into a folder.
 
     Args:
-        folder: receives both; its earlier pictures and results by mfd are replaced.
+        folder: where files of the format go. Earlier pictures and their list are replaced; other
+            formats want a new or empty folder, since what is there may have been corrected by hand.
+        format: "pictures" draws masks and lists them in `predictions.json`; "coco", "yolo" and
+            "labelme" are data sets with polygons, "png" label maps and cut-outs; see `formats`.
         image_ids: of the files; None is `file_ids(files)`.
+        batch_size: images that pass the detector together, those of similar sizes.
         scale: pictures have `scale` times the photograph's height and width.
+        tolerance: of polygons, see `polygons`.
         say: is told of each file that cannot be used; the others are done.
 
     Raises:
-        ConfigError: a file in `folder` that mfd did not make has the name of one to be written.
+        ConfigError: there is no such format, or files in `folder` are in its way.
         DataError: none of the files could be used.
     """
+    if format not in get_args(Format):
+        raise ConfigError(f"format must be one of {', '.join(FORMATS)}, found {format!r}")
     ids = file_ids(files) if image_ids is None else image_ids
-    results, targets = folder / RESULTS_FILE, picture_paths(files, folder)
-    refuse_foreign([*targets, results], files)
-    folder.mkdir(parents=True, exist_ok=True)
-    pictures: list[Path] = []
-    faults: list[DataError | InputError] = []
-    masks = without = 0
-    with _results(results) as add, progress("predict", len(files)) as advance:
-        for path, target, image_id in zip(files, targets, ids, strict=True):
-            try:
-                rgb = upright_rgb(path)
-            except (DataError, InputError) as error:
-                faults.append(error)
-                say(f"left out: {error}")
-                advance()
-                continue
-            (found,) = predictor([rgb], shown, image_ids=[image_id])
-            add(_entry(image_id, path, prediction) for prediction in found)
-            _write_picture(target, draw_predictions(rgb, found, scale))
-            pictures.append(target)
-            masks += len(found)
-            without += not found
-            advance()
-    if len(faults) == len(files):
-        raise DataError(f"none of {len(files)} files could be used, the first: {faults[0]}")
-    return PredictedFiles(tuple(pictures), results, masks, without, tuple(faults))
+    target = Target(folder, files, predictor.categories, tolerance, scale)
+    writer = FORMATS[format](target)
+    written: list[Path] = []
+    faults: list[Fault] = []
+    timing = Timing()
+    images = masks = without = 0
 
+    def leave_out(fault: Fault) -> None:
+        faults.append(fault)
+        say(f"left out: {fault}")
+        advance()
 
-@contextmanager
-def _results(path: Path) -> Iterator[Callable[[Iterable[Entry]], None]]:
-    """A function that adds entries to the JSON file, which is written now and then and at the end.
-
-    What ends the work early leaves a file of everything that was added.
-    """
-    lines: list[str] = []
-    pause, written = _SECONDS, monotonic()
-
-    def write() -> None:
-        write_atomically(path, ("[\n" + ",\n".join(lines) + "\n]\n").encode("ascii"))
-
-    def add(entries: Iterable[Entry]) -> None:
-        nonlocal pause, written
-        lines.extend(map(json.dumps, entries))
-        if (started := monotonic()) - written > pause:
-            write()
-            written = monotonic()
-            pause = max(_SECONDS, 20 * (written - started))  # a long list takes longer
-
+    loaded = prefetch(_load, enumerate(files), _READERS, ahead=max(_READERS, batch_size))
     try:
-        yield add
+        with closing(loaded), progress("predict", len(files)) as advance:
+            for batch in _batches(loaded, batch_size, leave_out):
+                started = time.monotonic()
+                pixels, numbers = [rgb for _, _, rgb in batch], [number for number, _, _ in batch]
+                found = predictor(pixels, shown, image_ids=[ids[number] for number in numbers])
+                timing.add(len(batch), time.monotonic() - started)
+                for (number, path, rgb), each in zip(batch, found, strict=True):
+                    image = PredictedImage(number, path, ids[number], rgb, each)
+                    written += writer.add(image)
+                    images, masks, without = images + 1, masks + len(each), without + (not each)
+                    advance()
     finally:
-        write()
+        written += writer.close()
+    if not images:
+        raise DataError(f"none of {len(files)} files could be used, the first: {faults[0]}")
+    timing.end()
+    return PredictedFiles(tuple(written), images, masks, without, tuple(faults), timing)
 
 
-def _entry(image_id: int, path: Path, prediction: Prediction) -> Entry:
-    return {"image_id": image_id, "file_name": str(path), **prediction.to_dict()}
+def _load(numbered: tuple[int, Path]) -> _Loaded:
+    number, path = numbered
+    try:
+        return number, path, upright_rgb(path)
+    except (DataError, InputError) as fault:
+        return number, path, fault
 
 
-def _write_picture(path: Path, picture: Image.Image) -> None:
-    info = PngInfo()
-    info.add_text("Software", SOFTWARE)
-    content = io.BytesIO()
-    picture.save(content, "PNG", pnginfo=info)
-    write_atomically(path, content.getvalue())
+def _batches(
+    loaded: Iterator[_Loaded], size: int, leave_out: Callable[[Fault], None]
+) -> Iterator[list[tuple[int, Path, Image.Image]]]:
+    """The images that could be read, up to `size` together."""
+    batch: list[tuple[int, Path, Image.Image]] = []
+    for number, path, rgb in loaded:
+        if not isinstance(rgb, Image.Image):
+            leave_out(rgb)
+            continue
+        batch.append((number, path, rgb))
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,5 +1,7 @@
 import itertools
 import json
+import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ from PIL import Image
 
 from mfd.errors import ConfigError, DataError
 from mfd.headtrain.head.model import MaskHead
-from mfd.headtrain.inference import write
+from mfd.headtrain.inference.formats import pictures
 from mfd.headtrain.inference.predict import Predictor
 from mfd.headtrain.inference.prediction import draw_predictions
 from mfd.headtrain.inference.shown import DEFAULT, Shown
@@ -42,10 +44,11 @@ def test_pictures_and_coco_json_are_what_the_predictor_gives(
     written = predict_files(predictor, files, tmp_path / "out", image_ids=[7, 3, 2**62])
 
     names = ["cat.png.masks.png", "dog.png.masks.png", "cat.png-2.masks.png"]
-    assert [path.name for path in written.pictures] == names
-    entries = json.loads(written.results.read_text())
+    *drawings, results = written.written
+    assert [path.name for path in drawings] == names
+    entries = json.loads(results.read_text())
     expected = []
-    for file, image_id, picture in zip(files, [7, 3, 2**62], written.pictures, strict=True):
+    for file, image_id, picture in zip(files, [7, 3, 2**62], drawings, strict=True):
         rgb = Image.open(file)
         (found,) = predictor([rgb])
         expected += [{"image_id": image_id, "file_name": str(file), **p.to_dict()} for p in found]
@@ -120,7 +123,7 @@ def test_results_are_written_while_the_work_goes_on(
             return super().__call__(images, shown, **options)
 
     hours = itertools.count(0, 3600)
-    monkeypatch.setattr(write, "monotonic", lambda: next(hours))
+    monkeypatch.setattr(pictures, "monotonic", lambda: next(hours))
     watching = Watching(predictor.detector, predictor.head, NAMES)
     written = predict_files(watching, files, tmp_path / "out")
 
@@ -137,7 +140,7 @@ def test_files_that_are_no_images_are_said_and_left_out(
 
     written = predict_files(predictor, [broken, files[0]], tmp_path / "out", say=said.append)
 
-    assert len(written.pictures) == len(written.faults) == 1
+    assert written.images == len(written.faults) == 1
     assert len(said) == 1
     assert "left out: " in said[0]
     assert "broken.jpg" in said[0]
@@ -150,11 +153,12 @@ def test_images_without_masks_are_counted_and_the_cure_is_named(
 ) -> None:
     written = predict_files(predictor, files, tmp_path / "out", Shown(min_score=1.0))
 
-    assert json.loads(written.results.read_text()) == []
+    *drawn, results = written.written
+    assert json.loads(results.read_text()) == []
     assert (written.masks, written.without) == (0, 3)
     assert "none on 3 of them" in written.summary(1.0)
     assert "--min-score" in written.summary(1.0)
-    for file, picture in zip(files, written.pictures, strict=True):
+    for file, picture in zip(files, drawn, strict=True):
         assert (np.asarray(Image.open(picture)) == np.asarray(Image.open(file))).all()
 
 
@@ -166,8 +170,49 @@ def test_thresholds_categories_and_scale_are_passed_on(
     written = predict_files(predictor, files[:1], tmp_path / "out", shown, scale=3)
 
     (found,) = predictor([Image.open(files[0])], shown)
-    entries = json.loads(written.results.read_text())
+    entries = json.loads(written.written[-1].read_text())
     assert [(e["query"], e["category_id"]) for e in entries] == [
         (p.query, p.category_id) for p in found
     ]
-    assert np.asarray(Image.open(written.pictures[0])).shape == (3 * 83, 3 * 61, 3)
+    assert np.asarray(Image.open(written.written[0])).shape == (3 * 83, 3 * 61, 3)
+
+
+def test_batches_of_images_of_one_size_change_no_result(
+    predictor: Predictor, tmp_path: Path
+) -> None:
+    files = []
+    for number in range(5):
+        pixels = np.random.default_rng(number).integers(0, 256, (83, 61, 3), np.uint8)
+        files.append(tmp_path / f"{number}.png")
+        Image.fromarray(pixels).save(files[-1])
+    files.insert(2, tmp_path / "broken.png")
+    files[2].write_bytes(b"no image")
+
+    lists = [
+        json.loads(predict_files(predictor, files, out, batch_size=size).written[-1].read_text())
+        for size, out in ((1, tmp_path / "one"), (3, tmp_path / "three"))
+    ]
+
+    assert {entry["image_id"] for entry in lists[0]} == {0, 1, 3, 4, 5}
+    assert [(e["image_id"], e["query"]) for e in lists[0]] == [
+        (e["image_id"], e["query"]) for e in lists[1]
+    ]
+
+
+def test_time_of_an_image_is_measured_after_the_first_batch(
+    predictor: Predictor, files: list[Path], tmp_path: Path
+) -> None:
+    class Slow(Predictor):
+        def __call__(self, images: Any, shown: Shown = DEFAULT, **options: Any) -> Any:
+            time.sleep(2.0 if options["image_ids"] == [0] else 0.02)
+            return super().__call__(images, shown, **options)
+
+    slow = Slow(predictor.detector, predictor.head, NAMES)
+    summary = predict_files(slow, files, tmp_path / "out").summary(0.4)
+    found = re.search(r"(\d+) ms an image in detector and head, (\d+) ms with", summary)
+    assert found
+    alone, all_of_it = map(int, found.groups())
+    assert 20 <= alone < 2000
+    assert alone <= all_of_it
+    one = predict_files(slow, files[:1], tmp_path / "single").summary(0.4)
+    assert int(re.search(r"(\d+) ms an image", one)[1]) >= 2000  # type: ignore[index]

@@ -1,0 +1,1 @@
+"""What predictions of image files can be written as, one file for each format."""
