@@ -79,7 +79,7 @@ class MaskFrozenDETR:
         layer = own.encoder_layer if encoder_layer is None else encoder_layer
         if detector is None:
             weights = own.weights if weights is None else weights
-        loaded = load_detector(detector or own.name, weights, layer, device)
+        loaded = load_detector(detector or own.name, weights, layer, device, prompts=own.prompts)
         return cls(run.own_detector(loaded), head, names)
 
     @overload

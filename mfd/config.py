@@ -3,6 +3,7 @@
     data = "/data/coco"
     detector = "hdetr-r50"
     weights = "r50.pth"
+    prompts = ["car", "traffic light"]   # only if the detector looks for what a text says
 
     [extract]             # a section per command: its flags, with underscores
     batch_size = 8
@@ -19,6 +20,7 @@ count from the file's folder. Importing this takes no time: no torch.
 """
 
 import dataclasses
+import json
 import os
 import tomllib
 from collections.abc import Mapping
@@ -27,7 +29,7 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from mfd.errors import ConfigError
 from mfd.settings import from_json, setting, settings
-from mfd.text import suggest
+from mfd.text import short, suggest
 
 Profile = Literal["full", "lite"]
 StoredDtype = Literal["float16", "int8", "float32"]
@@ -46,11 +48,36 @@ class DetectorChoice:
         name: a name, `hf:<repo or folder>` or `path/to/file.py:function`.
         weights: its checkpoint, if it needs one.
         encoder_layer: layer whose feature maps are stored (1-based); None: detector's default.
+        prompts: its categories, if it looks for what a text says.
     """
 
     name: str
     weights: str | None = None
     encoder_layer: int | None = None
+    prompts: tuple[str, ...] = ()
+
+    def notes(self) -> dict[str, str]:
+        """All but the layer as texts, to keep with what the detector computed."""
+        prompts = json.dumps(self.prompts) if self.prompts else ""
+        noted = {"detector": self.name, "weights": self.weights or "", "prompts": prompts}
+        return {name: text for name, text in noted.items() if text}
+
+    @classmethod
+    def noted(cls, notes: Mapping[str, str], name: str) -> "DetectorChoice":
+        """What `notes` gave; `name` is the detector's where it was not noted.
+
+        Raises:
+            ConfigError: the noted prompts are not a list of texts.
+        """
+        text = notes.get("prompts", "[]")
+        try:
+            prompts = json.loads(text)
+        except ValueError:
+            prompts = None
+        if not isinstance(prompts, list):
+            raise ConfigError(f"prompts are noted as {short(text)}, expected a list; extract again")
+        given = tuple(map(str, prompts))
+        return cls(notes.get("detector", name), notes.get("weights") or None, prompts=given)
 
 
 @settings
@@ -67,6 +94,10 @@ class Project:
     weights: str | None = setting("The detector's checkpoint.", default=None)
     encoder_layer: int | None = setting(
         "Encoder layer whose feature maps are used (1-based).", default=None, ge=1
+    )
+    prompts: tuple[str, ...] = setting(
+        "Categories of a detector that looks for what a text says, such as a Grounding DINO.",
+        default=(),
     )
     exif: Exif | None = setting(
         "apply turns images as their EXIF orientation says, ignore takes them as stored, as COCO's "
@@ -88,7 +119,7 @@ class Project:
     @property
     def choice(self) -> DetectorChoice:
         """The detector of this project."""
-        return DetectorChoice(self.detector, self.weights, self.encoder_layer)
+        return DetectorChoice(self.detector, self.weights, self.encoder_layer, self.prompts)
 
     def override(self, **flags: Any) -> "Project":
         """The same project with every flag that is not None put in its place.

@@ -4,7 +4,7 @@ import hashlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,19 @@ from mfd.detectors.foreign import described
 from mfd.errors import DetectorError, MfdError
 
 
-def load_custom(name: str, weights: str | Path | None, encoder_layer: int | None) -> object:
+def load_custom(
+    name: str,
+    weights: str | Path | None,
+    encoder_layer: int | None,
+    prompts: Sequence[str] = (),
+) -> object:
     """What the function returns; nothing of it is checked yet.
 
     Args:
         name: `path/to/file.py:function`.
         weights: passed to the function by name, unless None.
         encoder_layer: likewise.
+        prompts: likewise, unless empty.
 
     Raises:
         DetectorError: no such file or function, it does not take these arguments, or raises.
@@ -33,7 +39,7 @@ def load_custom(name: str, weights: str | Path | None, encoder_layer: int | None
         raise DetectorError(
             f"{path} has no function {function_name!r}, expected one that returns the detector"
         )
-    given = {"weights": weights, "encoder_layer": encoder_layer}
+    given = {"weights": weights, "encoder_layer": encoder_layer, "prompts": tuple(prompts) or None}
     arguments = {key: value for key, value in given.items() if value is not None}
     _check_arguments(name, function, arguments)
     return _called(f"{name} failed", lambda: function(**arguments))

@@ -1,6 +1,6 @@
 """`--detector NAME` becomes a frozen module that obeys the contract of `mfd.detectors`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from mfd.detectors.demo.detector import load_demo
 from mfd.detectors.freeze import freeze, weights_digest
 from mfd.detectors.official import OFFICIAL, load_official
 from mfd.errors import DetectorError
-from mfd.text import suggest
+from mfd.text import short, some, suggest
 
 ORIGINALS = ("rf-detr", "rt-detr", "rt-detr-v2", "d-fine")  # of `hf.originals`, a slow import
 NAMES = ("demo", *OFFICIAL, *ORIGINALS)
@@ -28,22 +28,24 @@ def load_detector(
     encoder_layer: int | None = None,
     device: torch.device | str = "cpu",
     say: Callable[[str], object] = lambda line: None,
+    prompts: Sequence[str] = (),
 ) -> Detector:
     """The detector, frozen, on a device.
 
     Args:
         name: one of `NAMES`, `hf:` and a repository or folder in Transformers' format, or
-            `path/to/file.py:function`. The function is called with those of `weights` and
-            `encoder_layer` that are given here, by name, and returns the module.
+            `path/to/file.py:function`. The function is called with those of `weights`,
+            `encoder_layer` and `prompts` that are given here, by name, and returns the module.
         weights: the checkpoint, for detectors that need one.
         encoder_layer: layer whose maps the detector returns (1-based); None: its default.
         device: where its weights are moved.
         say: is told, line by line, how a checkpoint differs from a published one.
+        prompts: categories of a detector that looks for what a text says.
 
     Raises:
         DetectorError: no such detector, or one that does not obey the contract.
     """
-    detector: Any = _loader(name, say)(name, weights, encoder_layer)
+    detector: Any = _loader(name, say, prompts)(name, weights, encoder_layer)
     check_contract(name, detector)
     freeze(detector)
     detector.spec = replace(detector.spec, weights_digest=weights_digest(detector))
@@ -53,9 +55,18 @@ def load_detector(
 
 
 def _loader(
-    name: str, say: Callable[[str], object]
+    name: str, say: Callable[[str], object], prompts: Sequence[str]
 ) -> Callable[[str, str | Path | None, int | None], object]:
     """What loads a detector of this name, given name, weights and encoder layer."""
+    if name.startswith("hf:"):
+        return partial(_hf, prompts=prompts)
+    if ".py:" in name:
+        return partial(load_custom, prompts=prompts)
+    if prompts and name in NAMES:
+        raise DetectorError(
+            f"{name} finds what it was trained on, found prompts {some(map(short, prompts))}; "
+            "leave them out, or use a Grounding DINO"
+        )
     if name in OFFICIAL:
         return partial(load_official, say=say)
     if name in ORIGINALS:
@@ -64,10 +75,6 @@ def _loader(
         return partial(load_original, say=say)
     if name == "demo":
         return _demo
-    if name.startswith("hf:"):
-        return _hf
-    if ".py:" in name:
-        return load_custom
     raise DetectorError(f"there is no detector {name!r}; {suggest(name, NAMES)}; or {_KINDS}")
 
 
@@ -76,11 +83,13 @@ def _demo(name: str, weights: str | Path | None, encoder_layer: int | None) -> o
     return load_demo(encoder_layer=encoder_layer)
 
 
-def _hf(name: str, weights: str | Path | None, encoder_layer: int | None) -> object:
+def _hf(
+    name: str, weights: str | Path | None, encoder_layer: int | None, prompts: Sequence[str]
+) -> object:
     from mfd.detectors.hf.load import load_hf  # importing Transformers takes seconds
 
     _refuse_weights(name, weights)
-    return load_hf(name, encoder_layer)
+    return load_hf(name, encoder_layer, prompts)
 
 
 def _refuse_weights(name: str, weights: str | Path | None) -> None:

@@ -11,12 +11,10 @@ def provenance(
     choice: DetectorChoice, config: ExtractConfig, device: torch.device
 ) -> dict[str, str]:
     """Texts to keep with a new store: how its detector is loaded again, and by what it ran."""
-    noted = {
-        "detector": choice.name,
-        "weights": choice.weights or "",
+    return {
+        **choice.notes(),
         "precision": config.precision,
         "device": str(device),
         "mfd": mfd.__version__,
         "torch": torch.__version__,
     }
-    return {name: text for name, text in noted.items() if text}

@@ -77,7 +77,9 @@ def open_detector(
     Args:
         exif: what its spec says of image files that are stored turned; None leaves that to it.
     """
-    detector = load_detector(choice.name, choice.weights, choice.encoder_layer, device, say)
+    detector = load_detector(
+        choice.name, choice.weights, choice.encoder_layer, device, say, choice.prompts
+    )
     if exif is not None:
         detector.spec = detector.spec.with_exif(exif)
     return detector
@@ -181,10 +183,9 @@ def choice_of(project: Project, store: Store) -> DetectorChoice:
     The project's choice where it means the same detector, else what was noted when the store was
     made.
     """
-    made_by = store.info().provenance
-    name = made_by.get("detector", store.spec.name)
-    own = project.detector in (name, store.spec.name)
-    choice = project.choice if own else DetectorChoice(name, made_by.get("weights") or None)
+    noted = DetectorChoice.noted(store.info().provenance, store.spec.name)
+    own = project.detector in (noted.name, store.spec.name)
+    choice = project.choice if own else noted
     if ".py:" in choice.name:  # its function may take no such argument
         return choice
     return replace(choice, encoder_layer=store.spec.encoder_layer or None)

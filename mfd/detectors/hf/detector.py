@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from mfd.detectors.capture import capture_outputs
+from mfd.detectors.capture import capture_outputs, run_up_to
 from mfd.detectors.contract import DetectorOutput, DetectorSpec
 from mfd.detectors.hf.categories import category_ids, category_names
 from mfd.detectors.hf.families import Family
@@ -82,7 +82,7 @@ class TransformersDetector(nn.Module):
             boxes=output.pred_boxes,
             logits=output.logits,
             memory=self._memory(encoded[0], projected),
-            c1=stage1[0].permute(0, 2, 3, 1) if stage1 else None,
+            c1=_image(stage1[0]).permute(0, 2, 3, 1) if stage1 else None,
         )
 
     def stage1(
@@ -91,16 +91,8 @@ class TransformersDetector(nn.Module):
         """The stage-1 map alone: the backbone runs up to it and no further."""
         assert self._stage1 is not None, "there is no stage-1 map; the spec says so"
         backbone, stage1 = self._stage1
-
-        def leave(module: nn.Module, inputs: Any, output: Any) -> None:
-            raise _Reached(_first(output))
-
-        with self.model.get_submodule(stage1).register_forward_hook(leave):
-            try:
-                self.model.get_submodule(backbone)(images)
-            except _Reached as reached:
-                return reached.features.permute(0, 2, 3, 1)
-        raise AssertionError("the backbone ran without its first stage")
+        run, module = self.model.get_submodule(backbone), self.model.get_submodule(stage1)
+        return _image(run_up_to(module, lambda: run(images))).permute(0, 2, 3, 1)
 
     def _modules_of(self, name: str | None) -> list[nn.Module]:
         """The module of this name, or those in it if it is a list; none without a name."""
@@ -161,12 +153,6 @@ class TransformersDetector(nn.Module):
         )
 
 
-class _Reached(Exception):  # noqa: N818  no error: it ends the backbone's run early
-    def __init__(self, features: Tensor) -> None:
-        super().__init__()
-        self.features = features
-
-
 def _find_stage1(model: Any, family: Family) -> tuple[str, str] | None:
     """Names of the backbone and of its first stage; None if there is none that mfd knows."""
     names = {name for name, _ in model.named_modules()}
@@ -178,8 +164,14 @@ def _find_stage1(model: Any, family: Family) -> tuple[str, str] | None:
 
 
 def _first(output: Any) -> Any:
-    """What a module returns, or the first of the things it returns."""
-    return output if isinstance(output, Tensor) else output[0]
+    """What a module returns, or the first of the things it returns, however deep."""
+    return output if isinstance(output, Tensor) else _first(output[0])
+
+
+def _image(output: Any) -> Tensor:
+    """The map that a module returns, or the first map beside sequences and the like."""
+    outputs = [output] if isinstance(output, Tensor) else output
+    return next(value for value in outputs if value.ndim == 4)
 
 
 def _maps(output: Any) -> Sequence[Tensor]:

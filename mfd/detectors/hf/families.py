@@ -36,6 +36,7 @@ class Family:
         restore: makes a model of Transformers compute what published weights were trained as.
         unused: beginnings of the names of weights that are not needed then.
         code_version: as in `DetectorSpec`.
+        prompted: it looks for what a text says, and has a tokenizer.
     """
 
     architecture: str
@@ -57,6 +58,7 @@ class Family:
     restore: Callable[[Any], None] | None = None
     unused: tuple[str, ...] = ()
     code_version: int = 1
+    prompted: bool = False
 
 
 _RT_DETR = Family(
@@ -77,6 +79,23 @@ _LW_DETR = Family(
     heads=("class_embed", "bbox_embed", "enc_out_class_embed", "enc_out_bbox_embed"),
     sequence_encoder=False,
     max_detections=None,
+)
+_GROUNDING_DINO = Family(
+    "GroundingDinoForObjectDetection",
+    "IDEA-Research/grounding-dino-tiny",
+    backbones=("model.backbone.conv_encoder.model",),
+    stage1=("swin.encoder.layers.0", "encoder.stages.0"),
+    projections="model.input_proj_vision",
+    heads=(
+        "class_embed",
+        "bbox_embed",
+        "reference_points_head",
+        "encoder_output_class_embed",
+        "encoder_output_bbox_embed",
+    ),
+    encoder_layer=4,
+    max_detections=300,
+    prompted=True,
 )
 
 FAMILIES = {
@@ -127,5 +146,11 @@ FAMILIES = {
     "lw_detr": _LW_DETR,
     "rf_detr": replace(
         _LW_DETR, architecture="RfDetrForObjectDetection", example="Roboflow/rf-detr-base"
+    ),
+    "grounding-dino": _GROUNDING_DINO,
+    "mm-grounding-dino": replace(
+        _GROUNDING_DINO,
+        architecture="MMGroundingDinoForObjectDetection",
+        example="openmmlab-community/mm_grounding_dino_tiny_o365v1_goldg_v3det",
     ),
 }

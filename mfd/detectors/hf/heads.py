@@ -26,6 +26,11 @@ def _attribute(name: str) -> str:
     return next((part for part in reversed(name.split(".")) if not part.isdigit()), "")
 
 
-def _in_float32(forward: Callable[..., Any], *inputs: Tensor) -> Any:
-    with torch.autocast(inputs[0].device.type, enabled=False):
-        return forward(*(value.float() for value in inputs))
+def _in_float32(forward: Callable[..., Any], *inputs: Tensor, **named: Tensor) -> Any:
+    device = next(iter((*inputs, *named.values()))).device
+    with torch.autocast(device.type, enabled=False):
+        return forward(*map(_widened, inputs), **{k: _widened(v) for k, v in named.items()})
+
+
+def _widened(value: Tensor) -> Tensor:
+    return value.float() if value.is_floating_point() else value  # a mask stays one

@@ -1,6 +1,7 @@
 """A repository or folder in Transformers' format becomes a detector; none of its code is run."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,17 @@ from safetensors import SafetensorError
 from mfd.detectors.hf.detector import TransformersDetector
 from mfd.detectors.hf.families import FAMILIES, Family
 from mfd.detectors.hf.preprocessing import read_preprocessing
+from mfd.detectors.hf.prompts import fix_prompts
 from mfd.detectors.hf.quiet import quiet_transformers
 from mfd.errors import DetectorError
 from mfd.placeholders import refuse_placeholder
-from mfd.text import first_line
+from mfd.text import first_line, short, some
 
 PREFIX = "hf:"
-_CONFIG, _PREPROCESSOR, _WEIGHTS = "config.json", "preprocessor_config.json", "*.safetensors"
+_CONFIG, _WEIGHTS = "config.json", "*.safetensors"
+_PREPROCESSOR, _PROCESSOR = "preprocessor_config.json", "processor_config.json"
+_WORDS = ("tokenizer.json", "vocab.txt")
+_TOKENIZER = (*_WORDS, "tokenizer_config.json", "special_tokens_map.json")
 _UNLOADABLE = (  # what Transformers raises for damaged and for contradictory files
     OSError,
     ValueError,
@@ -31,19 +36,25 @@ _UNLOADABLE = (  # what Transformers raises for damaged and for contradictory fi
 )
 
 
-def load_hf(name: str, encoder_layer: int | None = None) -> TransformersDetector:
+def load_hf(
+    name: str, encoder_layer: int | None = None, prompts: Sequence[str] = ()
+) -> TransformersDetector:
     """The detector on the CPU, in evaluation mode; freezing it is the caller's part.
 
     Args:
         name: `hf:` and a folder, or a repository on the Hugging Face Hub as owner/name. Either
-            holds config.json, preprocessor_config.json and weights in safetensors files.
+            holds config.json, preprocessor_config.json (or, where a processor was saved,
+            processor_config.json) and weights in safetensors files.
         encoder_layer: layer whose maps are returned (1-based); the family's by default.
+        prompts: categories of a family that looks for what a text says; the folder holds its
+            tokenizer too.
 
     Raises:
         DetectorError: it is not there, of a family mfd does not know, or not complete.
     """
     folder = _local_folder(name)
-    for pattern in (_CONFIG, _PREPROCESSOR, _WEIGHTS):
+    preprocessor = _PROCESSOR if (folder / _PROCESSOR).exists() else _PREPROCESSOR
+    for pattern in (_CONFIG, preprocessor, _WEIGHTS):
         if not any(folder.glob(pattern)):
             raise DetectorError(
                 f"{name} has no {pattern}; expected {_CONFIG}, {_PREPROCESSOR} and weights saved "
@@ -53,11 +64,18 @@ def load_hf(name: str, encoder_layer: int | None = None) -> TransformersDetector
         refuse_placeholder(weights, "weights", DetectorError)
     family = _family(name, folder / _CONFIG)
     preprocessing = read_preprocessing(
-        folder / _PREPROCESSOR,
+        folder / preprocessor,
         fixed_size=not family.sequence_encoder,
         normalised=family.normalised,
     )
+    if prompts and not family.prompted:
+        raise DetectorError(
+            f"{name} finds what it was trained on, found prompts {some(map(short, prompts))}; "
+            "leave them out"
+        )
     model = _load_model(name, folder, family)
+    if family.prompted:
+        fix_prompts(name, model, _load_tokenizer(name, folder), prompts)
     return TransformersDetector(name, model, family, preprocessing, encoder_layer)
 
 
@@ -66,7 +84,7 @@ def _local_folder(name: str) -> Path:
     source = name.removeprefix(PREFIX)
     if source and (folder := Path(source).expanduser()).is_dir():
         return folder
-    wanted = [_CONFIG, _PREPROCESSOR, _WEIGHTS, f"{_WEIGHTS}.index.json"]
+    wanted = [_CONFIG, _PREPROCESSOR, _PROCESSOR, *_TOKENIZER, _WEIGHTS, f"{_WEIGHTS}.index.json"]
     try:
         return Path(snapshot_download(source, allow_patterns=wanted))
     except (HfHubHTTPError, OSError, ValueError) as error:
@@ -123,3 +141,18 @@ def _load_model(name: str, folder: Path, family: Family) -> Any:
     if family.restore is not None:
         family.restore(model)
     return model.eval()
+
+
+def _load_tokenizer(name: str, folder: Path) -> Any:
+    if not any((folder / file).exists() for file in _WORDS):  # Transformers makes an empty one
+        raise DetectorError(
+            f"{name} has no {' or '.join(_WORDS)}, and needs its tokenizer to read prompts; save "
+            "or download it into the same folder"
+        )
+    try:
+        with quiet_transformers():
+            return transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except _UNLOADABLE as error:
+        raise DetectorError(
+            f"the tokenizer of {name} cannot be loaded: {first_line(error)}; download it again"
+        ) from error

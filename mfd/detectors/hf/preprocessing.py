@@ -12,7 +12,7 @@ _BILINEAR = 2  # PIL's number for the filter that mfd resizes with
 
 
 def read_preprocessing(path: Path, *, fixed_size: bool, normalised: bool = True) -> Preprocessing:
-    """What `preprocessor_config.json` says happens to an image.
+    """What a `preprocessor_config.json`, or a `processor_config.json`, says happens to an image.
 
     Settings that the file leaves out are those of the family's image processor.
 
@@ -28,6 +28,8 @@ def read_preprocessing(path: Path, *, fixed_size: bool, normalised: bool = True)
         settings = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DetectorError(f"{path} is not a JSON file: {error}; download it again") from error
+    if isinstance(settings, dict):  # a processor's, of images and text, or an image processor's
+        settings = settings.get("image_processor", settings)
     if not isinstance(settings, dict):
         raise DetectorError(f"{path} has no image processor settings; download it again")
     if not settings.get("do_resize", True):

@@ -3,7 +3,7 @@
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, field
+from dataclasses import asdict, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,7 @@ def anywhere(choice: DetectorChoice) -> DetectorChoice:
         name = f"{kind}{colon}{Path(place).absolute()}"
     if weights is not None and "://" not in weights:
         weights = str(Path(weights).absolute())
-    return DetectorChoice(name, weights, choice.encoder_layer)
+    return replace(choice, name=name, weights=weights)
 
 
 def read_config(path: Path) -> RunConfig:

@@ -81,11 +81,10 @@ class StoredSource:
     @property
     def detector(self) -> DetectorChoice:
         """The one the store was extracted with."""
-        made_by = self._views[0].store.info().provenance
-        name = made_by.get("detector", self.spec.name)
+        noted = DetectorChoice.noted(self._views[0].store.info().provenance, self.spec.name)
         # a function may take no such argument; its default is all that is known
-        layer = None if ".py:" in name else self.spec.encoder_layer or None
-        return DetectorChoice(name, made_by.get("weights") or None, layer)
+        layer = None if ".py:" in noted.name else self.spec.encoder_layer or None
+        return replace(noted, encoder_layer=layer)
 
     @property
     def images_per_epoch(self) -> int:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mfd.detectors import load_detector, restore_deimv2
-from tests.detectors.hf.tiny_models import build, save
+from tests.detectors.hf.tiny_models import PROMPTED, build, save
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -27,7 +27,8 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[An
     @cache
     def load(name: str) -> tuple[Any, Any]:
         model = build(name, num_labels=91)
-        detector = load_detector(save(name, tmp_path_factory.mktemp(name), model=model))
+        folder = save(name, tmp_path_factory.mktemp(name), model=model)
+        detector = load_detector(folder, prompts=PROMPTED.get(name, ()))
         if name.startswith("deimv2"):
             restore_deimv2(model)  # `test_deimv2` compares it with the published network's AP
         return model, detector

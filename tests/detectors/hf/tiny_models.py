@@ -2,13 +2,19 @@
 
 import copy
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 from torch import Tensor, nn
+from transformers.models.grounding_dino.image_processing_pil_grounding_dino import (
+    GroundingDinoImageProcessorPil,
+)
+from transformers.models.grounding_dino.modeling_grounding_dino import build_label_maps
 
+from mfd.coco import COCO_NAMES
 from mfd.detectors import quiet_transformers
 
 _WIDTH = 32
@@ -54,6 +60,17 @@ _GROUPS = {
     "decoder_n_points": 2,
     "num_queries": 11,
     "group_detr": 2,
+}
+_GROUNDING = {
+    **_DEFORMABLE,
+    "max_text_len": 200,
+    "text_config": transformers.BertConfig(
+        vocab_size=1200,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=24,
+    ),
 }
 
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -117,12 +134,30 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "table-transformer": ("TableTransformer", _SEQUENCE),
+    "grounding-dino": (
+        "GroundingDino",
+        {
+            **_GROUNDING,
+            "backbone_config": transformers.SwinConfig(
+                embed_dim=8,
+                depths=[1, 2, 1, 1],
+                num_heads=[1, 2, 2, 4],
+                window_size=3,
+                out_indices=[2, 3, 4],
+            ),
+        },
+    ),
+    "mm-grounding-dino": ("MMGroundingDino", _GROUNDING),
 }
 SIZES = {"lw-detr": (128, 128), "rf-detr": (112, 112)}
 """Height and width of the images of families that cannot mask padding."""
 SIZES |= {n: (96, 128) for n, (_, settings) in MODELS.items() if "feat_strides" in settings}
 SEQUENCE = tuple(name for name in MODELS if name not in SIZES)
 WITHOUT_C1 = ("lw-detr", "rf-detr")
+WINDOWED = ("grounding-dino",)
+"""Swin's windows reach over an image's edge, so padding changes what they see, by design."""
+PROMPTED = {name: tuple(COCO_NAMES.values()) for name in MODELS if "grounding" in name}
+"""Prompts of the models that look for what a text says."""
 
 
 def build(name: str, num_labels: int = 5) -> Any:
@@ -159,6 +194,8 @@ def save(
     model = model or build(name, num_labels)
     with quiet_transformers():
         model.save_pretrained(folder)
+        if name in PROMPTED:
+            tokenizer().save_pretrained(folder)
     if not preprocessing:
         size = {"shortest_edge": 70, "longest_edge": 128}
         if name in SIZES:
@@ -170,13 +207,44 @@ def save(
 
 def run(name: str, model: Any, batch: Tensor, padding_mask: Tensor) -> Any:
     """The model's own output, with all hidden states, computed as mfd computes: channels last."""
-    masks = {} if name in SIZES else {"pixel_mask": (~padding_mask).long()}
+    others = {} if name in SIZES else {"pixel_mask": (~padding_mask).long()}
+    if name in PROMPTED:
+        others |= text_of(PROMPTED[name], len(batch))
     with torch.no_grad():
-        return model.to(memory_format=torch.channels_last)(
+        output = model.to(memory_format=torch.channels_last)(
             pixel_values=batch.to(memory_format=torch.channels_last),
             output_hidden_states=True,
-            **masks,
+            **others,
         )
+    if name in PROMPTED:
+        output.logits = mean_logits(output.logits, others["input_ids"])
+        output.encoder_last_hidden_state = output.encoder_last_hidden_state_vision
+        output.encoder_hidden_states = output.encoder_vision_hidden_states
+    return output
+
+
+def tokenizer() -> Any:
+    """With the separators' numbers of BERT's; it knows COCO's words, and spells others."""
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    words = sorted({word for name in COCO_NAMES.values() for word in name.split()} - set(letters))
+    separators = {"[PAD]": 0, "[UNK]": 100, "[CLS]": 101, "[SEP]": 102, ".": 1012, "?": 1029}
+    others = [*words, *letters, *(f"##{letter}" for letter in letters)]
+    return transformers.BertTokenizer(
+        vocab=separators | {word: 1030 + place for place, word in enumerate(others)}
+    )
+
+
+def text_of(prompts: Sequence[str], batch: int) -> dict[str, Tensor]:
+    """What Transformers' own processor makes of the prompts."""
+    processor = transformers.GroundingDinoProcessor(GroundingDinoImageProcessorPil(), tokenizer())
+    return dict(processor(text=[list(prompts)] * batch, return_tensors="pt"))
+
+
+def mean_logits(logits: Tensor, input_ids: Tensor) -> Tensor:
+    """The logit of the mean score of each prompt's tokens, which Transformers finds itself."""
+    prompts = torch.stack(build_label_maps(logits, input_ids)).double()
+    scores = logits.double().sigmoid() @ prompts.mT / prompts.sum(-1)[:, None]
+    return scores.logit().float()
 
 
 def encoder_maps(name: str, model: Any, batch: Tensor, output: Any) -> list[Tensor]:
@@ -202,5 +270,6 @@ def randomise(model: Any, size_hw: tuple[int, int], images: int = 4) -> None:
                 parameter.add_(0.1 * torch.randn_like(parameter))
         for norm in norms:
             norm.momentum = 1.0  # what the last images had
-        model.train()(pixel_values=torch.randn(images, 3, *size_hw))
+        text = text_of(("person",), images) if hasattr(model.model, "text_backbone") else {}
+        model.train()(pixel_values=torch.randn(images, 3, *size_hw), **text)
     model.eval()
