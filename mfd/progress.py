@@ -22,8 +22,12 @@ class Advance(Protocol):
 
 
 @contextmanager
-def progress(title: str, total: int, done: int = 0, unit: str = "images") -> Iterator[Advance]:
+def progress(
+    title: str, total: int | None, done: int = 0, unit: str = "images"
+) -> Iterator[Advance]:
     """A function to call after each piece of work, `done` of `total` being there already.
+
+    Without a total it says how much is done, and no time that is left.
 
     The rate counts this run's work only, so a resumed run does not look faster than it is. Until
     it is done, Ctrl-C, SIGTERM and SIGHUP raise `Stopped`: whoever works puts the work in safety.
@@ -42,7 +46,7 @@ def progress(title: str, total: int, done: int = 0, unit: str = "images") -> Ite
 
 
 @contextmanager
-def _shown(title: str, total: int, done: int, unit: str) -> Iterator[Advance]:
+def _shown(title: str, total: int | None, done: int, unit: str) -> Iterator[Advance]:
     console = Console(stderr=True)
     started = time.monotonic()
     fresh = 0
@@ -75,12 +79,15 @@ def _shown(title: str, total: int, done: int, unit: str) -> Iterator[Advance]:
         nonlocal fresh, last_line
         fresh += count
         now = time.monotonic()
-        finished = done + fresh >= total
+        finished = total is not None and done + fresh >= total
         if now - last_line < _SECONDS_BETWEEN_LINES and not finished:
             return
         last_line = now
-        left = (total - done - fresh) * (now - started) / max(fresh, 1)
-        text = f"{title}: {done + fresh}/{total}, {rate()}, {left:.0f} s left  {note}"
+        if total is None:
+            text = f"{title}: {done + fresh}, {rate()}  {note}"
+        else:
+            left = (total - done - fresh) * (now - started) / max(fresh, 1)
+            text = f"{title}: {done + fresh}/{total}, {rate()}, {left:.0f} s left  {note}"
         console.print(text.rstrip(), highlight=False, soft_wrap=True)
 
     yield advance_line

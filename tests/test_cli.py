@@ -17,8 +17,8 @@ OPTIONS = {
     "weights encoder-layer exif file-locks",
     "evaluate": "split images annotations store baselines per-category class-agnostic json "
     "detector weights skip-invalid device data stores runs exif",
-    "predict": "run format out min-score min-quality recursive all-categories batch-size tolerance "
-    "scale split annotations detector weights device data runs",
+    "predict": "camera run format out min-score min-quality recursive all-categories batch-size "
+    "tolerance scale split annotations detector weights device data runs",
     "doctor": "split images annotations data stores runs detector weights encoder-layer exif",
     "estimate": "split images annotations profile dtype view batch-size workers precision strict "
     "measure device data detector weights encoder-layer exif",

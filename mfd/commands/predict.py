@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 from mfd import headtrain, opening
 from mfd.commands.declared import detector_setting, device_setting, run_setting, weights_setting
-from mfd.commands.evaluate import override
+from mfd.commands.predictor import open_predictor
+from mfd.commands.videos import chosen_videos, predict_videos
 from mfd.config import Project
 from mfd.console import print_path, say
-from mfd.errors import DataError
+from mfd.errors import ConfigError, DataError
 from mfd.headtrain import TOLERANCE, Format
 from mfd.settings import setting, settings
 
@@ -24,7 +25,10 @@ class Options:
     """What is predicted, and what is shown of it."""
 
     images: tuple[Path, ...] = setting(
-        "Image files, or folders of them.", default=(), extra={"argument": True, "required": True}
+        "Image files, folders of them, or videos.", default=(), extra={"argument": True}
+    )
+    camera: str | None = setting(
+        "A camera in their place: its number, or the system's name for it.", default=None
     )
     run: str | None = run_setting()
     format: Format = setting(
@@ -33,7 +37,9 @@ class Options:
         default="pictures",
     )
     out: Path | None = setting(
-        "Folder of what is written (default: predictions, or predictions-FORMAT).", default=None
+        "Folder of what is written (default: predictions, or predictions-FORMAT); of a video also "
+        "the new one's name.",
+        default=None,
     )
     min_score: float = headtrain.min_score_setting()
     min_quality: float = headtrain.min_quality_setting()
@@ -58,21 +64,23 @@ class Options:
 
 def run(project: Project, options: Options) -> None:
     """Draw every image; files that are not images are reported and skipped."""
-    files = headtrain.image_files(options.images, recursive=options.recursive)
-    device = opening.pick_device(options.device)
-    run = headtrain.Run.find(project.runs, options.run)
-    choice = override(run.config.detector, options.detector, options.weights)
-    detector = run.own_detector(opening.open_detector(choice, device))
-    predictor = headtrain.Predictor(detector, run.load_head(device), run.config.categories)
+    videos = chosen_videos(options.images, options.camera)
+    files = [] if videos else headtrain.image_files(options.images, recursive=options.recursive)
+    if videos:
+        refuse_for_videos(options)
+    predictor = open_predictor(
+        project, options.run, options.detector, options.weights, options.device
+    )
+    if videos:
+        predict_videos(
+            predictor, videos, options.out, shown(options), options.batch_size, options.scale
+        )
+        return
     written = headtrain.predict_files(
         predictor,
         files,
         options.out or Path(default_folder(options.format)),
-        headtrain.Shown(
-            min_score=options.min_score,
-            min_quality=options.min_quality,
-            categories_per_query="all" if options.all_categories else "best",
-        ),
+        shown(options),
         format=options.format,
         image_ids=headtrain.file_ids(files, annotated(project, options)),
         batch_size=options.batch_size,
@@ -86,6 +94,33 @@ def run(project: Project, options: Options) -> None:
     if written.faults:
         raise DataError(
             f"{len(written.faults)} of {len(files)} files could not be used; they are named above"
+        )
+
+
+def shown(options: Options) -> headtrain.Shown:
+    """Which instances are asked for."""
+    return headtrain.Shown(
+        min_score=options.min_score,
+        min_quality=options.min_quality,
+        categories_per_query="all" if options.all_categories else "best",
+    )
+
+
+def refuse_for_videos(options: Options) -> None:
+    """Nothing, unless something is asked for that only images have.
+
+    Raises:
+        ConfigError: names it.
+    """
+    asked = {
+        "--format": options.format != "pictures",
+        "--split": options.split is not None,
+        "--annotations": options.annotations is not None,
+    }
+    for flag in (name for name, given in asked.items() if given):
+        raise ConfigError(
+            f"{flag} is for images; masks of a video are drawn into another, and listed in a file "
+            "beside it; leave it out"
         )
 
 

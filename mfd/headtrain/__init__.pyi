@@ -5,6 +5,7 @@ from .config.train import TrainConfig as TrainConfig
 from .evaluation.evaluate import evaluate as evaluate
 from .evaluation.report import Evaluation as Evaluation
 from .head.model import MaskHead as MaskHead
+from .inference.files import distinct as distinct
 from .inference.files import file_ids as file_ids
 from .inference.files import image_files as image_files
 from .inference.formats.names import TOLERANCE as TOLERANCE
@@ -23,6 +24,9 @@ from .inference.shown import Categories as Categories
 from .inference.shown import Shown as Shown
 from .inference.shown import min_quality_setting as min_quality_setting
 from .inference.shown import min_score_setting as min_score_setting
+from .inference.video.names import VIDEO_SUFFIXES as VIDEO_SUFFIXES
+from .inference.video.names import Camera as Camera
+from .inference.video.predict import predict_video as predict_video
 from .inference.write import PredictedFiles as PredictedFiles
 from .inference.write import predict_files as predict_files
 from .presets.paper import default_preset as default_preset

@@ -2,6 +2,7 @@ from .batch import collate_images as collate_images
 from .batch import equal_sizes as equal_sizes
 from .batch import padded_size as padded_size
 from .open import image_suffixes as image_suffixes
+from .open import max_pixels as max_pixels
 from .prepare import LoadedImage as LoadedImage
 from .prepare import load_image as load_image
 from .prepare import prepare_image as prepare_image

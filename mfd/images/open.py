@@ -76,7 +76,7 @@ def open_image(path: Path, sha256: str | None = None) -> Iterator[Image.Image]:
     """
     try:
         _require_file(path)
-        limit = _max_pixels()
+        limit = max_pixels()
         source = path if sha256 is None else io.BytesIO(_expected(path, sha256))
         with _pillow_limit(limit):
             image = Image.open(source, formats=_formats())
@@ -89,7 +89,7 @@ def open_image(path: Path, sha256: str | None = None) -> Iterator[Image.Image]:
     except FileNotFoundError as error:
         raise DataError(f"there is no image {path}; check the image folder") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_large(path, _max_pixels(), "more") from error
+        raise _too_large(path, max_pixels(), "more") from error
     except MemoryError as error:
         raise DataError(f"{path} does not fit into memory; make it smaller") from error
     except PIL_ERRORS as error:
@@ -105,7 +105,7 @@ def decode(image: Image.Image) -> None:
     if image.width * image.height < _LARGE:
         image.load()
     else:
-        with _pillow_limit(_max_pixels()):
+        with _pillow_limit(max_pixels()):
             image.load()
 
 
@@ -140,7 +140,12 @@ def _expected(path: Path, sha256: str) -> bytes:
     return content
 
 
-def _max_pixels() -> int:
+def max_pixels() -> int:
+    """Of the largest image that is decoded, by `MFD_MAX_MEGAPIXELS`.
+
+    Raises:
+        ConfigError: the variable is no number of megapixels.
+    """
     text = os.environ.get(SETTING, "")
     try:
         megapixels = float(text) if text else MAX_MEGAPIXELS

@@ -75,7 +75,7 @@ def test_code_of_the_page_on_prediction_runs(
     for name in ("a.jpg", "b.jpg"):
         Image.new("RGB", (83, 61), "red").save(tmp_path / name)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("mfd.api.load_detector", lambda *_: Tiny())
+    monkeypatch.setattr("mfd.api.load_detector", lambda *_, **__: Tiny())
     found: dict[str, object] = {}
     exec("\n".join(blocks("docs/predict.md")), found)
     listed = json.loads(found["text"])  # type: ignore[arg-type]

@@ -30,17 +30,22 @@ _Colour = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Instance:
-    """A mask, of its image's size, and the text that goes with it, such as "cat 0.87"."""
+    """A mask, of its image's size, and the text that goes with it, such as "cat 0.87".
+
+    Attributes:
+        colour: which one, as a number; None: that of its place among the instances.
+    """
 
     mask: Rle
     label: str
+    colour: int | None = None
 
 
 def draw_instances(rgb: Image.Image, instances: Sequence[Instance], scale: int = 1) -> Image.Image:
     """The image with all masks, small ones over large ones, labels on top of everything.
 
-    Each instance has the colour of its place in `instances`, so the same list is always drawn
-    alike. A label is shortened or left out where the picture has no room for it.
+    An instance that names no colour has that of its place in `instances`, so the same list is
+    always drawn alike. A label is shortened or left out where the picture has no room for it.
 
     Args:
         scale: the picture has `scale` times the image's height and width, for small images.
@@ -60,9 +65,10 @@ def draw_instances(rgb: Image.Image, instances: Sequence[Instance], scale: int =
     areas = [int(mask_utils.area(instance.mask)) for instance in instances]
     order = sorted(np.flatnonzero(areas).tolist(), key=lambda index: -areas[index])
     thickness = max(1.5, min(size) / 300)
+    colours = [_colour(n if i.colour is None else i.colour) for n, i in enumerate(instances)]
     for index in order:
-        _draw_mask(picture, instances[index].mask, _colour(index), scale, thickness)
-    labelled = [(instances[index], _colour(index)) for index in order if instances[index].label]
+        _draw_mask(picture, instances[index].mask, colours[index], scale, thickness)
+    labelled = [(instances[index], colours[index]) for index in order if instances[index].label]
     _draw_labels(picture, labelled, scale)
     return picture
 

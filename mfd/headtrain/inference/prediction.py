@@ -102,7 +102,11 @@ class Prediction:
 
 
 def draw_predictions(
-    image: Image.Image, predictions: Sequence[Prediction], scale: int = 1
+    image: Image.Image,
+    predictions: Sequence[Prediction],
+    scale: int = 1,
+    *,
+    by_category: bool = False,
 ) -> Image.Image:
     """The upright image with masks, each labelled with category, class score and quality.
 
@@ -110,13 +114,19 @@ def draw_predictions(
 
     Args:
         scale: the picture has `scale` times the image's height and width.
+        by_category: each category has a colour that is the same in every image; else each
+            instance has its own.
 
     Raises:
         ConfigError: a scale out of range.
     """
     first = {p.query: p for p in reversed(predictions)}
     instances = [
-        Instance(p.rle, f"{p.category} {p.class_score:.2f} q{p.quality:.2f}")
+        Instance(
+            p.rle,
+            f"{p.category} {p.class_score:.2f} q{p.quality:.2f}",
+            p.category_id if by_category else None,
+        )
         for p in predictions
         if first[p.query] is p
     ]
