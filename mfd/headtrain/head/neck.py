@@ -17,6 +17,10 @@ from mfd.headtrain.head.padding import valid_pixels
 NUM_GROUPS = 32
 """GroupNorm's groups, fewer where the width is not a multiple of it."""
 
+_CENTRED_ON_CPU, _CENTRED_ON_GPU = 2**18, 2**26
+"""Values that are centred at a time: on a CPU they stay in its cache, which takes a third to a half
+of the time off; a GPU has few kernels to launch, and less memory to find."""
+
 
 @dataclass
 class ChannelMoments:
@@ -37,9 +41,13 @@ class ChannelMoments:
             pixels = sizes_hw.prod(1).to(exact)[:, None]
             mean = exact.sum(1) / pixels
             valid = valid_pixels(sizes_hw, *maps.shape[1:3]).flatten(1)
-            centred = (exact - mean[:, None]) * valid[..., None]
-            covariance = centred.transpose(1, 2) @ centred / pixels[..., None]
-        return cls(mean, covariance)
+            covariance = exact.new_zeros(*mean.shape, mean.shape[1])
+            at_once = _CENTRED_ON_CPU if exact.is_cpu else _CENTRED_ON_GPU
+            step = max(1, at_once // mean.numel())
+            for part, own in zip(exact.split(step, 1), valid.split(step, 1), strict=True):
+                centred = (part - mean[:, None]) * own[..., None]
+                covariance = covariance.baddbmm(centred.transpose(1, 2), centred)
+        return cls(mean, covariance / pixels[..., None])
 
 
 class Neck(nn.Module):

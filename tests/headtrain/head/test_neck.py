@@ -1,9 +1,11 @@
 """The neck: GroupNorm over each image's own pixels, before or after RoIAlign."""
 
+import pytest
 import torch
 from torch import nn
 from torch.nn.functional import conv2d, group_norm
 
+from mfd.headtrain.head import neck as neck_module
 from mfd.headtrain.head.neck import ChannelMoments, Neck
 from mfd.headtrain.head.padding import zero_padding
 from mfd.kernels import roi_align
@@ -38,7 +40,11 @@ def test_padding_is_ignored_and_zero_in_the_result() -> None:
     assert not found[1, 6:].any()
 
 
-def test_moments_are_those_of_each_images_pixels() -> None:
+@pytest.mark.parametrize("at_once", [neck_module._CENTRED_ON_CPU, 60])  # the maps; three pixels
+def test_moments_are_those_of_each_images_pixels(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(neck_module, "_CENTRED_ON_CPU", at_once)
     maps = make_maps()
     moments = ChannelMoments.of(maps, SIZES)
     for index, (height, width) in enumerate(SIZES.tolist()):
