@@ -40,8 +40,8 @@ class ImageFeatures:
     queries: Float[Tensor, "Q D"]
     boxes: Float[Tensor, "Q 4"]
     logits: Float[Tensor, "Q K"]
-    memory: list[Num[Tensor, "_H _W D"]]
-    c1: Num[Tensor, "H4 W4 C"] | None
+    memory: list[Num[Tensor, "_H _W _D"]]
+    c1: Num[Tensor, "H4 W4 _C"] | None
     memory_constants: dict[str, Float[Tensor, "L D"]] = field(default_factory=dict)
     c1_constants: dict[str, Float[Tensor, " C"]] = field(default_factory=dict)
     placement: Placement | None = None

@@ -28,7 +28,7 @@ def blocks(page: str, language: str = "python") -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("dtype", ["float16", "int8"])
+@pytest.mark.parametrize("dtype", ["float16", "int8", "int4", "int3"])
 def test_store_is_read_without_mfd_as_the_page_says(dtype: str, tmp_path: Path) -> None:
     store = make_store(tmp_path, dtype=dtype)
     code = "\n".join(blocks("docs/store-format.md"))
@@ -52,7 +52,7 @@ def decoded(features: object) -> list[np.ndarray]:
 
 def test_page_names_every_array_of_a_store(tmp_path: Path) -> None:
     page = (ROOT / "docs/store-format.md").read_text(encoding="utf-8")
-    store = make_store(tmp_path, dtype="int8")
+    store = make_store(tmp_path, dtype="int4")
     arrays = {
         str(path.parent.relative_to(store.path))
         for path in store.path.rglob("zarr.json")

@@ -70,14 +70,15 @@ def _map_arrays(
 ) -> Iterator[ArrayLayout]:
     """The array of one kind of maps, then those of its constants."""
     channels = kind.channels(spec)
+    width = encoding.width(channels)
     room, chunk = plan.room(kind)
     places = {name: f"{kind.constant_array(name)}[{kind.where}]" for name in encoding.constants}
     yield ArrayLayout(
         kind.array,
         encoding.dtype,
-        (rows, room, channels),
-        (1, chunk, channels),
-        (kind.images_per_shard, room, channels),
+        (rows, room, width),
+        (1, chunk, width),
+        (kind.images_per_shard, room, width),
         formula=encoding.formula and encoding.formula.format(**places),
     )
     shape = (len(kind.strides(spec)), channels) if kind.per_level else (channels,)

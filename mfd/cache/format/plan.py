@@ -63,11 +63,16 @@ def make_plan(
         input_hw: what the detector sees of every image, pixels; None: its own resize.
     """
     sizes = np.array(input_hw or resized_sizes(spec.preprocessing, images), np.int64)
-    itemsize = ENCODINGS[dtype].itemsize
-    tokens, token_chunk = _room(sizes, ENCODER.strides(spec), ENCODER.channels(spec) * itemsize)
+    encoding = ENCODINGS[dtype]
+
+    def room(kind: MapKind) -> tuple[int, int]:
+        entry_bytes = encoding.width(kind.channels(spec)) * encoding.itemsize
+        return _room(sizes, kind.strides(spec), entry_bytes)
+
+    tokens, token_chunk = room(ENCODER)
     pixels = pixel_chunk = 0
     if spec.has_c1:
-        pixels, pixel_chunk = _room(sizes, C1.strides(spec), C1.channels(spec) * itemsize)
+        pixels, pixel_chunk = room(C1)
     name_bytes = max(len(image.file_name.encode()) for image in images)
     return Plan(tokens, token_chunk, pixels, pixel_chunk, name_bytes)
 
@@ -100,7 +105,8 @@ def planned_bytes(
     total = len(sizes) * spec.num_queries * (query_bytes + 4 * 4)  # boxes are float32
     for kind in map_kinds(spec, profile):
         channels, strides = kind.channels(spec), kind.strides(spec)
-        total += int(_positions(sizes, strides).sum()) * channels * encoding.itemsize
+        width = encoding.width(channels)
+        total += int(_positions(sizes, strides).sum()) * width * encoding.itemsize
         total += len(sizes) * len(strides) * channels * encoding.constant_bytes
     return total
 

@@ -68,8 +68,8 @@ def from_rows(
         queries=stored["dec/query"],
         boxes=stored["dec/box"],
         logits=stored["dec/logit"],
-        memory=[m.view(*hw, spec.dim) for m, hw in zip(tokens, sizes.level_hw, strict=True)],
-        c1=None if c1 is None else c1.view(*sizes.c1_hw, spec.c1_channels),
+        memory=[m.view(*hw, -1) for m, hw in zip(tokens, sizes.level_hw, strict=True)],
+        c1=None if c1 is None else c1.view(*sizes.c1_hw, -1),
         memory_constants=_constants(stored, ENCODER),
         c1_constants=_constants(stored, C1),
     )

@@ -20,7 +20,7 @@ class FeatureBatch:
     floats that the head reads.
 
     Attributes:
-        memory: one map per level, finest first; beyond an image's own size it is zero.
+        memory: one map per level, finest first; what is beyond an image's own size says nothing.
         memory_hw: each image's own (height, width) on each level, pixels of that level.
         c1: the stage-1 map, or None for heads that do without.
         c1_hw: each image's own (height, width) on `c1`; zeros without it.
@@ -34,9 +34,9 @@ class FeatureBatch:
         pending_c1: what `to` computes `c1` and `c1_hw` from, where a store leaves them out.
     """
 
-    memory: list[Num[Tensor, "B _H _W D"]]
+    memory: list[Num[Tensor, "B _H _W _D"]]
     memory_hw: Int[Tensor, "B L 2"]
-    c1: Num[Tensor, "B H4 W4 C"] | None
+    c1: Num[Tensor, "B H4 W4 _C"] | None
     c1_hw: Int[Tensor, "B 2"]
     input_hw: Int[Tensor, "B 2"]
     queries: Float[Tensor, "N D"]

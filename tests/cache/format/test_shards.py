@@ -36,7 +36,7 @@ def joined(block: np.ndarray) -> list[list[np.ndarray]]:
 
 
 @pytest.mark.parametrize("codec", ["none", "zstd", "blosc"])
-@pytest.mark.parametrize("dtype", ["float16", "float32", "int8"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "int8", "uint8"])
 def test_a_file_is_read_by_plain_zarr_and_its_chunks_are_those_that_zarr_writes(
     tmp_path: Path, codec: Codec, dtype: str
 ) -> None:

@@ -224,7 +224,7 @@ def test_a_missing_index_array_is_named(store_path: Path, name: str) -> None:
         Store.open(store_path)
 
 
-@pytest.mark.parametrize("dtype", ["float16", "int8"])
+@pytest.mark.parametrize("dtype", ["float16", "int8", "int4"])
 @pytest.mark.parametrize("profile", ["full", "lite"])
 def test_a_store_of_a_detector_without_c1_has_none_in_either_profile(
     tmp_path: Path, profile: str, dtype: str

@@ -82,29 +82,41 @@ def test_a_batch_holds_its_images_features_and_targets(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("needs_c1", [True, False])
-def test_int8_features_reach_the_head_as_floats(tmp_path: Path, needs_c1: bool) -> None:
-    store = make_store(tmp_path, 3, dtype="int8")
+@pytest.mark.parametrize("dtype", ["int8", "int4"])
+def test_stored_numbers_reach_the_head_as_floats(
+    tmp_path: Path, dtype: str, needs_c1: bool
+) -> None:
+    store = make_store(tmp_path, 3, dtype=dtype)
     targets = build_targets(store, make_dataset(tmp_path, store), tmp_path)
     head = HEAD if needs_c1 else NO_C1
     (batch,) = StoredSource(store, targets, head, TRAIN).batches(0, 1)
-    assert batch.features.memory[1].dtype == torch.int8
+    assert batch.features.memory[1].dtype == (torch.int8 if dtype == "int8" else torch.uint8)
     features = batch.to("cpu").features
     for index, name in enumerate(batch.image_names):
         image = store[store.position(int(name.split()[0]))]
-        scales = image.memory_constants["scale"]
-        expected, found = (
-            [m * s for m, s in zip(image.memory, scales, strict=True)],
-            features.memory,
-        )
+        expected, found = decoded(image.memory, image.memory_constants), features.memory
         if needs_c1:
             assert image.c1 is not None
             assert features.c1 is not None
-            expected.append(image.c1 * image.c1_constants["scale"])
+            one = {name: values[None] for name, values in image.c1_constants.items()}
+            expected += decoded([image.c1], one)
             found = [*found, features.c1]
         for ours, theirs in zip(found, expected, strict=True):
             height, width = theirs.shape[:2]
-            assert torch.equal(ours[index, :height, :width], theirs)
+            torch.testing.assert_close(ours[index, :height, :width], theirs, rtol=1e-6, atol=1e-6)
     assert (features.c1 is None) == (not needs_c1)
+
+
+def decoded(maps: list[torch.Tensor], constants: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+    """Maps by the formulas of their encodings."""
+    if "offset" not in constants:
+        return [m * scale for m, scale in zip(maps, constants["scale"], strict=True)]
+    pairs = zip(constants["offset"], constants["scale"], strict=True)
+    codes = [torch.cat((m % 16, m // 16), 2).float() for m in maps]
+    return [
+        offset + code[..., : len(scale)] * scale
+        for code, (offset, scale) in zip(codes, pairs, strict=True)
+    ]
 
 
 def test_order_depends_neither_on_threads_nor_on_where_one_begins(

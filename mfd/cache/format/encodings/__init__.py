@@ -17,7 +17,7 @@ _BY_TORCH_DTYPE = {encoding.torch_dtype: encoding for encoding in ENCODINGS.valu
 
 
 def decode_maps(
-    stored: Num[Tensor, "*B H W C"], constants: Mapping[str, Float[Tensor, "*B C"]]
+    stored: Num[Tensor, "*B H W _P"], constants: Mapping[str, Float[Tensor, "*B C"]]
 ) -> Float[Tensor, "*B H W C"]:
     """Maps as floats, from the stored numbers and the constants stored beside them.
 

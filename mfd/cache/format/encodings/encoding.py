@@ -15,7 +15,8 @@ class Encoding:
     """How values become stored numbers, and back: here by rounding them to a float type.
 
     Attributes:
-        dtype: of the stored numbers, as zarr, numpy and torch call it; no two encodings share it.
+        dtype: of the stored numbers, as zarr, numpy and torch call it; encodings that share it
+            are decoded alike.
         query_dtype: element type of queries and logits. They are few, and box AP has to stay the
             detector's, so it is a float type even where maps have fewer bits.
         constants: names of what decoding needs besides: one float32 for every channel of a map.
@@ -26,26 +27,35 @@ class Encoding:
     constants: tuple[str, ...] = ()
     formula: str | None = None
 
-    def __init__(self, dtype: StoredDtype, query_dtype: StoredDtype | None = None) -> None:
-        self.dtype = dtype
-        self.query_dtype = query_dtype or dtype
-        self.torch_dtype: torch.dtype = getattr(torch, dtype)
+    def __init__(
+        self,
+        name: StoredDtype,
+        query_dtype: StoredDtype | None = None,
+        dtype: str | None = None,
+    ) -> None:
+        self.dtype = dtype or name
+        self.query_dtype = query_dtype or name
+        self.torch_dtype: torch.dtype = getattr(torch, self.dtype)
         self.itemsize = self.torch_dtype.itemsize
+
+    def width(self, channels: int) -> int:
+        """Stored numbers for each position of a map."""
+        return channels
 
     def encode(
         self, values: Float[Tensor, "*n C"]
-    ) -> tuple[Num[Tensor, "*n C"], dict[str, Float32[Tensor, " C"]]]:
+    ) -> tuple[Num[Tensor, "*n _P"], dict[str, Float32[Tensor, " C"]]]:
         """The stored numbers and the constants, on the device of the values."""
         return values.to(self.torch_dtype).contiguous(), {}
 
     def decode(
-        self, stored: Num[Tensor, "*B H W C"], constants: Mapping[str, Float32[Tensor, "*B C"]]
+        self, stored: Num[Tensor, "*B H W _P"], constants: Mapping[str, Float32[Tensor, "*B C"]]
     ) -> Float[Tensor, "*B H W C"]:
         """The values of a map, or of several padded ones; what is stored stays as it is."""
         return stored
 
     def is_finite(
-        self, stored: Num[Tensor, "*n C"], constants: Mapping[str, Float32[Tensor, " C"]]
+        self, stored: Num[Tensor, "*n _P"], constants: Mapping[str, Float32[Tensor, " C"]]
     ) -> Bool[Tensor, ""]:
         """Whether what was encoded is without NaN and overflow."""
         return torch.stack(torch.aminmax(stored)).isfinite().all()  # a NaN is both min and max
