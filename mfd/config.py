@@ -36,6 +36,7 @@ StoredDtype = Literal["float16", "int8", "int4", "int3", "float32"]
 Codec = Literal["none", "zstd", "blosc"]
 Precision = Literal["float32", "bfloat16", "float16"]
 Exif = Literal["ignore", "apply"]
+Evaluator = Literal["pycocotools", "vernier"]
 
 FILE_NAME = "mfd.toml"
 

@@ -15,14 +15,15 @@ OPTIONS = {
     "train-head": "preset set split images annotations val store views mask-fraction "
     "mask-images live augment finetune run resume skip-invalid device data stores runs detector "
     "weights encoder-layer exif file-locks",
-    "evaluate": "split images annotations store baselines per-category class-agnostic json "
-    "detector weights skip-invalid device data stores runs exif",
+    "evaluate": "split images annotations store baselines oracles bootstrap evaluator per-category "
+    "class-agnostic json detector weights skip-invalid device data stores runs exif",
     "predict": "camera run format out min-score min-quality recursive all-categories batch-size "
     "tolerance scale split annotations detector weights device data runs",
     "doctor": "split images annotations data stores runs detector weights encoder-layer exif",
     "estimate": "split images annotations profile dtype view batch-size workers precision strict "
     "measure device data detector weights encoder-layer exif",
     "report": "split images annotations out min-score skip-invalid data runs",
+    "compare": "split images annotations bootstrap json skip-invalid data runs",
     "presets": "settings json",
     "demo": "out",
     "cache ls": "stores",

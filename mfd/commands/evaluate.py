@@ -15,7 +15,7 @@ from mfd.commands.declared import (
     weights_setting,
 )
 from mfd.commands.findings import say_repeated_files
-from mfd.config import DetectorChoice, Project
+from mfd.config import DetectorChoice, Evaluator, Project
 from mfd.console import out, print_json, say
 from mfd.errors import ConfigError
 from mfd.memory import keep_freed_memory
@@ -36,6 +36,19 @@ class Options:
     store: Path | None = store_setting()
     baselines: bool = setting(
         "Also evaluate two baselines: boxes as masks, and the untrained head.", default=False
+    )
+    oracles: bool = setting(
+        "Also evaluate with boxes, classes, masks or ranking taken from the ground truth.",
+        default=False,
+    )
+    bootstrap: int = setting(
+        "Resamples of the images for 95 % confidence intervals, such as 1000; 0: none.",
+        default=0,
+        ge=0,
+    )
+    evaluator: Evaluator = setting(
+        "Who computes AP; vernier (extra eval) computes the same, and boundary AP too.",
+        default="pycocotools",
     )
     per_category: bool = setting("Also print the AP of every category.", default=False)
     class_agnostic: bool = setting(
@@ -90,6 +103,9 @@ def run(project: Project, options: Options) -> None:
         features,
         dataset,
         baselines=options.baselines,
+        oracles=options.oracles,
+        bootstrap=options.bootstrap,
+        evaluator=options.evaluator,
         split=options.split,
         device=device,
     )
@@ -106,7 +122,7 @@ def run(project: Project, options: Options) -> None:
 
 
 def chosen_run(project: Project, options: Options) -> "headtrain.Run | None":
-    """The run that is meant; None where there is none yet and baselines are asked for.
+    """The run that is meant; None where there is none yet and what needs none is asked for.
 
     Raises:
         ConfigError: there is no such run.
@@ -114,7 +130,7 @@ def chosen_run(project: Project, options: Options) -> "headtrain.Run | None":
     try:
         return headtrain.Run.find(project.runs, options.run)
     except ConfigError:
-        if options.run is None and options.baselines:
+        if options.run is None and (options.baselines or options.oracles):
             return None
         raise
 

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from mfd import headtrain, opening, report
+from mfd import headtrain, report
 from mfd.commands.declared import annotations_setting, images_setting, skip_invalid_setting
+from mfd.commands.evaluated import open_evaluated
 from mfd.config import Project
 from mfd.console import print_path, say
-from mfd.errors import ConfigError
 from mfd.settings import setting, settings
 
 HELP = "Write an HTML page about runs: figures, curves, images."
@@ -34,23 +34,14 @@ def run(project: Project, options: Options) -> None:
     """Read the runs' evaluations and write the page."""
     names = options.run or (None,)
     runs = [headtrain.Run.find(project.runs, name) for name in names]
-    dataset = opening.open_dataset(
+    dataset, *_ = open_evaluated(
         project,
+        runs,
         options.split,
         options.images,
         options.annotations,
         skip_invalid=options.skip_invalid,
     )
-    agnostic = {run.config.head.class_agnostic for run in runs}
-    if len(agnostic) > 1:
-        raise ConfigError(
-            "some of the runs are class-agnostic and some are not, and their AP cannot be "
-            "compared; report on them one by one"
-        )
-    if agnostic == {True}:
-        dataset = dataset.without_categories()
-    else:
-        dataset = opening.in_categories_of(runs[0].config.spec, project, dataset).dataset
     report.write_report(
         options.out, runs, dataset, options.split, min_score=options.min_score, say=say
     )

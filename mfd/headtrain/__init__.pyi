@@ -2,8 +2,11 @@ from .config.head import HeadConfig as HeadConfig
 from .config.train import Augment as Augment
 from .config.train import Finetune as Finetune
 from .config.train import TrainConfig as TrainConfig
+from .evaluation.compare import Side as Side
+from .evaluation.compare import compare as compare
 from .evaluation.evaluate import evaluate as evaluate
 from .evaluation.report import Evaluation as Evaluation
+from .evaluation.results import read_results as read_results
 from .head.model import MaskHead as MaskHead
 from .inference.files import distinct as distinct
 from .inference.files import file_ids as file_ids
@@ -37,6 +40,7 @@ from .presets.sizes import IMAGE_HW as IMAGE_HW
 from .presets.sizes import head_size as head_size
 from .runs.binding import check_binding as check_binding
 from .runs.config import RunConfig as RunConfig
+from .runs.evaluations import latest_evaluation as latest_evaluation
 from .runs.run import Run as Run
 from .sources.features import Features as Features
 from .sources.features import LiveFeatures as LiveFeatures

@@ -1,6 +1,5 @@
 """The detections that an evaluation wrote, box and mask of each put together again."""
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any
 
 from mfd.coco import ANY_CATEGORY
 from mfd.errors import DataError
+from mfd.headtrain import read_results
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def read_detections(
     Raises:
         DataError: a file is missing or damaged, or the two are not of one evaluation.
     """
-    boxes, masks = (_read(folder / f"results_{kind}.json") for kind in ("bbox", "segm"))
+    boxes, masks = (read_results(folder / f"results_{kind}.json") for kind in ("bbox", "segm"))
     found: dict[int, dict[tuple[float, ...], Detection]] = defaultdict(dict)
     try:
         pairs = list(zip(boxes, masks, strict=True))
@@ -68,13 +68,3 @@ def read_detections(
         image_id: sorted(each.values(), key=lambda d: -d.class_score)
         for image_id, each in found.items()
     }
-
-
-def _read(path: Path) -> list[dict[str, Any]]:
-    try:
-        entries = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {path} ({error}); run `mfd evaluate` again") from error
-    if not isinstance(entries, list):
-        raise DataError(f"{path} holds no list of detections; run `mfd evaluate` again")
-    return entries

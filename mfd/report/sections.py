@@ -9,12 +9,10 @@ from markupsafe import Markup
 from mfd.report.cells import Cell, Table, average_precision, number, text
 from mfd.report.chart import Series, line_chart
 from mfd.report.judge import Verdict
-from mfd.report.subject import Subject
+from mfd.report.subject import FIGURES, Subject
 from mfd.report.tables import Bin, ClassRow
 from mfd.text import duration, size
 
-_FIGURES = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
-_BASELINES = {"filled boxes": "mask_ap_filled_boxes", "untrained head": "mask_ap_untrained"}
 _THRESHOLDS = [0.5 + 0.05 * k for k in range(10)]
 _MEANINGS: Mapping[str, str] = {
     Verdict.CORRECT: "mask IoU of 0.5 and more with a free object of the category",
@@ -48,27 +46,36 @@ class Bar:
 
 
 def figures_table(subjects: Sequence[Subject]) -> Table:
-    """COCO's figures of every run's boxes, masks and baselines, with differences to the first."""
-    reference = subjects[0].evaluation
-    rows = []
-    for subject in subjects:
+    """COCO's figures of every row of every run, with differences to the first run's.
+
+    Intervals and seconds have columns where a run has them.
+    """
+    rows_of = [(subject, subject.rows) for subject in subjects]
+    reference = {row["name"]: row["figures"] for row in subjects[0].rows}
+    everything = [row for _, rows in rows_of for row in rows]
+    with_intervals = any(row.get("intervals") for row in everything)
+    with_seconds = any(row.get("seconds") is not None for row in everything)
+    table = []
+    for subject, rows in rows_of:
         lead = f"{subject.name}: " if len(subjects) > 1 else ""
-        against: Mapping[str, Any] = {} if subject is subjects[0] else reference
-        for name, prefix in (("masks", "mask"), ("boxes", "box")):
-            keys = [f"{prefix}_{figure}" for figure in _FIGURES]
-            if subject.evaluation.get(keys[0]) is not None:
-                rows.append([text(lead + name), *_cells(subject.evaluation, against, keys)])
-        for name, key in _BASELINES.items():
-            if subject.evaluation.get(key) is not None:
-                rest = [Cell("")] * (len(_FIGURES) - 1)
-                rows.append([text(lead + name), *_cells(subject.evaluation, against, [key]), *rest])
-    return Table(("", "AP", "AP50", "AP75", "small", "medium", "large"), rows)
+        for row in rows:
+            against = {} if subject is subjects[0] else reference.get(row["name"], {})
+            ap, *others = (
+                average_precision(row["figures"].get(name), against.get(name)) for name in FIGURES
+            )
+            interval = [_interval(row)] if with_intervals else []
+            seconds = [number(row.get("seconds"), 1)] if with_seconds else []
+            table.append([text(lead + row["name"]), ap, *interval, *others, *seconds])
+    header = ["", "AP", "AP50", "AP75", "small", "medium", "large"]
+    if with_intervals:
+        header.insert(2, "95 %")
+    return Table([*header, "seconds"] if with_seconds else header, table)
 
 
-def _cells(
-    values: Mapping[str, Any], reference: Mapping[str, Any], keys: Sequence[str]
-) -> list[Cell]:
-    return [average_precision(values.get(key), reference.get(key)) for key in keys]
+def _interval(row: Mapping[str, Any]) -> Cell:
+    """The confidence interval of a row's AP."""
+    ends = row.get("intervals", {}).get("ap")
+    return Cell("-" if ends is None else f"{ends[0]:.3f} to {ends[1]:.3f}")
 
 
 def cost_table(subjects: Sequence[Subject]) -> Table:
@@ -135,6 +142,8 @@ def error_bars(counts: Mapping[str, int]) -> list[Bar]:
 def charts(subjects: Sequence[Subject], bins: Sequence[Bin]) -> list[Chart]:
     """Curves of the evaluations and of the trainings."""
     several = len(subjects) > 1
+    groups = ("main",) if several else ("main", "baseline")
+    shown = {s.name: [row["name"] for row in s.rows if row["group"] in groups] for s in subjects}
     found = []
     recalls = [k / 100 for k in range(101)]
     for name, title, xs, x_label in (
@@ -145,8 +154,7 @@ def charts(subjects: Sequence[Subject], bins: Sequence[Bin]) -> list[Chart]:
         lines = [
             Series(f"{subject.name}: {row}" if several else row, pairs, dashed=row != "masks")
             for subject in subjects
-            for row in subject.evaluation.get("curves", {})
-            if not several or row in ("masks", "boxes")
+            for row in shown[subject.name]
             if (pairs := list(zip(xs, subject.curve(row, name), strict=False)))
         ]
         label = "AP" if name == "ap_by_iou" else "precision"

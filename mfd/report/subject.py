@@ -1,14 +1,15 @@
 """A run as a report sees it: what it was, what it cost, how it learned, what it reached."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mfd.errors import ConfigError
-from mfd.headtrain import Run, read_metrics
+from mfd.headtrain import Run, latest_evaluation, read_metrics
 from mfd.report.chart import Series
 
+FIGURES = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
+_BASELINES = {"filled boxes": "mask_ap_filled_boxes", "untrained head": "mask_ap_untrained"}
 _LOSSES = {"loss_bce": "cross-entropy", "loss_dice": "dice", "loss_iou": "IoU estimate"}
 
 
@@ -37,24 +38,22 @@ class Subject:
         Raises:
             ConfigError: the run was not evaluated on it.
         """
-        by_name = dict(run.evaluations())
-        folders = [
-            folder
-            for folder in run.path.glob("evaluations/*/")
-            if by_name.get(folder.name, {}).get("split") == split
-        ]
-        if not folders:
-            raise ConfigError(
-                f"{run.path} has no evaluation on {split}; run `mfd evaluate {run.path} "
-                f"--split {split} --baselines`"
-            )
-        folder = max(folders, key=lambda path: (path / "evaluation.json").stat().st_mtime)
-        return cls(run, folder, by_name[folder.name], run.cost(), read_metrics(run.metrics_file))
+        folder, evaluation = latest_evaluation(run, split)
+        return cls(run, folder, evaluation, run.cost(), read_metrics(run.metrics_file))
 
     @property
     def name(self) -> str:
         """The run's name."""
         return self.run.name
+
+    @property
+    def rows(self) -> list[Mapping[str, Any]]:
+        """What was measured, masks first: name, group, seconds, figures and their intervals.
+
+        Evaluations of earlier versions of mfd have figures alone.
+        """
+        rows = self.evaluation.get("rows") or list(_earlier_rows(self.evaluation))
+        return sorted(rows, key=lambda row: row["name"] != "masks")
 
     @property
     def categories(self) -> Sequence[Mapping[str, Any]]:
@@ -82,6 +81,17 @@ class Subject:
     def curve(self, row: str, name: str) -> list[float | None]:
         """A curve of a row of the evaluation; empty where it has none."""
         return self.evaluation.get("curves", {}).get(row, {}).get(name, [])
+
+
+def _earlier_rows(evaluation: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Rows from the figures by name that every evaluation has."""
+    for name, prefix in (("masks", "mask"), ("boxes", "box")):
+        figures = {figure: evaluation.get(f"{prefix}_{figure}") for figure in FIGURES}
+        if figures["ap"] is not None:
+            yield {"name": name, "group": "main", "figures": figures}
+    for name, key in _BASELINES.items():
+        if evaluation.get(key) is not None:
+            yield {"name": name, "group": "baseline", "figures": {"ap": evaluation[key]}}
 
 
 def _smoothed(

@@ -41,6 +41,23 @@ def test_evaluate_shows_a_table_by_default(
     assert "AP by category" in shown
 
 
+def test_compare_prints_the_differences_of_two_runs(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", "first"]) == 0
+    capsys.readouterr()
+    assert main(["compare", "first", "runs/first", "--bootstrap", "20", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["first"], found["second"], found["images"]) == ("first", "first", 5)
+    assert found["differences"]["mask_ap"]["difference"] == 0
+    assert main(["compare", "first", "first", "--bootstrap", "2"]) == 0
+    assert "mask AP75" in capsys.readouterr().out
+    assert main(["compare", "first"]) == 1
+    assert "1 runs to compare, expected two: `mfd compare" in capsys.readouterr().err
+    assert main(["compare", "first", "first", "--split", "train"]) == 1
+    assert "has no evaluation on train; run `mfd evaluate" in capsys.readouterr().err
+
+
 def test_an_extraction_that_is_complete_is_not_paid_for_again(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

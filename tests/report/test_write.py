@@ -1,6 +1,8 @@
 """The whole page, of an evaluation on generated shapes."""
 
+import json
 import re
+import shutil
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
@@ -37,7 +39,8 @@ def runs(dataset: CocoDataset, tmp_path_factory: pytest.TempPathFactory) -> list
     for name in ("one", "two"):
         run = save_head(folder / name, MaskHead(CONFIG, SPEC), HOSTILE)
         head = Knows(dataset) if name == "one" else run.load_head()
-        evaluation = evaluate(head, store, dataset, split="val", baselines=name == "one")
+        more = {"baselines": True, "oracles": True, "bootstrap": 30} if name == "one" else {}
+        evaluation = evaluate(head, store, dataset, split="val", **more)
         evaluation.write(run.evaluation_dir("val", store.path.name))
         run.metrics_file.write_text(
             "".join(
@@ -98,7 +101,30 @@ def test_page_shows_the_figures_of_the_evaluation(
     for key in ("mask_ap", "box_ap", "mask_ap75", "mask_ap_filled_boxes", "mask_ap_untrained"):
         assert f"{evaluation[key]:.3f}" in page.text
     assert "2.0 h" in page.text
+    masks, oracle = (
+        next(row for row in evaluation["rows"] if row["name"] == name)
+        for name in ("masks", "oracle masks")
+    )
+    assert f"oracle masks{oracle['figures']['ap']:.3f}" in page.text.replace("\n", "")
+    low, high = masks["intervals"]["ap"]
+    assert f"{low:.3f} to {high:.3f}" in page.text
     assert page.tags["img"] == len(dataset.images)
+
+
+def test_page_shows_the_figures_of_earlier_evaluations(
+    runs: list[Run], dataset: CocoDataset, tmp_path: Path
+) -> None:
+    """Those without rows, as written before there were oracles."""
+    folder = tmp_path / "one"
+    shutil.copytree(runs[0].path, folder)
+    (file,) = folder.glob("evaluations/*/evaluation.json")
+    evaluation = json.loads(file.read_text())
+    del evaluation["rows"]
+    file.write_text(json.dumps(evaluation))
+    _, page = page_of(tmp_path / "report.html", [Run.open(folder)], dataset)
+    for key in ("mask_ap", "box_ap", "mask_ap75", "mask_ap_filled_boxes", "mask_ap_untrained"):
+        assert f"{evaluation[key]:.3f}" in page.text
+    assert "oracle" not in page.text
 
 
 def test_second_run_is_shown_by_its_differences(

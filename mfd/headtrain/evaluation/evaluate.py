@@ -1,17 +1,24 @@
 """Box and mask AP of a head on a detector's features, image by image."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
 import torch
 
-from mfd.coco import ANY_CATEGORY, CocoDataset, check_consistency, unknown_classes
+from mfd.coco import CocoDataset
+from mfd.config import Evaluator
 from mfd.detectors import DetectorSpec
-from mfd.errors import ConfigError, DataError, StoreError
+from mfd.errors import ConfigError, StoreError
 from mfd.headtrain.evaluation.baselines import filled_box_entries, untrained_head
-from mfd.headtrain.evaluation.metrics.coco import Kind, average_precision, ground_truth
-from mfd.headtrain.evaluation.report import Evaluation, Row
+from mfd.headtrain.evaluation.checks import check_size, notes_on, rows_of
+from mfd.headtrain.evaluation.compared import Compared
+from mfd.headtrain.evaluation.metrics.coco import ground_truth
+from mfd.headtrain.evaluation.oracles.boxes import true_boxes
+from mfd.headtrain.evaluation.oracles.masks import true_classes, true_masks, true_ranking
+from mfd.headtrain.evaluation.report import Evaluation
 from mfd.headtrain.evaluation.results import Entry, box_entries, mask_entries
+from mfd.headtrain.evaluation.score import score
 from mfd.headtrain.head.batch import FeatureBatch
 from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.inference.masks import collate_candidates, predict_masks
@@ -28,6 +35,10 @@ def evaluate(
     dataset: CocoDataset,
     *,
     baselines: bool = False,
+    oracles: bool = False,
+    compared: Mapping[str, Compared] | None = None,
+    evaluator: Evaluator = "pycocotools",
+    bootstrap: int = 0,
     split: str | None = None,
     max_detections: int | None = None,
     batch_size: int = 1,
@@ -45,6 +56,11 @@ def evaluate(
         dataset: `without_categories` for class-agnostic AP, for which each query counts once; so
             it always is for class-agnostic heads.
         baselines: also the boxes filled, and the untrained head of the same RoI size.
+        oracles: also with boxes, classes, masks or ranking taken from the ground truth, each
+            alone; without a head, only masks.
+        compared: other models that make masks of the same boxes, by the names of their rows.
+        evaluator: who computes AP; vernier adds the boundary AP of the masks.
+        bootstrap: resamples of the images for confidence intervals; 0: none.
         split: what the result calls the data set.
         max_detections: per image; None: as many as the detector's own evaluation keeps.
         batch_size: images per forward pass; one has boxes enough to fill a device, and several
@@ -60,7 +76,7 @@ def evaluate(
     count = spec.max_detections if max_detections is None else max_detections
     if count < 1:
         raise ConfigError(f"max_detections is {count}, expected at least 1")
-    rows = _rows(features, dataset)
+    rows = rows_of(features, dataset)
     needs_c1 = any(each.config.use_c1 for each in heads.values())
     if needs_c1 and not features.has_c1:
         raise StoreError(
@@ -69,34 +85,43 @@ def evaluate(
         )
     if head is not None and head.config.class_agnostic and not dataset.class_agnostic:
         dataset = dataset.without_categories()
-    notes = _notes(features, dataset)
+    notes = notes_on(features, dataset)
+    needs_masks = bool(heads or compared or baselines or oracles)
+    truth = ground_truth(dataset, "segm" if needs_masks else "bbox")
 
-    entries: dict[str, list[Entry]] = {"boxes": []}
-    if "masks" in heads:
-        entries["masks"] = []
-    if baselines:
-        entries["filled boxes"] = []
-    entries |= {name: [] for name in heads}
     sizes = {image.image_id: image.size_hw for image in dataset.images}
     once, in_view = dataset.class_agnostic, False
+    found = _Found()
     loaded = _batches(features, rows, batch_size, count, with_c1=needs_c1, once=once)
     with progress("evaluate", len(rows)) as advance:
         for candidates, batch in loaded:
             for chosen in candidates:
-                _check_size(chosen, sizes[chosen.image_id])
+                check_size(chosen, sizes[chosen.image_id])
                 in_view |= chosen.placement is not None
-                entries["boxes"].extend(box_entries(chosen))
-                if baselines:
-                    entries["filled boxes"].extend(filled_box_entries(chosen))
+            boxes = found.add("boxes", _each(box_entries, candidates))
             batch = batch.to(device)
-            for name, each in heads.items():
-                for masks in predict_masks(each, batch, candidates):
-                    entries[name].extend(mask_entries(masks))
+            masks = {
+                name: found.add(name, _masks(h, batch, candidates)) for name, h in heads.items()
+            }
+            if baselines:
+                found.add("filled boxes", _each(filled_box_entries, candidates))
+            if oracles and head is not None:
+                args = (truth, head, batch, candidates, boxes, masks["masks"])
+                found.add("oracle boxes", true_boxes(*args))
+            for name, model in (compared or {}).items():
+                found.add(name, _each(model.entries, candidates))
             advance(len(candidates))
     if in_view:
         notes += ("the detector saw a view of the images: flipped, resized at random or cropped",)
+    entries = found.entries
+    if oracles:
+        entries["oracle masks"] = list(true_masks(truth, entries["boxes"]))
+    if oracles and head is not None:
+        found_masks = entries["masks"]
+        entries["oracle classes"] = list(true_classes(truth, entries["boxes"], found_masks))
+        entries["oracle ranking"] = list(true_ranking(truth, found_masks))
     return Evaluation(
-        rows=_score(entries, dataset),
+        rows=score(entries, found.seconds, truth, evaluator, bootstrap),
         categories=dataset.categories,
         notes=notes,
         images=len(rows),
@@ -106,6 +131,37 @@ def evaluate(
         store=features.path.name,
         class_agnostic=dataset.class_agnostic,
     )
+
+
+class _Found:
+    """The detections of every row, and the seconds that it took to make them."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, list[Entry]] = {}
+        self.seconds: dict[str, float] = {}
+
+    def add(self, name: str, entries: Iterable[Entry]) -> list[Entry]:
+        """Make the entries, which is timed, and keep them."""
+        started = time.perf_counter()
+        new = list(entries)
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+        self.entries.setdefault(name, []).extend(new)
+        return new
+
+
+def _each(
+    entries: Callable[[Candidates], Iterable[Entry]], candidates: Sequence[Candidates]
+) -> Iterator[Entry]:
+    """The entries of each image, one after the other."""
+    return chain.from_iterable(map(entries, candidates))
+
+
+def _masks(
+    head: MaskHead, batch: FeatureBatch, candidates: Sequence[Candidates]
+) -> Iterator[Entry]:
+    """A head's masks of a batch."""
+    for masks in predict_masks(head, batch, candidates):
+        yield from mask_entries(masks)
 
 
 def _heads(
@@ -120,21 +176,6 @@ def _heads(
         roi_size = None if head is None else head.config.roi_size
         heads["untrained head"] = untrained_head(spec, roi_size).to(device)
     return heads
-
-
-def _score(entries: dict[str, list[Entry]], dataset: CocoDataset) -> tuple[Row, ...]:
-    """A row of COCO's figures for every set of detections."""
-    kinds: dict[str, Kind] = {name: "bbox" if name == "boxes" else "segm" for name in entries}
-    truth = {kind: ground_truth(dataset, kind) for kind in sorted(set(kinds.values()))}
-    return tuple(
-        Row(
-            name=name,
-            kind=kinds[name],
-            figures=average_precision(truth[kinds[name]], found, kinds[name]),
-            results=found if name in ("boxes", "masks") else None,
-        )
-        for name, found in entries.items()
-    )
 
 
 def _batches(
@@ -158,66 +199,3 @@ def _batches(
         return candidates, collate_candidates(images, candidates)
 
     return prefetch(load, range(0, len(rows), batch_size))
-
-
-def _rows(features: Features, dataset: CocoDataset) -> list[int]:
-    """Where the data set's images are in the features, ascending, so that they are in order."""
-    listed = {image.image_id for image in dataset.images}
-    known = {*features.image_ids, *(image.image_id for image in features.invalid)}
-    if missing := sorted(listed - known):
-        raise StoreError(
-            f"{features.path} lacks {len(missing)} of the {len(listed)} images of "
-            f"{dataset.annotations_file}, first image {missing[0]}; extract a store of these images"
-        )
-    rows = [row for row, image_id in enumerate(features.image_ids) if image_id in listed]
-    if not rows:
-        raise DataError(f"{dataset.annotations_file} lists no image that could be evaluated")
-    return rows
-
-
-def _check_size(chosen: Candidates, annotated_hw: tuple[int, int]) -> None:
-    if chosen.size_hw != annotated_hw:
-        raise DataError(
-            f"image {chosen.image_id} had height and width {chosen.size_hw} when it was extracted, "
-            f"the annotations say {annotated_hw}; use the annotations of the extracted images"
-        )
-
-
-def _notes(features: Features, dataset: CocoDataset) -> tuple[str, ...]:
-    """What makes the figures differ from what a reader may expect.
-
-    Raises:
-        DataError: if the detector knows none of the categories.
-    """
-    spec = features.spec
-    objects = [found for image in dataset.annotations.values() for found in image]
-    known = {*spec.category_ids, ANY_CATEGORY} & set(dataset.categories)
-    if not known:
-        raise DataError(
-            f"{dataset.annotations_file}: "
-            + unknown_classes(
-                list(dataset.categories.values()),
-                (len(objects), len(objects)),
-                [spec.names.get(key, key) for key in spec.category_ids],
-            )
-        )
-    notes = []
-    if dataset.class_agnostic:
-        notes.append("class-agnostic: categories are ignored, each query counts once")
-    if all(found.iscrowd for found in objects):
-        notes.append("AP is undefined: the annotations contain no objects")
-    if unknown := sorted({found.category_id for found in objects} - known):
-        names = ", ".join(dataset.categories[category_id] for category_id in unknown)
-        notes.append(f"the detector does not know {names}: AP 0")
-    listed = {image.image_id for image in dataset.images}
-    if unread := {image.image_id for image in features.invalid} & listed:
-        notes.append(f"images that could not be read, their objects missed: {len(unread)}")
-    if boxes_only := sum(not found.has_mask for found in objects):
-        notes.append(
-            f"objects without a segmentation, which no mask can match: {boxes_only}; box AP is not "
-            "affected"
-        )
-    notes += [str(finding) for finding in check_consistency(dataset) if finding.notable]
-    if dataset.skipped:
-        notes.append(f"annotations that cannot be used and do not count: {len(dataset.skipped)}")
-    return tuple(notes)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.table import Table
 from rich.text import Text
@@ -13,6 +13,8 @@ from mfd.files import write_together
 from mfd.headtrain.evaluation.metrics.figures import Figures
 from mfd.headtrain.evaluation.results import Entry, results_json
 from mfd.text import printable
+
+Group = Literal["main", "baseline", "oracle", "compared"]
 
 # JSON names of the rows; a row that was not asked for is null
 _PREFIXES = {"boxes": "box", "masks": "mask"}
@@ -28,13 +30,28 @@ class Row:
         name: what the table calls it: "boxes", "masks", "filled boxes".
         figures: what its metric found.
         results: the detections, if they are worth a file.
-        kind: "bbox" or "segm", which of an entry's fields was compared.
+        kind: "bbox", "segm" or "boundary", what was compared with the annotations.
+        group: what the row is for: a result, or one to compare it with.
+        seconds: that it took to make the masks, from what the detector gave; None for boxes.
     """
 
     name: str
     kind: str
     figures: Figures
     results: Sequence[Entry] | None = field(default=None, repr=False)
+    group: Group = "main"
+    seconds: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Name, kind, group, seconds, and the overall figures with their intervals."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "group": self.group,
+            "seconds": None if self.seconds is None else round(self.seconds, 2),
+            "figures": self.figures.overall,
+            "intervals": {name: list(ends) for name, ends in self.figures.intervals.items()},
+        }
 
 
 @dataclass(frozen=True)
@@ -42,7 +59,7 @@ class Evaluation:
     """How well a head, or a detector alone, does on one data set.
 
     Attributes:
-        rows: boxes first, then masks, then baselines.
+        rows: boxes first, then masks, baselines, oracles and other models.
         categories: name of each category id.
         notes: what a reader of the figures must know, one line each.
         images: how many.
@@ -72,11 +89,12 @@ class Evaluation:
         return {row.name: row.figures for row in self.rows}[name]
 
     def to_json(self) -> dict[str, Any]:
-        """One flat object: box_ap, box_ap50 ... box_ap_large, mask_ap ..., baselines, per_category.
+        """One object: box_ap, box_ap50 ... box_ap_large, mask_ap ..., baselines, categories, rows.
 
-        What is undefined, or was not asked for, is null.
+        What is undefined, or was not asked for, is null. `rows` has what the table shows, see
+        `Row.to_json`.
         """
-        found = {row.name: row.figures for row in self.rows}
+        found = {row.name: row.figures for row in self.rows if row.group in ("main", "baseline")}
         fields: dict[str, Any] = {
             f"{prefix}_{name}": None for prefix in _PREFIXES.values() for name in _COCO
         }
@@ -107,6 +125,7 @@ class Evaluation:
                 }
                 for category_id, name in sorted(self.categories.items())
             ],
+            "rows": [row.to_json() for row in self.rows],
         }
 
     def table(self) -> Table:
@@ -116,10 +135,22 @@ class Evaluation:
         table = Table(caption=Text(caption), caption_justify="left")
         table.add_column("class-agnostic" if self.class_agnostic else "")
         names = list(dict.fromkeys(name for row in self.rows for name in row.figures.overall))
+        with_intervals = any(row.figures.intervals for row in self.rows)
         for name in names:
             table.add_column(name.replace("ap", "AP", 1).replace("_", " "), justify="right")
-        for row in self.rows:
-            table.add_row(row.name, *(_digits(row.figures.overall.get(name)) for name in names))
+            if with_intervals and name == names[0]:
+                table.add_column("95 %", justify="center")
+        with_seconds = any(row.seconds is not None for row in self.rows)
+        if with_seconds:
+            table.add_column("s", justify="right")
+        for row, following in zip(self.rows, (*self.rows[1:], None), strict=True):
+            cells = [_digits(row.figures.overall.get(name)) for name in names]
+            if with_intervals:
+                cells.insert(1, _ends(row.figures.intervals.get(names[0])))
+            if with_seconds:
+                cells.append("-" if row.seconds is None else f"{row.seconds:.1f}")
+            ends = following is not None and following.group != row.group
+            table.add_row(Text(printable(row.name)), *cells, end_section=ends)
         return table
 
     def category_table(self) -> Table:
@@ -155,7 +186,7 @@ class Evaluation:
         write_together(folder, files)
 
     def _main_rows(self) -> list[Row]:
-        return [row for row in self.rows if row.name not in _BASELINES]
+        return [row for row in self.rows if row.group == "main"]
 
 
 def _prefix(name: str) -> str:
@@ -166,3 +197,8 @@ def _prefix(name: str) -> str:
 def _digits(value: float | None) -> str:
     """Three decimals, as pycocotools prints; a dash where there was nothing to find."""
     return "-" if value is None else f"{value:.3f}"
+
+
+def _ends(interval: tuple[float, float] | None) -> str:
+    """An interval's ends; a dash for none."""
+    return "-" if interval is None else f"{interval[0]:.3f} - {interval[1]:.3f}"

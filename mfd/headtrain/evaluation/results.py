@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
+from mfd.errors import DataError
 from mfd.headtrain.inference.masks import MaskPredictions
 from mfd.headtrain.inference.select import Candidates
 
@@ -45,6 +47,21 @@ def results_json(entries: Sequence[Entry]) -> bytes:
     """The detections as one JSON list, one per line."""
     lines = ",\n".join(json.dumps(entry, default=_ascii) for entry in entries)
     return f"[\n{lines}\n]\n".encode("ascii")
+
+
+def read_results(path: Path) -> list[Entry]:
+    """The detections that `results_json` wrote; counts of masks are text.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    try:
+        entries = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read {path} ({error}); run `mfd evaluate` again") from error
+    if not isinstance(entries, list):
+        raise DataError(f"{path} holds no list of detections; run `mfd evaluate` again")
+    return entries
 
 
 def _ascii(counts: Any) -> str:

@@ -130,6 +130,28 @@ def test_without_a_trained_head_there_are_boxes_and_baselines(
     assert [row.name for row in evaluate(None, store, dataset).rows] == ["boxes"]
 
 
+def test_oracles_are_above_what_they_put_right(
+    known: Evaluation, store: Store, dataset: CocoDataset
+) -> None:
+    found = evaluate(Knows(dataset), store, dataset, oracles=True, bootstrap=20)
+
+    names = [f"oracle {name}" for name in ("boxes", "classes", "masks", "ranking")]
+    assert [row.name for row in found.rows] == ["boxes", "masks", *names]
+    assert {row.group for row in found.rows[2:]} == {"oracle"}
+    assert found["masks"].overall == known["masks"].overall
+    for name in names:
+        assert found[name].ap > found["masks"].ap
+    for row in found.rows[:2]:
+        low, high = row.figures.intervals["ap"]
+        assert low < row.figures.ap < high
+    assert all((row.seconds or 0) > 0 for row in found.rows[1:3])
+
+
+def test_oracles_without_a_head_are_of_masks(store: Store, dataset: CocoDataset) -> None:
+    found = evaluate(None, store, dataset, oracles=True)
+    assert [row.name for row in found.rows] == ["boxes", "oracle masks"]
+
+
 def test_the_untrained_head_has_the_roi_size_of_the_trained_one(
     known: Evaluation, store: Store, dataset: CocoDataset
 ) -> None:

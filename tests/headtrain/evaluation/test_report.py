@@ -1,5 +1,6 @@
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ FIELDS = [
     "seconds",
     "notes",
     "per_category",
+    "rows",
 ]
 
 BOX = Figures(
@@ -58,7 +60,7 @@ def printed(table: object) -> list[list[str]]:
 
 
 def test_json_has_these_fields_whatever_was_asked_for() -> None:
-    filled = Row("filled boxes", "segm", MASK)
+    filled = Row("filled boxes", "segm", MASK, group="baseline")
     for found in (evaluation(), evaluation(filled), evaluation(rows=(Row("boxes", "bbox", BOX),))):
         assert list(found.to_json()) == FIELDS
         for row in found.to_json()["per_category"]:
@@ -66,7 +68,7 @@ def test_json_has_these_fields_whatever_was_asked_for() -> None:
 
 
 def test_json_is_flat_and_undefined_is_null() -> None:
-    figures = evaluation(Row("filled boxes", "segm", MASK)).to_json()
+    figures = evaluation(Row("filled boxes", "segm", MASK, group="baseline")).to_json()
 
     assert figures["box_ap"] == 0.5
     assert figures["box_ap_medium"] is None
@@ -108,7 +110,7 @@ def test_a_row_of_another_metric_is_in_tables_and_json() -> None:
 
 
 def test_the_table_has_a_row_for_each_kind_and_a_dash_where_nothing_is_defined() -> None:
-    lines = printed(evaluation(Row("filled boxes", "segm", MASK)).table())
+    lines = printed(evaluation(Row("filled boxes", "segm", MASK, group="baseline")).table())
 
     assert ["AP", "AP50", "AP75", "AP", "small", "AP", "medium", "AP", "large"] in lines
     assert ["masks", "0.250", "0.500", "0.125", "0.000", "-", "0.750"] in lines
@@ -118,7 +120,9 @@ def test_the_table_has_a_row_for_each_kind_and_a_dash_where_nothing_is_defined()
 
 
 def test_categories_are_listed_with_the_undefined_last() -> None:
-    lines = printed(evaluation(Row("filled boxes", "segm", MASK)).category_table())
+    lines = printed(
+        evaluation(Row("filled boxes", "segm", MASK, group="baseline")).category_table()
+    )
 
     names = [line[0] for line in lines if line and line[0] in ("cat", "dog", "eel")]
     assert names == ["cat", "eel", "dog"]
@@ -160,3 +164,21 @@ def test_boxes_alone_write_no_mask_results(tmp_path: Path) -> None:
     evaluation(rows=(Row("boxes", "bbox", BOX, []),)).write(tmp_path)
 
     assert {path.name for path in tmp_path.iterdir()} == {"evaluation.json", "results_bbox.json"}
+
+
+def test_rows_of_other_groups_have_intervals_and_seconds_and_leave_the_flat_fields_alone() -> None:
+    figures = replace(MASK, intervals={"ap": (0.2, 0.3)})
+    row = Row("sam:x", "segm", figures, group="compared", seconds=1.25)
+    found = evaluation(row)
+
+    assert found.to_json()["rows"][-1] == {
+        "name": "sam:x",
+        "kind": "segm",
+        "group": "compared",
+        "seconds": 1.25,
+        "figures": MASK.overall,
+        "intervals": {"ap": [0.2, 0.3]},
+    }
+    assert [key for key in found.to_json() if "sam" in key] == []
+    line = ["sam:x", "0.250", "0.200", "-", "0.300", "0.500", "0.125", "0.000", "-", "0.750", "1.2"]
+    assert line in printed(found.table())

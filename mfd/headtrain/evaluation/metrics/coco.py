@@ -3,19 +3,18 @@
 import contextlib
 import io
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from mfd.coco import ANY_CATEGORY, CocoDataset, encode_segmentation
+from mfd.config import Evaluator
+from mfd.headtrain.evaluation.metrics.evaluators import Kind, coco_eval
 from mfd.headtrain.evaluation.metrics.figures import Figures
 from mfd.headtrain.evaluation.results import Entry
-
-Kind = Literal["bbox", "segm"]
 
 _PER_CATEGORY = 100  # detections of an image and category that COCO looks at, best first
 
@@ -38,7 +37,7 @@ def ground_truth(dataset: CocoDataset, kind: Kind) -> COCO:
                 "area": found.area,
                 "iscrowd": int(found.iscrowd),
             }
-            if kind == "segm":
+            if kind != "bbox":
                 rle = encode_segmentation(found.segmentation or [], image.size_hw)
                 annotation["segmentation"] = rle
             annotations.append(annotation)
@@ -50,54 +49,84 @@ def ground_truth(dataset: CocoDataset, kind: Kind) -> COCO:
     return _coco(images, categories, annotations)
 
 
-def average_precision(truth: COCO, entries: Sequence[Entry], kind: Kind) -> Figures:
-    """COCO's figures of the detections, of which the 100 best per image and category count.
+def average_precision(
+    truth: COCO, entries: Sequence[Entry], kind: Kind, evaluator: Evaluator = "pycocotools"
+) -> Figures:
+    """COCO's figures of the detections, see `figures_of`."""
+    return figures_of(scored(truth, entries, kind, evaluator))
 
-    `ap` is the mean over the IoU thresholds .50, .55 ... .95 and over the categories; `ap50` and
-    `ap75` are at one threshold; `ap_small` is of objects up to 32 * 32 pixels (`area` in the
-    annotations), `ap_medium` from there to 96 * 96, `ap_large` above. Detections of categories
-    that the annotations do not know are ignored, as by COCO's server. Where the annotations have
-    the category of any object, all detections have it: pycocotools' `useCats=0`.
 
-    Curves: `ap_by_iou` at each of the ten thresholds; `precision_50` and `precision_75` at recalls
-    of 0, .01 ... 1, the mean over the categories.
+def scored(
+    truth: COCO, entries: Sequence[Entry], kind: Kind, evaluator: Evaluator = "pycocotools"
+) -> Any:
+    """A COCOeval that has matched and accumulated the detections.
+
+    The 100 best per image and category count. Detections of categories that the annotations do
+    not know are ignored, as by COCO's server. Where the annotations have the category of any
+    object, all detections have it: pycocotools' `useCats=0`.
 
     Args:
-        truth: of `ground_truth`, of the same kind.
-        kind: which of an entry's fields is compared with the annotations.
+        truth: of `ground_truth`, for boundaries that of masks.
+        kind: what of an entry is compared with the annotations.
+
+    Raises:
+        ConfigError: the evaluator is not installed, or does not know the kind.
     """
     whole = {"category_id": ANY_CATEGORY} if ANY_CATEGORY in truth.cats else {}
     found = _coco(
         truth.dataset["images"],
         truth.dataset["categories"],
-        [{**entry, **whole, "area": _area(entry, kind), "iscrowd": 0} for entry in entries],
+        [{**entry, **whole, **_extent(entry, kind), "iscrowd": 0} for entry in entries],
     )
-    evaluation = COCOeval(truth, found, kind)
+    evaluation = coco_eval(evaluator, kind)(truth, found, kind)
     evaluation.params.maxDets = [_PER_CATEGORY]
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation.evaluate()
         evaluation.accumulate()
-    # (thresholds, recalls, categories, areas): .50 and .75 are the thresholds 0 and 5
-    precision = evaluation.eval["precision"][..., 0]
+    return evaluation
+
+
+def figures_of(evaluation: Any) -> Figures:
+    """COCO's figures, from what `scored` accumulated.
+
+    `ap` is the mean over the IoU thresholds .50, .55 ... .95 and over the categories; `ap50` and
+    `ap75` are at one threshold; `ap_small` is of objects up to 32 * 32 pixels (`area` in the
+    annotations), `ap_medium` from there to 96 * 96, `ap_large` above.
+
+    Curves: `ap_by_iou` at each of the ten thresholds; `precision_50` and `precision_75` at recalls
+    of 0, .01 ... 1, the mean over the categories.
+    """
+    precision = evaluation.eval["precision"][..., 0]  # (thresholds, recalls, categories, sizes)
     return Figures(
-        overall={
-            "ap": _mean(precision[:, :, :, 0]),
-            "ap50": _mean(precision[0, :, :, 0]),
-            "ap75": _mean(precision[5, :, :, 0]),
-            "ap_small": _mean(precision[:, :, :, 1]),
-            "ap_medium": _mean(precision[:, :, :, 2]),
-            "ap_large": _mean(precision[:, :, :, 3]),
-        },
+        overall=overall(precision),
         per_category={
-            int(category_id): _mean(precision[:, :, column, 0])
+            int(category_id): mean_defined(precision[:, :, column, 0])
             for column, category_id in enumerate(evaluation.params.catIds)
         },
         curves={
-            "ap_by_iou": [_mean(at) for at in precision[..., 0]],
-            "precision_50": [_mean(at) for at in precision[0, :, :, 0]],
-            "precision_75": [_mean(at) for at in precision[5, :, :, 0]],
+            "ap_by_iou": [mean_defined(at) for at in precision[..., 0]],
+            "precision_50": [mean_defined(at) for at in precision[0, :, :, 0]],
+            "precision_75": [mean_defined(at) for at in precision[5, :, :, 0]],
         },
     )
+
+
+def overall(precision: Float[np.ndarray, "T R K A"]) -> dict[str, float | None]:
+    """The six figures over all categories: .50 and .75 are the thresholds 0 and 5."""
+    return {
+        "ap": mean_defined(precision[:, :, :, 0]),
+        "ap50": mean_defined(precision[0, :, :, 0]),
+        "ap75": mean_defined(precision[5, :, :, 0]),
+        "ap_small": mean_defined(precision[:, :, :, 1]),
+        "ap_medium": mean_defined(precision[:, :, :, 2]),
+        "ap_large": mean_defined(precision[:, :, :, 3]),
+    }
+
+
+def mean_defined(precision: Float[np.ndarray, "..."]) -> float | None:
+    """The mean of what is defined; pycocotools marks the rest with -1."""
+    defined = precision[precision > -1]
+    return float(defined.mean()) if defined.size else None
 
 
 def _coco(
@@ -112,14 +141,10 @@ def _coco(
     return coco
 
 
-def _area(entry: Entry, kind: str) -> float:
-    """What sorts a detection into small, medium and large."""
+def _extent(entry: Entry, kind: Kind) -> dict[str, Any]:
+    """What sorts a detection into small, medium and large; for masks their boxes too, as COCO's
+    own reader has them."""
     if kind == "bbox":
-        return entry["bbox"][2] * entry["bbox"][3]
-    return float(mask_utils.area(entry["segmentation"]))
-
-
-def _mean(precision: Float[np.ndarray, "..."]) -> float | None:
-    """The mean of what is defined; pycocotools marks the rest with -1."""
-    defined = precision[precision > -1]
-    return float(defined.mean()) if defined.size else None
+        return {"area": entry["bbox"][2] * entry["bbox"][3]}
+    rle = entry["segmentation"]
+    return {"area": float(mask_utils.area(rle)), "bbox": mask_utils.toBbox(rle).tolist()}

@@ -1,0 +1,45 @@
+"""The data set that runs were evaluated on, as their evaluations saw it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mfd import headtrain, opening
+from mfd.config import Project
+from mfd.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mfd.coco import CocoDataset
+
+
+def open_evaluated(
+    project: Project,
+    runs: "Sequence[headtrain.Run]",
+    split: str,
+    images: Path | None,
+    annotations: Path | None,
+    *,
+    skip_invalid: bool,
+) -> "list[CocoDataset]":
+    """For each run the split in the categories of its detector, or without any.
+
+    Raises:
+        ConfigError: some of the runs are class-agnostic and some are not.
+    """
+    agnostic = {run.config.head.class_agnostic for run in runs}
+    if len(agnostic) > 1:
+        raise ConfigError(
+            "some of the runs are class-agnostic and some are not, and their AP cannot be "
+            "compared; give runs of one kind"
+        )
+    dataset = opening.open_dataset(project, split, images, annotations, skip_invalid=skip_invalid)
+    if agnostic == {True}:
+        return [dataset.without_categories()] * len(runs)
+    found: list[CocoDataset] = []
+    for place, run in enumerate(runs):
+        same = [n for n in range(place) if runs[n].config.spec == run.config.spec]
+        if same:
+            found.append(found[same[0]])
+        else:
+            found.append(opening.in_categories_of(run.config.spec, project, dataset).dataset)
+    return found
