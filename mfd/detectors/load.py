@@ -17,7 +17,13 @@ from mfd.detectors.official import OFFICIAL, load_official
 from mfd.errors import DetectorError
 from mfd.text import short, some, suggest
 
-ORIGINALS = ("rf-detr", "rt-detr", "rt-detr-v2", "d-fine")  # of `hf.originals`, a slow import
+ORIGINALS = (
+    "rf-detr",
+    "rt-detr",
+    "rt-detr-v2",
+    "d-fine",
+    "deimv2",
+)  # of `hf.originals`, a slow import
 NAMES = ("demo", *OFFICIAL, *ORIGINALS)
 _KINDS = "hf:<repo or folder>, or path/to/file.py:function for a custom detector"
 

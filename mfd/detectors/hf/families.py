@@ -33,7 +33,8 @@ class Family:
         normalised: whether its image processor normalises unless told otherwise.
         scores: as in `DetectorSpec`.
         max_detections: of the official evaluation; None is one per query.
-        restore: makes a model of Transformers compute what published weights were trained as.
+        restore: makes a model of Transformers compute what published weights were trained as, and
+            returns its `code_version`.
         unused: beginnings of the names of weights that are not needed then.
         code_version: as in `DetectorSpec`.
         prompted: it looks for what a text says, and has a tokenizer.
@@ -55,10 +56,14 @@ class Family:
     normalised: bool = True
     scores: Literal["sigmoid", "softmax"] = "sigmoid"
     max_detections: int | None = 100
-    restore: Callable[[Any], None] | None = None
+    restore: Callable[[Any], int] | None = None
     unused: tuple[str, ...] = ()
     code_version: int = 1
     prompted: bool = False
+
+    def restored(self, model: Any) -> "Family":
+        """The family of this model, which computes what it was trained as from now on."""
+        return self if self.restore is None else replace(self, code_version=self.restore(model))
 
 
 _RT_DETR = Family(
@@ -141,7 +146,6 @@ FAMILIES = {
         stage1=("encoder.stages.0", "stem_pool"),  # HGNetV2; the adapter beside DINOv3
         restore=restore_deimv2,
         unused=("model.enc_output.",),
-        code_version=2,
     ),
     "lw_detr": _LW_DETR,
     "rf_detr": replace(

@@ -74,6 +74,7 @@ def load_hf(
             "leave them out"
         )
     model = _load_model(name, folder, family)
+    family = family.restored(model)
     if family.prompted:
         fix_prompts(name, model, _load_tokenizer(name, folder), prompts)
     return TransformersDetector(name, model, family, preprocessing, encoder_layer)
@@ -138,8 +139,6 @@ def _load_model(name: str, folder: Path, family: Family) -> Any:
             f"{' and ' + str(len(absent) - 3) + ' more' if len(absent) > 3 else ''}; config.json "
             "and weights must be of one model"
         )
-    if family.restore is not None:
-        family.restore(model)
     return model.eval()
 
 

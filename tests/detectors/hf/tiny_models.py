@@ -264,7 +264,7 @@ def randomise(model: Any, size_hw: tuple[int, int], images: int = 4) -> None:
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     with torch.no_grad():
         for parameter in model.parameters():
-            if parameter.ndim > 1:
+            if parameter.ndim > 1 and parameter.numel():
                 parameter.normal_(0, 1.4 * parameter[0].numel() ** -0.5)
             else:
                 parameter.add_(0.1 * torch.randn_like(parameter))

@@ -27,7 +27,7 @@ def settings(state: State, training: Mapping[str, Any]) -> Settings:
     """By the shapes of the weights; what no shape tells is the same in all published configs."""
     shared, size_hw = shared_settings(state)
     width, levels = shared["encoder_hidden_dim"], shared["num_feature_levels"]
-    backbone = _backbone(state)
+    backbone = hgnet(state)
     inner = state["encoder.fpn_blocks.0.cv4.conv.weight"].shape[1] - 2 * width
     bottlenecks = count(state, r"encoder\.fpn_blocks\.0\.cv2\.0\.bottlenecks\.(\d+)\.")
     scales = state["decoder.decoder.layers.0.cross_attn.num_points_scale"].tolist()
@@ -40,23 +40,23 @@ def settings(state: State, training: Mapping[str, Any]) -> Settings:
         "encoder_in_channels": backbone["stage_out_channels"][-levels:],
         "hidden_expansion": inner / width,
         "depth_mult": bottlenecks / 3,
-        "decoder_n_points": _points(scales),
+        "decoder_n_points": points(scales),
         "reg_scale": float(state["decoder.reg_scale"]),
         "max_num_bins": len(state["decoder.dec_bbox_head.0.layers.2.bias"]) // 4 - 1,
     }
     return Settings(config, size_hw)
 
 
-def _points(scales: list[float]) -> list[int]:
+def points(scales: list[float]) -> list[int]:
     """Points of each level, from 1 / points once for each point."""
-    points, position = [], 0
+    found, position = [], 0
     while position < len(scales):
-        points.append(round(1 / scales[position]))
-        position += points[-1]
-    return points
+        found.append(round(1 / scales[position]))
+        position += found[-1]
+    return found
 
 
-def _backbone(state: State) -> dict[str, Any]:
+def hgnet(state: State) -> dict[str, Any]:
     """HGNetV2 by its weights."""
     stages: list[dict[str, Any]] = []
     for number in range(count(state, r"backbone\.stages\.(\d+)\.")):

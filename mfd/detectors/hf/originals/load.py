@@ -13,6 +13,7 @@ from mfd.detectors.checkpoint import read_content
 from mfd.detectors.hf.detector import TransformersDetector
 from mfd.detectors.hf.families import FAMILIES
 from mfd.detectors.hf.originals.d_fine import D_FINE
+from mfd.detectors.hf.originals.deimv2 import DEIMV2
 from mfd.detectors.hf.originals.original import Original, State
 from mfd.detectors.hf.originals.rf_detr import RF_DETR
 from mfd.detectors.hf.originals.rt_detr import RT_DETR, RT_DETR_V2
@@ -26,6 +27,7 @@ ORIGINALS: Mapping[str, Original] = {
     "rt-detr": RT_DETR,
     "rt-detr-v2": RT_DETR_V2,
     "d-fine": D_FINE,
+    "deimv2": DEIMV2,
 }
 _SHOWN = 3
 
@@ -64,13 +66,11 @@ def load_original(
             f"{weights} has no weight {error}, which tells the size of {name}; download it again"
         ) from error
     model = _model(name, weights, original, settings.config, found.weights)
-    normalised = FAMILIES[original.model_type].normalised
+    family = FAMILIES[original.model_type].restored(model)
     preprocessing = Preprocessing(size_hw=settings.size_hw)
-    if not normalised:
+    if not settings.normalised:
         preprocessing = replace(preprocessing, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
-    detector = TransformersDetector(
-        name, model, FAMILIES[original.model_type], preprocessing, encoder_layer
-    )
+    detector = TransformersDetector(name, model.eval(), family, preprocessing, encoder_layer)
     if found.remark:
         say(f"{weights}: {found.remark}")
     if (columns := settings.config["num_labels"]) not in (80, 91):
@@ -87,7 +87,7 @@ def _training(content: Any) -> Mapping[str, Any]:
 def _model(
     name: str, weights: str | Path, original: Original, config: Mapping[str, Any], state: State
 ) -> Any:
-    """The model in evaluation mode with all weights, float32."""
+    """The model with all weights, float32."""
     family = FAMILIES[original.model_type]
     architecture = getattr(transformers, family.architecture)
     columns = config["num_labels"]
@@ -97,7 +97,9 @@ def _model(
     with quiet_transformers():
         model = architecture(architecture.config_class(**config, id2label=labels)).float()
     expected = {
-        k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")
+        k: v
+        for k, v in model.state_dict().items()
+        if not k.endswith("num_batches_tracked") and not k.startswith(family.unused)
     }
     given = original.translate(state)
     for key in expected.keys() - given.keys():  # Transformers names heads twice
@@ -123,9 +125,7 @@ def _model(
             "use hf:FOLDER"
         )
     model.load_state_dict(given, strict=False)
-    if family.restore is not None:
-        family.restore(model)
-    return model.eval()
+    return model
 
 
 def _left_out(key: str, config: Mapping[str, Any]) -> bool:

@@ -8,10 +8,14 @@ from typing import Any
 from torch import Tensor
 
 State = Mapping[str, Tensor]
-Renames = tuple[tuple[str, str], ...]
+Renames = tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]
 """Pairs of a pattern that the authors' names match and of what replaces it, applied in order."""
 
-_PACKED = re.compile(r"(.*\.self_attn\.)in_proj_(weight|bias)$")
+_PACKED = (  # what one tensor holds, in Transformers one each
+    (re.compile(r"(.*\.self_attn\.)in_proj_(weight|bias)$"), ("q_proj", "k_proj", "v_proj")),
+    (re.compile(r"(.*\.attention\.)qkv\.(weight|bias)$"), ("q_proj", "k_proj", "v_proj")),
+    (re.compile(r"(.*\.mlp\.)gate_up\.(weight|bias)$"), ("gate_proj", "up_proj")),
+)
 _COUNTER = "num_batches_tracked"  # of batch normalisation, which counts nothing when frozen
 
 
@@ -22,10 +26,12 @@ class Settings:
     Args:
         config: fields of the config in Transformers.
         size_hw: height and width that images are resized to.
+        normalised: whether they are normalised by ImageNet's mean and standard deviation.
     """
 
     config: dict[str, Any]
     size_hw: tuple[int, int]
+    normalised: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,7 @@ class Original:
         renames: from the authors' names to those in Transformers.
         ignored: pattern of names that are not needed to run the detector.
         settings: of a state dict, and of what its training was called with if the file says so.
+        prepared: a state dict as `renames` expect it.
     """
 
     model_type: str
@@ -47,6 +54,7 @@ class Original:
     renames: Renames
     ignored: str
     settings: Callable[[State, Mapping[str, Any]], Settings]
+    prepared: Callable[[State], State] = dict
 
     def fit(self, state: State) -> float:
         """The share of marks that the names bear; 1 for a checkpoint of this family."""
@@ -54,18 +62,23 @@ class Original:
         return sum(found) / len(found)
 
     def translate(self, state: State) -> dict[str, Tensor]:
-        """The weights under the names in Transformers, packed projections taken apart."""
+        """The weights under the names in Transformers, what is packed in one taken apart."""
         weights: dict[str, Tensor] = {}
-        for name, value in state.items():
+        for name, value in self.prepared(state).items():
             if name.endswith(_COUNTER) or re.search(self.ignored, name):
                 continue
             ours = rename(name, self.renames)
-            if packed := _PACKED.match(ours):
-                parts = zip("qkv", value.chunk(3), strict=True)
-                weights |= {f"{packed[1]}{part}_proj.{packed[2]}": v for part, v in parts}
-            else:
-                weights[ours] = value
+            weights |= _unpacked(ours, value)
         return weights
+
+
+def _unpacked(name: str, value: Tensor) -> dict[str, Tensor]:
+    """The tensors, by name, that one holds."""
+    for pattern, parts in _PACKED:
+        if found := pattern.match(name):
+            values = zip(parts, value.chunk(len(parts)), strict=True)
+            return {f"{found[1]}{part}.{found[2]}": v for part, v in values}
+    return {name: value}
 
 
 def rename(name: str, renames: Renames) -> str:

@@ -83,7 +83,7 @@ def settings(state: State, training: Mapping[str, Any]) -> Settings:
         "decoder_cross_attention_heads": cross_heads,
         "decoder_n_points": weights // cross_heads,
     }
-    return Settings(config, (side, side))
+    return Settings(config, (side, side), normalised=True)
 
 
 RF_DETR = Original(

@@ -1,7 +1,7 @@
 """RT-DETR (arXiv:2304.08069) and RT-DETRv2 (arXiv:2407.17140), as `lyuwenyu/RT-DETR` saves them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mfd.detectors.hf.originals.original import Original, Renames, Settings, State, count
@@ -100,11 +100,16 @@ def shared_settings(state: State) -> tuple[dict[str, Any], tuple[int, int]]:
         "decoder_ffn_dim": len(state["decoder.decoder.layers.0.linear1.bias"]),
         "num_denoising": 0,
     }
-    side = 640
-    if "decoder.anchors" in state:  # one for each cell of all maps of a square image
-        cells = state["decoder.anchors"].shape[1]
-        side = round(math.sqrt(cells / sum(stride**-2 for stride in strides)))
+    side = image_side(state, strides)
     return config, (side, side)
+
+
+def image_side(state: State, strides: Sequence[int]) -> int:
+    """Of the square images, by the anchors: one for each cell of all maps. 640 without any."""
+    if "decoder.anchors" not in state:
+        return 640
+    cells = state["decoder.anchors"].shape[1]
+    return round(math.sqrt(cells / sum(stride**-2 for stride in strides)))
 
 
 _SOURCE = "https://github.com/lyuwenyu/RT-DETR (section Model Zoo)"
