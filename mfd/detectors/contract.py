@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from mfd.config import Exif
 from mfd.errors import DetectorError
 from mfd.images import Preprocessing as Preprocessing  # authors of detectors look here
+from mfd.settings import from_json
 
 
 @dataclass(frozen=True)
@@ -108,12 +109,17 @@ class DetectorSpec:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "DetectorSpec":
-        """The spec that `to_json` wrote."""
+        """The spec that `to_json` wrote.
+
+        Raises:
+            ConfigError: a value of another type.
+            TypeError, LookupError: other fields.
+        """
         fields: dict[str, Any] = {
             **values,
             "preprocessing": Preprocessing(**_tuples(values["preprocessing"])),
         }
-        return cls(**_tuples(fields))
+        return from_json(cls, cls(**_tuples(fields)).to_json())
 
 
 def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:

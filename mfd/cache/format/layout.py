@@ -8,7 +8,9 @@ absent from its shard and cost 16 bytes each.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, prod
+
+import numpy as np
 
 from mfd.cache.format.encodings import CONSTANT_DTYPE, ENCODINGS, Encoding
 from mfd.cache.format.plan import Plan
@@ -36,6 +38,11 @@ class ArrayLayout:
     def rows_per_file(self) -> int:
         """How many entries of the first axis lie in one file."""
         return (self.shards or self.chunks)[0]
+
+    @property
+    def file_bytes(self) -> int:
+        """Of the element bytes of one file, before any codec."""
+        return prod(self.shards or self.chunks) * np.dtype(self.dtype).itemsize
 
     def file(self, row: int) -> str:
         """The file, relative to the store, that holds an entry of the first axis."""

@@ -1,8 +1,9 @@
 """How much room every image gets in a store, from the sizes of the images alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import ceil
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int64
@@ -13,6 +14,7 @@ from mfd.cache.format.records import StoreImage
 from mfd.config import Profile, StoredDtype
 from mfd.detectors import DetectorSpec
 from mfd.images import Preprocessing
+from mfd.settings import from_json
 
 _MAX_CHUNK_BYTES = 2 << 20
 _MIN_CHUNK_BYTES = 16 << 10  # below, the fixed cost of a chunk outweighs the bytes saved
@@ -37,6 +39,11 @@ class Plan:
     pixel_chunk: int
     name_bytes: int
 
+    def __post_init__(self) -> None:
+        for room, chunk in ((self.tokens, self.token_chunk), (self.pixels, self.pixel_chunk)):
+            if room < 0 or chunk < bool(room) or (chunk and room % chunk):
+                raise ValueError(f"room for {room} in chunks of {chunk}")
+
     def room(self, kind: MapKind) -> tuple[int, int]:
         """Length of the padded axis of the kind's array, and of its chunks."""
         if kind is ENCODER:
@@ -46,6 +53,16 @@ class Plan:
     def to_json(self) -> dict[str, int]:
         """The plan as plain JSON values."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Plan":
+        """The plan that `to_json` wrote.
+
+        Raises:
+            ConfigError: a value that is no whole number.
+            TypeError, ValueError: other fields, or room that is no multiple of its chunks.
+        """
+        return from_json(cls, cls(**values).to_json())
 
 
 def make_plan(

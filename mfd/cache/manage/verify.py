@@ -58,9 +58,14 @@ def verify_store(path: Path, say: Callable[[str], object] = lambda line: None) -
         journal.read_seconds()
     except StoreError as error:
         damage.append(Damage(str(error)))
-    ids = _image_ids(path, manifest)
-    with progress("verify", manifest.num_units, unit="units") as advance:
-        for unit in range(manifest.num_units):
+    ids, units = [], sorted(committed)
+    try:
+        ids = read_index(path, manifest.index_arrays, "index/image_id").tolist()
+        units = sorted(committed | set(range(manifest.num_units)))
+    except StoreError as error:  # the number of images cannot be believed then
+        damage += [Damage(str(error))] if complete and not damage else []
+    with progress("verify", len(units), unit="units") as advance:
+        for unit in units:
             if unit in committed:
                 found, strong = _unit_damage(journal, unit, manifest, ids)
                 damage += found
@@ -70,7 +75,7 @@ def verify_store(path: Path, say: Callable[[str], object] = lambda line: None) -
             advance()
     if weak:
         say(
-            f"{weak} of {manifest.num_units} units of {path} have the weak checksums of an earlier "
+            f"{weak} of {len(units)} units of {path} have the weak checksums of an earlier "
             "mfd, which whole files in the wrong place pass; extract the store again to be certain"
         )
     return damage
@@ -181,14 +186,6 @@ def _row_faults(
     if faults and not array.shards:  # all rows share one chunk
         return dict.fromkeys(rows, faults[rows[0]])
     return faults
-
-
-def _image_ids(path: Path, manifest: Manifest) -> list[int]:
-    """The ids by row, for naming the lost images; none if that array itself is damaged."""
-    try:
-        return read_index(path, manifest.index_arrays, "index/image_id").tolist()
-    except StoreError:
-        return []
 
 
 def _said(error: Exception) -> str:

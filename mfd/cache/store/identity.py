@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_type_hints
 
 from mfd.cache.format.plan import resized_sizes
 from mfd.cache.format.profiles import C1, map_kinds
@@ -16,6 +16,7 @@ from mfd.detectors import DetectorSpec
 from mfd.errors import StoreError
 from mfd.files import canonical_json, json_sha256
 from mfd.images import Placement, parse_view
+from mfd.settings import from_json
 
 SCHEMA = 1
 _AUTOCAST: Mapping[Precision, str] = {"float32": "none", "bfloat16": "bf16", "float16": "fp16"}
@@ -117,6 +118,37 @@ class StoreIdentity:
         words += [] if self.precision == "float32" else [_AUTOCAST[self.precision]]
         readable = "-".join(re.sub(r"[^A-Za-z0-9]+", "-", word).strip("-") for word in words)
         return f"{readable}-{self.sha256[:8]}"
+
+
+@dataclass(frozen=True)
+class _ImageList:
+    count: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class _Fields:
+    """Those of `StoreIdentity.fields` that are read from a store, besides the detector's."""
+
+    split: str
+    view: str
+    profile: Profile
+    dtype: StoredDtype
+    autocast: Literal["none", "bf16", "fp16"]
+    images: _ImageList
+
+
+def check_fields(fields: Mapping[str, Any]) -> None:
+    """Nothing, if a store's `fields` are such as `StoreIdentity` has.
+
+    Raises:
+        ConfigError: a value of another type.
+        KeyError: a missing field.
+        ValueError: no images.
+    """
+    read = from_json(_Fields, {name: fields[name] for name in get_type_hints(_Fields)})
+    if read.images.count < 1:
+        raise ValueError(f"a list of {read.images.count} images")
 
 
 def precision_called(name: str) -> Precision:

@@ -3,7 +3,7 @@
 import json
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -19,6 +19,7 @@ from mfd.cache.format.records import StoreImage
 from mfd.cache.store.identity import (
     SCHEMA,
     StoreIdentity,
+    check_fields,
     difference,
     image_difference,
     precision_called,
@@ -27,11 +28,11 @@ from mfd.config import Codec, Profile
 from mfd.detectors import DetectorSpec
 from mfd.errors import StoreError
 from mfd.files import canonical_json, json_sha256, write_atomically
-from mfd.text import first_line
+from mfd.text import first_line, short, size
 
 Status = Literal["unfinished", "complete"]
 COPY = "_units/manifest.json"
-_READ = ("split", "view", "profile", "dtype", "autocast", "images")  # of the identity
+MAX_FILE_BYTES = 2**34  # of the elements of a file; the largest known have 2**28
 _START_AGAIN = "remove the store by `mfd cache rm` and extract it again"
 
 
@@ -117,7 +118,7 @@ class Manifest:
     def _checked(cls, attributes: dict[str, Any], file: Path, cure: str) -> "Manifest":
         if (schema := attributes.get("schema")) != SCHEMA:
             raise StoreError(
-                f"{file} has schema {schema}, this mfd reads schema {SCHEMA}; {_START_AGAIN}"
+                f"{file} has schema {short(schema)}, this mfd reads schema {SCHEMA}; {_START_AGAIN}"
             )
         status, checksum = attributes.pop("status", None), attributes.pop("checksum", None)
         if json_sha256(attributes) != checksum:
@@ -125,17 +126,18 @@ class Manifest:
         if status not in get_args(Status):
             raise StoreError(f"{file} is damaged (its status is {status!r}); {cure}")
         try:
-            fields = {name: attributes["identity"][name] for name in _READ}
+            fields = dict(attributes["identity"])
+            check_fields(fields)
             manifest = cls(
-                fields={**attributes["identity"], **fields},
+                fields=fields,
                 identity_sha256=attributes["identity_sha256"],
                 spec=DetectorSpec.from_json(attributes["spec"]),
                 codec=_known(attributes["codec"]),
-                plan=Plan(**attributes["plan"]),
+                plan=Plan.from_json(attributes["plan"]),
                 provenance=dict(attributes["provenance"]),
                 status=status,
             )
-            _ = manifest.data_arrays, manifest.index_arrays, precision_called(fields["autocast"])
+            _require_sane_sizes((*manifest.data_arrays, *manifest.index_arrays))
         except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
             raise StoreError(
                 f"{file} has an unknown or missing field ({first_line(error)}), so another mfd "
@@ -181,6 +183,13 @@ class Manifest:
             dtype=self.fields["dtype"],
             precision=precision_called(self.fields["autocast"]),
         )
+
+
+def _require_sane_sizes(arrays: Sequence[ArrayLayout]) -> None:
+    """Refuse files of which a part alone would fill any memory."""
+    for array in arrays:
+        if array.file_bytes > MAX_FILE_BYTES:
+            raise ValueError(f"{array.name} in files of {size(array.file_bytes)}")
 
 
 def _known(codec: Any) -> Codec:
