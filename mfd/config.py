@@ -165,6 +165,8 @@ def load_project(start: Path | None = None, commands: tuple[str, ...] = ()) -> P
     if folder is None:
         return ProjectFile()
     path = folder / FILE_NAME
+    if not path.is_file():  # reading a pipe would wait
+        raise ConfigError(f"{path} is not a regular file, expected the settings; move it")
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -193,11 +195,11 @@ def load_project(start: Path | None = None, commands: tuple[str, ...] = ()) -> P
 
 def find_folder(start: Path) -> Path | None:
     """The nearest folder with an `mfd.toml`, from `start` upwards; None if there is none."""
-    if (start / FILE_NAME).is_file():
+    if os.path.lexists(start / FILE_NAME):
         return start
     here = start.absolute()
     for parent in here.parents:
-        if (parent / FILE_NAME).is_file():
+        if os.path.lexists(parent / FILE_NAME):
             return Path(os.path.relpath(parent, here))
     return None
 

@@ -35,6 +35,10 @@ class DataError(MfdError, ValueError):
     """An annotation file or image that cannot be used."""
 
 
+class DiskError(MfdError, OSError):
+    """A file or folder that cannot be written, such as on a full disk."""
+
+
 class InputError(MfdError, TypeError):
     """An image given to the Python interface that is of no accepted type, shape or range."""
 

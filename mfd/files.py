@@ -12,7 +12,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from mfd.errors import ConfigError, MfdError
+from mfd.errors import ConfigError, DiskError, MfdError
 
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 _locking = {"wanted": True}
@@ -39,21 +39,50 @@ def write_together(folder: Path, files: Mapping[str, bytes | Sequence[Any]]) -> 
         OSError: as the file system does; no file has then been replaced.
     """
     temporary = {name: folder / f"{name}.tmp" for name in files}
+    path = folder
     try:
         for name, content in files.items():
             pieces: Sequence[Any] = [content] if isinstance(content, bytes) else content
-            with temporary[name].open("wb") as file:
+            path = temporary[name]
+            with path.open("wb") as file:
                 file.writelines(pieces)
                 file.flush()
                 os.fsync(file.fileno())
         for name, path in temporary.items():
             path.replace(folder / name)
-    except OSError:
-        for path in temporary.values():
+    except OSError as error:
+        for file_name in temporary.values():
             with suppress(OSError):
-                path.unlink()
+                file_name.unlink()
+        if error.filename is None:  # as writing does, unlike opening
+            error.filename = str(path)
         raise
     sync(folder)
+
+
+@contextmanager
+def disk_errors(path: Path, what_then: str, refusal: type[MfdError] = DiskError) -> Iterator[None]:
+    """What the file system refuses while `path` is written, as one line.
+
+    Args:
+        what_then: follows "make room and", such as "rerun the command".
+
+    Raises:
+        MfdError: `refusal`, with the reason and the file.
+    """
+    try:
+        yield
+    except BrokenPipeError:  # a reader of the output has ended
+        raise
+    except OSError as error:
+        if isinstance(error, MfdError):
+            raise
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        cure = "make room" if full else "fix the cause"
+        where = f": {error.filename}" if error.filename else ""
+        raise refusal(
+            f"{path} cannot be written ({error.strerror or error}{where}); {cure} and {what_then}"
+        ) from error
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -1,5 +1,6 @@
 """`mfd.toml`: what is read, and what is refused by name."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,18 @@ def test_categories_are_matched_by_hand(tmp_path: Path) -> None:
 def test_a_home_that_does_not_exist_is_named() -> None:
     with pytest.raises(ConfigError, match="~nosuchuser/x names a home folder"):
         Project().override(data=Path("~nosuchuser/x"))
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "broken link"])
+def test_settings_that_are_no_file_are_named_and_not_passed_over(kind: str, tmp_path: Path) -> None:
+    path, inner = tmp_path / "mfd.toml", tmp_path / "inner"
+    inner.mkdir()
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("nowhere")
+    for start in (tmp_path, inner):
+        with pytest.raises(ConfigError, match=r"mfd.toml is not a regular file"):
+            load_project(start)

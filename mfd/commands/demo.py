@@ -4,6 +4,7 @@ from pathlib import Path
 
 from mfd import demo
 from mfd.config import Project
+from mfd.files import disk_errors
 from mfd.settings import setting, settings
 
 HELP = "Run the whole pipeline on generated images, in minutes."
@@ -19,4 +20,5 @@ class Options:
 
 def run(project: Project, options: Options) -> None:
     """Generate, extract, train, evaluate, predict."""
-    demo.run_demo(options.out)
+    with disk_errors(options.out, "rerun the command, which resumes the demo"):
+        demo.run_demo(options.out)

@@ -18,6 +18,7 @@ from mfd.commands.findings import say_repeated_files
 from mfd.config import DetectorChoice, Evaluator, Project
 from mfd.console import out, print_json, say
 from mfd.errors import ConfigError
+from mfd.files import disk_errors
 from mfd.memory import keep_freed_memory
 from mfd.settings import setting, settings
 
@@ -117,7 +118,8 @@ def run(project: Project, options: Options) -> None:
             out.print(evaluation.category_table())
     if run is not None:
         folder = run.evaluation_dir(options.split, features.path.name)
-        evaluation.write(folder)
+        with disk_errors(folder, "rerun the command; its figures are printed above"):
+            evaluation.write(folder)
         say(f"written: {folder}")
 
 

@@ -10,6 +10,7 @@ from mfd.commands.videos import chosen_videos, predict_videos
 from mfd.config import Project
 from mfd.console import print_path, say
 from mfd.errors import ConfigError, DataError
+from mfd.files import disk_errors
 from mfd.headtrain import TOLERANCE, Format
 from mfd.settings import setting, settings
 
@@ -76,18 +77,20 @@ def run(project: Project, options: Options) -> None:
             predictor, videos, options.out, shown(options), options.batch_size, options.scale
         )
         return
-    written = headtrain.predict_files(
-        predictor,
-        files,
-        options.out or Path(default_folder(options.format)),
-        shown(options),
-        format=options.format,
-        image_ids=headtrain.file_ids(files, annotated(project, options)),
-        batch_size=options.batch_size,
-        scale=options.scale,
-        tolerance=options.tolerance,
-        say=say,
-    )
+    folder = options.out or Path(default_folder(options.format))
+    with disk_errors(folder, "rerun the command; pictures that are there are whole"):
+        written = headtrain.predict_files(
+            predictor,
+            files,
+            folder,
+            shown(options),
+            format=options.format,
+            image_ids=headtrain.file_ids(files, annotated(project, options)),
+            batch_size=options.batch_size,
+            scale=options.scale,
+            tolerance=options.tolerance,
+            say=say,
+        )
     for path in written.written:
         print_path(path)
     say(written.summary(options.min_score))

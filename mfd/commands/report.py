@@ -7,6 +7,7 @@ from mfd.commands.declared import annotations_setting, images_setting, skip_inva
 from mfd.commands.evaluated import open_evaluated
 from mfd.config import Project
 from mfd.console import print_path, say
+from mfd.files import disk_errors
 from mfd.settings import setting, settings
 
 HELP = "Write an HTML page about runs: figures, curves, images."
@@ -42,7 +43,8 @@ def run(project: Project, options: Options) -> None:
         options.annotations,
         skip_invalid=options.skip_invalid,
     )
-    report.write_report(
-        options.out, runs, dataset, options.split, min_score=options.min_score, say=say
-    )
+    with disk_errors(options.out, "rerun the command"):
+        report.write_report(
+            options.out, runs, dataset, options.split, min_score=options.min_score, say=say
+        )
     print_path(options.out)

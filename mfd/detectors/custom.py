@@ -32,7 +32,10 @@ def load_custom(
     file_name, _, function_name = name.rpartition(":")
     path = Path(file_name).resolve()
     if not path.is_file():
-        raise DetectorError(f"no file {path} to load the custom detector {name!r} from")
+        raise DetectorError(
+            f"no file {path} to load the custom detector {name!r} from; where it is now is said by "
+            "--detector, or `detector` in mfd.toml"
+        )
     module = _called(f"{path} cannot be imported", lambda: _import_file(path))
     function = getattr(module, function_name, None)
     if not callable(function):

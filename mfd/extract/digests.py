@@ -7,7 +7,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from mfd.coco import CocoDataset
-from mfd.files import file_sha256, json_sha256, write_atomically
+from mfd.files import disk_errors, file_sha256, json_sha256, write_atomically
 from mfd.prefetch import prefetch
 from mfd.progress import progress
 
@@ -53,9 +53,10 @@ def image_digests(dataset: CocoDataset, remembered_in: Path, workers: int = 4) -
     now = {name: entry for name, entry in zip(names, found, strict=True) if entry[1] != ABSENT}
     if any(known.get(name) != entry for name, entry in now.items()):
         remembered_in.mkdir(parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):  # another process has just written the same
-            files = {**known, **now}
-            content = {"sha256": json_sha256(files), "files": files}
+        files = {**known, **now}
+        content = {"sha256": json_sha256(files), "files": files}
+        with disk_errors(memory, "rerun the command"), suppress(FileNotFoundError):
+            # suppressed where another process has just written the same
             write_atomically(memory, json.dumps(content).encode())
     return [sha256 for _, sha256 in found]
 

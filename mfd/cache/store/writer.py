@@ -23,6 +23,7 @@ from mfd.config import Codec
 from mfd.detectors import ImageFeatures
 from mfd.errors import StoreError
 from mfd.files import file_sha256, sync, write_atomically
+from mfd.text import size
 
 
 class StoreWriter:
@@ -139,9 +140,9 @@ class StoreWriter:
         rows: list[Mapping[str, Row]] = []
         sizes: list[ImageRecord | None] = []
         for image in features:
-            row, size = ({}, None) if image is None else self._rows(image)
+            row, sizes_of = ({}, None) if image is None else self._rows(image)
             rows.append(row)
-            sizes.append(size)
+            sizes.append(sizes_of)
         with disk_errors(self.path):
             self._revoke(unit)
             files: dict[str, FileRecord] = {}
@@ -267,6 +268,6 @@ def _check_room(path: Path, identity: StoreIdentity) -> None:
     free = shutil.disk_usage(existing).free
     if free < needed:
         raise StoreError(
-            f"{path} needs about {needed / 1e9:.1f} GB more, {existing} has {free / 1e9:.1f} GB "
+            f"{path} needs about {size(needed)} more, {existing} has {size(free)} "
             "free; make room, or choose other --stores, --dtype int8 or --profile lite"
         )

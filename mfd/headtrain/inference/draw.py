@@ -92,10 +92,14 @@ def _draw_mask(
 def _draw_labels(
     picture: Image.Image, labelled: Sequence[tuple[Instance, _Colour]], scale: int
 ) -> None:
-    """Write each label at its mask, where it fits into the picture and hides no other label."""
+    """Write each label at its mask, where it fits into the picture and hides no other label.
+
+    A line leads from a label that had to go farther away to its mask.
+    """
     draw = ImageDraw.Draw(picture)
     size = min(max(11, round(min(picture.size) / 34)), _MAX_FONT)
     taken: list[_Box] = []
+    written = []
     for instance, colour in labelled:
         fitted = _fit(draw, instance.label, size, picture.size)
         if fitted is None:
@@ -106,8 +110,13 @@ def _draw_labels(
             int(value) * scale for value in mask_utils.toBbox(instance.mask)
         )
         places = list(_places((left, top, mask_width, mask_height), (width, height), picture.size))
-        x0, y0, x1, y1 = place = _freest(places, taken)
+        place = _freest(places, taken)
         taken.append(place)
+        written.append((place, label, font, ink, colour))
+        mask_box = (left, top, left + mask_width, top + mask_height)
+        if not _common(_grown(mask_box), place):
+            draw.line((*_centre(place), *_centre(mask_box)), fill=colour, width=max(1, size // 8))
+    for (x0, y0, x1, y1), label, font, ink, colour in written:
         draw.rectangle((x0, y0, x1 - 1, y1 - 1), fill=colour)
         dark = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] < 140
         text_at = (x0 + 3 - ink[0], y0 + 3 - ink[1])
@@ -158,6 +167,14 @@ def _places(
 def _freest(places: Sequence[_Box], taken: Sequence[_Box]) -> _Box:
     """The first place that covers least of what is taken: nothing, where there is room."""
     return min(places, key=lambda place: sum(_common(place, other) for other in taken))
+
+
+def _grown(box: _Box) -> _Box:
+    return box[0] - 1, box[1] - 1, box[2] + 1, box[3] + 1
+
+
+def _centre(box: _Box) -> tuple[int, int]:
+    return (box[0] + box[2]) // 2, (box[1] + box[3]) // 2
 
 
 def _common(a: _Box, b: _Box) -> int:

@@ -27,7 +27,8 @@ def image_files(paths: Sequence[Path], *, recursive: bool = False) -> list[Path]
     """The files among the paths and the image files in the folders among them, sorted by name.
 
     Files that are named are taken whatever they are; in folders those with the ending of an image
-    format are, but for pictures that mfd drew.
+    format are, but for pictures that mfd drew. Pipes and broken links are among them, so that
+    whoever opens the files names them.
 
     Args:
         recursive: folders inside of folders are searched too.
@@ -42,7 +43,7 @@ def image_files(paths: Sequence[Path], *, recursive: bool = False) -> list[Path]
             inside = sorted(
                 file
                 for file in (path.rglob("*") if recursive else path.iterdir())
-                if file.suffix.lower() in endings and file.is_file() and not is_picture(file)
+                if file.suffix.lower() in endings and not file.is_dir() and not is_picture(file)
             )
             if not inside:
                 raise DataError(

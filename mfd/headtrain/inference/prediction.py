@@ -124,7 +124,7 @@ def draw_predictions(
     instances = [
         Instance(
             p.rle,
-            f"{p.category} {p.class_score:.2f} q{p.quality:.2f}",
+            f"{p.category} {p.class_score:.2f}  q{p.quality:.2f}",
             p.category_id if by_category else None,
         )
         for p in predictions

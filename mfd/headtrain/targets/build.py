@@ -17,7 +17,7 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 from mfd.cache import Store, derived_dir
 from mfd.coco import CocoDataset
 from mfd.errors import DataError, StoreError
-from mfd.files import exclusive_lock, json_sha256, new_folder
+from mfd.files import disk_errors, exclusive_lock, json_sha256, new_folder
 from mfd.headtrain.targets.image import image_targets
 from mfd.headtrain.targets.match import CLASS_COST, GIOU_COST, L1_COST
 from mfd.headtrain.targets.objects import TargetCounts
@@ -59,7 +59,7 @@ def build_targets(
         # another process may have finished them a moment ago
         if (targets := _open_sound(path, lambda line: None)) is None:
             shutil.rmtree(path, ignore_errors=True)
-            with new_folder(path) as folder:
+            with disk_errors(path, "rerun the command", StoreError), new_folder(path) as folder:
                 _build(folder, store, dataset, identity)
             targets = Targets.open(path)
     return targets

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 
 from mfd.config import DetectorChoice
-from mfd.errors import ConfigError
+from mfd.errors import ConfigError, TrainingError
+from mfd.files import disk_errors
 from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.config.train import TrainConfig
 from mfd.headtrain.head.model import MaskHead
@@ -70,7 +71,8 @@ def train(
         DetectorError: the validation is of another detector.
         ConfigError: the head has nothing to train or does not fit the detector, or `patience` is
             set without a validation.
-        TrainingError: the run is another one, another process trains it, or a loss is not finite.
+        TrainingError: the run is another one, another process trains it, a loss is not finite, or
+            the disk is full.
         Stopped: after Ctrl-C, SIGTERM or SIGHUP, when a checkpoint is written; its text says how
             to resume.
     """
@@ -99,8 +101,9 @@ def train(
         source=source.describe(),
         validation={} if validation is None else validation.describe(),
     )
-    with run.lock():
-        run.begin(description, resume=resume)
+    with run.lock(), disk_errors(run.path, f"resume it by {_resumed(run)}", TrainingError):
+        with disk_errors(run.path, "rerun the command", TrainingError):
+            run.begin(description, resume=resume)
         if run.finished:
             return TrainSummary(run, Progress.from_cost(run.cost()), {})
         loop = TrainingLoop(run, model.to(device), source, config, validation)
@@ -119,3 +122,8 @@ def train(
         epoch, mask_ap = best
         say(f"best: {run.best.path}, val mask AP {mask_ap:.3f} after epoch {epoch}")
     return TrainSummary(run, loop.progress, metrics)
+
+
+def _resumed(run: Run) -> str:
+    """The command that resumes a run."""
+    return f"`mfd train-head --resume --run {run.name}`"

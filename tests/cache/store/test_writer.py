@@ -270,7 +270,7 @@ def test_a_full_disk_leaves_nothing_of_a_store_that_could_not_be_begun(
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", full)
-        with pytest.raises(StoreError, match=r"No space left on device\); make room"):
+        with pytest.raises(StoreError, match=r"No space left on device.*; make room"):
             StoreWriter.open(tmp_path, make_identity())
     assert list(tmp_path.iterdir()) == []
 
@@ -280,7 +280,7 @@ def test_a_store_that_cannot_fit_is_refused_before_anything_is_written(
 ) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=10**5)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(StoreError, match=r"needs about 0.0 GB more, .* has 0.0 GB free"):
+    with pytest.raises(StoreError, match=r"needs about \d+ kB more, .* has 100 kB free"):
         StoreWriter.open(tmp_path / "stores", make_identity())
     assert not list(tmp_path.iterdir())
 

@@ -6,6 +6,7 @@ from PIL import Image
 from pycocotools import mask as mask_utils
 
 from mfd.errors import ConfigError
+from mfd.headtrain.inference import draw
 from mfd.headtrain.inference.draw import Instance, _freest, draw_instances
 
 
@@ -159,3 +160,21 @@ def test_a_label_without_a_free_place_covers_as_little_as_it_can() -> None:
     assert _freest(places, []) == places[0]
     assert _freest(places, [(0, 0, 4, 4)]) == places[1]  # the first of the free ones
     assert _freest(places, [(0, 0, 14, 4), (20, 0, 30, 9)]) == places[3]  # 12 pixels, not 16
+
+
+@pytest.mark.parametrize(("top", "is_tied"), [(500, True), (330, False)])
+def test_a_label_that_had_to_go_far_away_is_tied_to_its_mask(
+    top: int, is_tied: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size_hw = (600, 640)
+    spot = instance(rectangle(size_hw, slice(300, 340), slice(300, 340)), "car 0.87")
+
+    def only_place(_: object, label_wh: tuple[int, int], __: object) -> list[tuple[int, ...]]:
+        return [(290, top, 290 + label_wh[0], top + label_wh[1])]
+
+    monkeypatch.setattr(draw, "_places", only_place)
+    changed = (np.asarray(draw_instances(grey(size_hw), [spot])) != 128).any(-1)
+
+    between = changed[360:490]  # of mask and far label
+    assert between.any(1).all() == is_tied
+    assert between.sum(1).max() < 10  # a thin line

@@ -52,12 +52,19 @@ def test_named_files_are_taken_whatever_they_are_and_once(tmp_path: Path) -> Non
     assert names(found, tmp_path) == ["notes.txt", "a.png"]
 
 
-def test_pictures_by_mfd_and_pipes_are_no_photographs(tmp_path: Path) -> None:
+def test_pictures_by_mfd_are_no_photographs(tmp_path: Path) -> None:
     picture(tmp_path / "a.png")
     picture(tmp_path / "a.png.masks.png", SOFTWARE)
-    os.mkfifo(tmp_path / "pipe.png")
 
     assert names(image_files([tmp_path]), tmp_path) == ["a.png"]
+
+
+def test_what_cannot_be_opened_is_not_passed_over(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "gone.png").symlink_to("nowhere")
+
+    assert names(image_files([tmp_path]), tmp_path) == ["a.png", "gone.png", "pipe.png"]
 
 
 def test_absent_paths_and_empty_folders_are_named(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import itertools
 import json
+import os
 import re
 import time
 from pathlib import Path
@@ -134,16 +135,21 @@ def test_results_are_written_while_the_work_goes_on(
 def test_files_that_are_no_images_are_said_and_left_out(
     predictor: Predictor, files: list[Path], tmp_path: Path
 ) -> None:
-    broken = tmp_path / "broken.jpg"
+    broken, pipe, gone = (tmp_path / f"{name}.jpg" for name in ("broken", "pipe", "gone"))
     broken.write_bytes(b"no image")
-    said: list[str] = []
+    os.mkfifo(pipe)
+    gone.symlink_to("nowhere")
+    given, said = [broken, pipe, gone, files[0]], list[str]()
 
-    written = predict_files(predictor, [broken, files[0]], tmp_path / "out", say=said.append)
+    written = predict_files(predictor, given, tmp_path / "out", say=said.append)
 
-    assert written.images == len(written.faults) == 1
-    assert len(said) == 1
-    assert "left out: " in said[0]
-    assert "broken.jpg" in said[0]
+    assert written.images == 1
+    assert len(written.faults) == len(said) == 3
+    assert said[0].startswith(f"left out: {broken} is not a whole image")
+    assert said[1:] == [
+        f"left out: {pipe} is a pipe, expected an image file",
+        f"left out: there is no image {gone}; check the image folder",
+    ]
     with pytest.raises(DataError, match="none of 1 files could be used"):
         predict_files(predictor, [broken], tmp_path / "out")
 
