@@ -19,6 +19,7 @@ from triton.compiler import ASTSource, compile
 from mfd.kernels.deform_attn import triton as deform_attn_triton
 from mfd.kernels.deform_attn.launch import COLLECTED, tile_of
 from mfd.kernels.roi_align import triton as roi_triton
+from mfd.kernels.unpack import triton as unpack_triton
 
 FLOATS = {"bf16": "*bf16", "fp16": "*fp16", "fp32": "*fp32", "fp64": "*fp64"}
 ATTENTION = {  # heads, channels, levels, points, per case
@@ -72,6 +73,13 @@ def roi_source(name: str, dtype: str) -> tuple[Any, dict[str, Any]]:
     else:
         constants |= {"BLOCK_S": 32, "PRECISION": "ieee" if dtype in ("fp32", "fp64") else "tf32"}
     return source(getattr(roi_triton, name), constants, types, FLOATS[dtype]), {"num_warps": 4}
+
+
+def unpack_source() -> tuple[Any, dict[str, Any]]:
+    """Likewise for unpacking, 256 channels."""
+    types = {"stored": "*u8", **dict.fromkeys(("N", "P", "C"), "i32")}
+    constants = {"BLOCK_N": 16, "BLOCK_P": 128}
+    return source(unpack_triton.forward_kernel, constants, types, "*fp32"), {"num_warps": 4}
 
 
 def source(kernel: Any, constants: dict[str, Any], types: dict[str, str], pointer: str) -> Any:
@@ -130,6 +138,8 @@ def main() -> None:
                 item = report(*roi_source(name, dtype), capability)
                 label = {"kernel": f"roi_{name}", "case": "roi", "dtype": dtype, "sm": capability}
                 reports.append(label | item)
+        label = {"kernel": "unpack_kernel", "case": "unpack", "dtype": "fp32", "sm": capability}
+        reports.append(label | report(*unpack_source(), capability))
     json.dump(reports, sys.stdout)
 
 

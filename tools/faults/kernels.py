@@ -48,6 +48,12 @@ KERNELS = [
         ("up-sampling past the border", " * ratio - 0.5).clamp(min=0)", " * ratio - 0.5)"),
     ),
     *faults(
+        "mfd/kernels/unpack/triton.py", "tests/kernels/unpack",
+        ("high code of the last byte stored for an odd number of channels", "high = p + P < C", "high = p < P"),
+        ("constants of the first image used for all", "channel = image * C + p", "channel = p"),
+        ("halves of a byte side by side", "out + row * C + (p + P)[None, :]", "out + row * C + (p + 1)[None, :]"),
+    ),
+    *faults(
         "mfd/kernels/flops.py", "tests/kernels/test_flops.py",
         ("one corner of a point counted", "return 2 * 4 * prod", "return 2 * prod"),
         ("formulas missing where the counter comes later", "sys.meta_path.insert(0, _Registrar())", "pass"),

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from mfd.cache.format.encodings.encoding import Encoding
 from mfd.config import StoredDtype
+from mfd.kernels import unpack
 
 _TINY = torch.finfo(torch.float32).tiny  # the scale of a constant channel
 
@@ -55,9 +56,12 @@ class PackedEncoding(Encoding):
         self, stored: UInt8[Tensor, "*B H W _P"], constants: Mapping[str, Float32[Tensor, "*B C"]]
     ) -> Float32[Tensor, "*B H W C"]:
         """The values of the codes."""
-        offset, scale = (constants[name][..., None, None, :] for name in self.constants)
-        codes = torch.cat((stored & 15, stored >> 4), -1)[..., : scale.shape[-1]]
-        return codes.float().mul_(scale).add_(offset)
+        *batch, height, width, _ = stored.shape
+        offset, scale = (
+            constants[name].reshape(-1, constants[name].shape[-1]) for name in self.constants
+        )
+        values = unpack(stored.reshape(len(scale), height * width, -1), offset, scale)
+        return values.view(*batch, height, width, -1)
 
     def is_finite(
         self, stored: Num[Tensor, "*n _P"], constants: Mapping[str, Float32[Tensor, " C"]]
