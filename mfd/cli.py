@@ -23,7 +23,7 @@ from mfd.commands import (
     report,
     train_head,
 )
-from mfd.console import say
+from mfd.console import say, say_error
 from mfd.errors import MfdError
 from mfd.stopping import Stopped
 
@@ -93,18 +93,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 128 + stop.signum
         return exit_.code if isinstance(exit_.code, int) else 1
     except MfdError as error:
-        say(f"error: {error}")
+        say_error(str(error))
         return 1
     except BrokenPipeError:  # such as `mfd presets | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        say(f"error: {format_os_error(error)}")
+        say_error(format_os_error(error))
         return 1
     except (RuntimeError, MemoryError) as error:
         if (full := full_memory(error)) is None:
             raise
-        say(f"error: {full}")
+        say_error(full)
         return 1
     return 0
 

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from mfd.distributed import launched
 from mfd.text import abridged, printable
 
 out = Console()
@@ -16,8 +17,15 @@ _err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
 def say(text: str) -> None:
-    """Something for whoever watches, kept out of the results."""
-    _err.print(_shown(text))
+    """Something for whoever watches, kept out of the results; of several processes, one speaks."""
+    if launched()[0] == 0:
+        _err.print(_shown(text))
+
+
+def say_error(text: str) -> None:
+    """Why the command fails, and on which rank if it is one of several processes."""
+    rank, size = launched()
+    _err.print(_shown(f"error: {text}" if size == 1 else f"rank {rank}: error: {text}"))
 
 
 def print_text(text: str) -> None:

@@ -55,5 +55,9 @@ class TrainingError(MfdError, RuntimeError):
     """Training that cannot continue, such as a loss that is not finite."""
 
 
+class DistributedError(MfdError, RuntimeError):
+    """Processes that work as one and do not find each other, or disagree."""
+
+
 class KernelError(MfdError, ValueError):
     """Tensors that a kernel cannot take, or a kernel path that cannot run here."""

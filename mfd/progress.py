@@ -9,6 +9,7 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from mfd.distributed import launched
 from mfd.stopping import stops_cleanly
 
 _SECONDS_BETWEEN_LINES = 15.0
@@ -31,9 +32,10 @@ def progress(
 
     The rate counts this run's work only, so a resumed run does not look faster than it is. Until
     it is done, Ctrl-C, SIGTERM and SIGHUP raise `Stopped`: whoever works puts the work in safety.
-    Within another one it shows nothing: the work is part of the other's.
+    Within another one it shows nothing: the work is part of the other's. Of several processes that
+    work as one, the first shows it.
     """
-    if _SHOWN.get():
+    if _SHOWN.get() or launched()[0] > 0:
         with stops_cleanly():
             yield lambda count=1, note="": None
         return

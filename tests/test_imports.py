@@ -14,6 +14,7 @@ ROOT = Path(mfd.__file__).parent
 FLOORS = (
     {"errors"},
     {"text", "files", "placeholders", "memory", "prefetch", "stopping"},
+    {"distributed"},
     {"progress", "console"},
     {"settings"},
     {"config"},

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mfd import headtrain, opening
+from mfd import distributed, headtrain, opening
 from mfd.commands.declared import (
     annotations_setting,
     detector_setting,
@@ -21,6 +22,9 @@ from mfd.errors import ConfigError
 from mfd.files import disk_errors
 from mfd.memory import keep_freed_memory
 from mfd.settings import setting, settings
+
+if TYPE_CHECKING:
+    import torch
 
 HELP = "Print COCO AP of boxes and masks, and write the results files."
 PROJECT = ("data", "stores", "runs", "exif")
@@ -63,9 +67,14 @@ class Options:
 
 
 def run(project: Project, options: Options) -> None:
-    """Print the figures, then write them into the run's folder."""
+    """Print the figures and write them into the run's folder; launched processes share the work."""
     keep_freed_memory()
     device = opening.pick_device(options.device)
+    with distributed.joined(device):
+        _evaluate(project, options, device)
+
+
+def _evaluate(project: Project, options: Options, device: "torch.device") -> None:
     run = chosen_run(project, options)
     head = None if run is None else run.load_head(device)
     if run is None:
@@ -110,6 +119,8 @@ def run(project: Project, options: Options) -> None:
         split=options.split,
         device=device,
     )
+    if distributed.rank() > 0:
+        return
     if options.json:
         print_json(evaluation.to_json())
     else:

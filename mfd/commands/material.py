@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mfd import cache, headtrain, opening
+from mfd import cache, distributed, headtrain, opening
 from mfd.config import DetectorChoice, Project
 from mfd.console import say
 from mfd.headtrain import HeadConfig, TrainConfig
@@ -55,7 +55,8 @@ class StoredMaterial:
         """Batches of the stores of all views and their targets, which are built if need be."""
         views = []
         for store in self.stores:
-            targets = headtrain.build_targets(store, dataset, self.project.stores, say=say)
+            with distributed.first_alone():
+                targets = headtrain.build_targets(store, dataset, self.project.stores, say=say)
             view = f"{store.identity.view}: " if len(self.stores) > 1 else ""
             say(f"{view}{targets.total}")
             features = opening.complete(

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mfd import coco, headtrain, opening
+from mfd import coco, distributed, headtrain, opening
 from mfd.commands.declared import (
     annotations_setting,
     device_setting,
@@ -83,15 +83,27 @@ class Options:
 
 
 def run(project: Project, options: Options) -> None:
-    """Begin a run, or resume one."""
+    """Begin a run, or resume one; all processes that a launcher started train the same."""
     keep_freed_memory()
-    run = headtrain.Run.resume(project.runs, options.run) if options.resume else None
+    with distributed.joined(opening.pick_device(options.device)):
+        _train(project, options)
+
+
+def _train(project: Project, options: Options) -> None:
+    resumed = distributed.from_first(
+        lambda: headtrain.Run.resume(project.runs, options.run).path if options.resume else None
+    )
+    run = headtrain.Run.open(resumed) if resumed else None
     saved = run.config if run else None
     preset = headtrain.find_preset(options.preset) if options.preset else None
     material = opened(project, options, preset, saved)
     plan = Plan.of(preset, saved, material.spec)
     if run is None:
-        run = headtrain.Run.new(project.runs, options.run, plan.name or "head")
+        stem = plan.name or "head"
+        new = distributed.from_first(
+            lambda: headtrain.Run.new(project.runs, options.run, stem).path
+        )
+        run = headtrain.Run(new)
     plan = plan.changed(options.set, options.augment, options.finetune)
     if isinstance(material, StoredMaterial):
         plan.require_stored()
@@ -114,7 +126,8 @@ def run(project: Project, options: Options) -> None:
     if masks is not None:
         say(f"masks: of {len(masks.image_ids)} of {len(dataset.images)} images")
     source = material.source(dataset, plan.head, plan.recipe, masks)
-    material.begun(run)
+    if distributed.rank() == 0:
+        material.begun(run)
     images = plan.recipe.val_images or headtrain.sample_size(source.images_per_epoch)
     done = headtrain.train(
         plan.head,

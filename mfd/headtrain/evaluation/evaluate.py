@@ -9,6 +9,7 @@ import torch
 from mfd.coco import CocoDataset
 from mfd.config import Evaluator
 from mfd.detectors import DetectorSpec
+from mfd.distributed import from_first, gathered, rank, share
 from mfd.errors import ConfigError, StoreError
 from mfd.headtrain.evaluation.baselines import filled_box_entries, untrained_head
 from mfd.headtrain.evaluation.checks import check_size, notes_on, rows_of
@@ -46,7 +47,8 @@ def evaluate(
 ) -> Evaluation:
     """Box and mask AP on all images of the data set; nothing is written.
 
-    Masks are pasted and encoded one at a time; what is kept of an image is its run lengths.
+    Masks are pasted and encoded one at a time; what is kept of an image is its run lengths. Within
+    `mfd.distributed.joined`, each rank takes a share of the images; only rank 0 has the results.
 
     Args:
         head: on `device`; put into evaluation mode. None evaluates the detector's boxes, which
@@ -91,9 +93,9 @@ def evaluate(
 
     sizes = {image.image_id: image.size_hw for image in dataset.images}
     once, in_view = dataset.class_agnostic, False
-    found = _Found()
-    loaded = _batches(features, rows, batch_size, count, with_c1=needs_c1, once=once)
-    with progress("evaluate", len(rows)) as advance:
+    found, own = _Found(), share(rows)
+    loaded = _batches(features, own, batch_size, count, with_c1=needs_c1, once=once)
+    with progress("evaluate", len(own)) as advance:
         for candidates, batch in loaded:
             for chosen in candidates:
                 check_size(chosen, sizes[chosen.image_id])
@@ -111,7 +113,11 @@ def evaluate(
             for name, model in (compared or {}).items():
                 found.add(name, _each(model.entries, candidates))
             advance(len(candidates))
-    if in_view:
+    of_ranks = gathered((found, in_view))
+    if rank() > 0:
+        return from_first(_on_rank_0)
+    found = _Found.of([found for found, _ in of_ranks])
+    if any(seen for _, seen in of_ranks):
         notes += ("the detector saw a view of the images: flipped, resized at random or cropped",)
     entries = found.entries
     if oracles:
@@ -120,7 +126,7 @@ def evaluate(
         found_masks = entries["masks"]
         entries["oracle classes"] = list(true_classes(truth, entries["boxes"], found_masks))
         entries["oracle ranking"] = list(true_ranking(truth, found_masks))
-    return Evaluation(
+    evaluation = Evaluation(
         rows=score(entries, found.seconds, truth, evaluator, bootstrap),
         categories=dataset.categories,
         notes=notes,
@@ -131,6 +137,12 @@ def evaluate(
         store=features.path.name,
         class_agnostic=dataset.class_agnostic,
     )
+    from_first(evaluation.without_results)
+    return evaluation
+
+
+def _on_rank_0() -> Evaluation:
+    raise AssertionError("only rank 0 makes the evaluation")
 
 
 class _Found:
@@ -139,6 +151,16 @@ class _Found:
     def __init__(self) -> None:
         self.entries: dict[str, list[Entry]] = {}
         self.seconds: dict[str, float] = {}
+
+    @classmethod
+    def of(cls, parts: Sequence["_Found"]) -> "_Found":
+        """What several ranks have found, one after the other."""
+        whole = cls()
+        for part in parts:
+            for name, entries in part.entries.items():
+                whole.entries.setdefault(name, []).extend(entries)
+                whole.seconds[name] = whole.seconds.get(name, 0.0) + part.seconds[name]
+        return whole
 
     def add(self, name: str, entries: Iterable[Entry]) -> list[Entry]:
         """Make the entries, which is timed, and keep them."""

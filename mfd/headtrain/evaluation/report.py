@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -87,6 +87,10 @@ class Evaluation:
             KeyError: there is no such row.
         """
         return {row.name: row.figures for row in self.rows}[name]
+
+    def without_results(self) -> "Evaluation":
+        """The same figures without the detections behind them."""
+        return replace(self, rows=tuple(replace(row, results=None) for row in self.rows))
 
     def to_json(self) -> dict[str, Any]:
         """One object: box_ap, box_ap50 ... box_ap_large, mask_ap ..., baselines, categories, rows.

@@ -21,7 +21,9 @@ class TrainingBatch:
         image_names: what to call each image in an error.
         bytes_read: from the store.
         detector_seconds: that a detector in the loop took for it.
-        detector_loss: of a detector that is trained too, with gradients; None of a frozen one.
+        detector_loss: of a detector that is trained too, summed over the objects, with gradients;
+            None of a frozen one.
+        detector_objects: how many objects it was summed over.
     """
 
     features: FeatureBatch
@@ -32,6 +34,7 @@ class TrainingBatch:
     bytes_read: int = 0
     detector_seconds: float = 0.0
     detector_loss: Float[Tensor, ""] | None = None
+    detector_objects: int = 0
 
     def to(self, device: torch.device | str) -> "TrainingBatch":
         """The same batch on another device in float32, copied asynchronously from pinned memory."""

@@ -20,6 +20,7 @@ from mfd.detectors import (
     padding_step,
     stays_frozen,
 )
+from mfd.distributed import share
 from mfd.errors import ConfigError, DataError, TrainingError
 from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.config.precision import autocast_dtype
@@ -61,6 +62,7 @@ class _Detected(NamedTuple):
     features: Sequence[ImageFeatures]
     stopwatch: Stopwatch
     loss: Tensor | None = None
+    objects: int = 0
 
 
 class LiveSource:
@@ -148,8 +150,8 @@ class LiveSource:
         """Batches of an epoch; the last one may be smaller."""
         return -(-len(self._entries) // self._config.batch_size)
 
-    def batches(self, start: int, stop: int) -> Generator[TrainingBatch, None, None]:
-        """The batches of steps `start` to `stop`, counted from 0 over all epochs.
+    def batches(self, start: int, stop: int) -> Generator[TrainingBatch | None, None, None]:
+        """This rank's share of steps `start` to `stop`, counted from 0 over all epochs.
 
         Raises:
             DataError: an image file that cannot be read; names it.
@@ -189,7 +191,7 @@ class LiveSource:
         return {}
 
     def _members(self, start: int, stop: int) -> Iterator[Sequence[_Placed]]:
-        """Every step's images; batches are of similar sizes as the detector sees them."""
+        """This rank's images of every step; batches are of similar sizes in the detector."""
         config = self._config
         for step in range(start, stop):
             epoch, index = divmod(step, self.steps_per_epoch)
@@ -198,7 +200,7 @@ class LiveSource:
                 sizes_hw = np.array([each.placement.input_hw for each in placed])
                 positions = range(len(placed))
                 batches = epoch_batches(positions, sizes_hw, config.batch_size, config.seed, epoch)
-            yield [placed[position] for position in batches[index]]
+            yield [placed[position] for position in share(batches[index])]
 
     def _place(self, entry: ImageEntry, epoch: int) -> _Placed:
         config, preprocessing = self._config, self.spec.preprocessing
@@ -226,7 +228,7 @@ class LiveSource:
         return _Detected(batch.members, features, stopwatch)
 
     def _tune(self, tuned: TunedDetector, batch: _Decoded) -> _Detected:
-        """As `_detect`, with gradients, and with the detector's loss per object of the batch."""
+        """As `_detect`, with gradients, and with the detector's loss over the objects."""
         members, ids = batch.members, [entry.image_id for entry, _ in batch.members]
         with Stopwatch(self._device) as stopwatch:
             truths = [
@@ -249,16 +251,19 @@ class LiveSource:
                 )
                 features |= zip(group, found, strict=True)
                 losses.append(loss)
-        count = max(sum(len(truth.columns) for truth in truths), 1)
         in_order = [features[i] for i in range(len(members))]
-        return _Detected(members, in_order, stopwatch, torch.stack(losses).sum() / count)
+        total = torch.stack(losses).sum() if losses else None
+        objects = sum(len(truth.columns) for truth in truths)
+        return _Detected(members, in_order, stopwatch, total, objects)
 
     def _view(self, entry: ImageEntry, place: Placement) -> ViewMap:
         whole = self._config.augment == "none"
         return ViewMap.whole(entry.size_hw) if whole else ViewMap.of(place)
 
-    def _match(self, numbered: tuple[int, _Detected]) -> TrainingBatch:
+    def _match(self, numbered: tuple[int, _Detected]) -> TrainingBatch | None:
         step, batch = numbered
+        if not batch.members:
+            return None
         targets = [
             fresh_targets(
                 features,
@@ -271,4 +276,9 @@ class LiveSource:
         ]
         names = [f"{entry.image_id} ({entry.file_name})" for entry, _ in batch.members]
         made = assemble(batch.features, targets, names, self._head, self._config, step)
-        return replace(made, detector_seconds=batch.stopwatch.seconds, detector_loss=batch.loss)
+        return replace(
+            made,
+            detector_seconds=batch.stopwatch.seconds,
+            detector_loss=batch.loss,
+            detector_objects=batch.objects,
+        )

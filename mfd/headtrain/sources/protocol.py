@@ -42,10 +42,11 @@ class BatchSource(Protocol):
         """Images of an epoch."""
         ...
 
-    def batches(self, start: int, stop: int) -> Generator[TrainingBatch, None, None]:
+    def batches(self, start: int, stop: int) -> Generator[TrainingBatch | None, None, None]:
         """The batches of steps `start` to `stop`, counted from 0 over all epochs.
 
-        Closing it ends all work on later batches.
+        Of several ranks, each gets its share of a batch's images; None where it has none. Closing
+        it ends all work on later batches.
         """
         ...
 

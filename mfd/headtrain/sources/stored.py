@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mfd.config import DetectorChoice
+from mfd.distributed import share
 from mfd.errors import TrainingError
 from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.config.train import TrainConfig
@@ -96,8 +97,8 @@ class StoredSource:
         """Batches of an epoch; the last one may be smaller."""
         return -(-len(self._image_ids) // self._config.batch_size)
 
-    def batches(self, start: int, stop: int) -> Generator[TrainingBatch, None, None]:
-        """The batches of steps `start` to `stop`, counted from 0 over all epochs."""
+    def batches(self, start: int, stop: int) -> Generator[TrainingBatch | None, None, None]:
+        """This rank's share of steps `start` to `stop`, counted from 0 over all epochs."""
         steps = self._members(start, stop)
         config = self._config
         yield from prefetch(self._load, steps, workers=config.readers, ahead=config.prefetch)
@@ -127,7 +128,7 @@ class StoredSource:
         }
 
     def _members(self, start: int, stop: int) -> Iterator[tuple[int, list[Member]]]:
-        """Every step, and view and position of its images."""
+        """Every step, and view and position of this rank's images."""
         size, seed = self._config.batch_size, self._config.seed
         positions = np.stack([view.positions_of(self._image_ids) for view in self._views], 1)
         rows = range(len(positions))
@@ -141,10 +142,12 @@ class StoredSource:
                 ]
                 sizes_hw = np.stack([view.store.input_hw[at] for view, at in chosen])
                 batches = epoch_batches(rows, sizes_hw, size, seed, epoch)
-            yield step, [chosen[row] for row in batches[index]]
+            yield step, [chosen[row] for row in share(batches[index])]
 
-    def _load(self, numbered: tuple[int, list[Member]]) -> TrainingBatch:
+    def _load(self, numbered: tuple[int, list[Member]]) -> TrainingBatch | None:
         step, members = numbered
+        if not members:
+            return None
         images = [view.features(position) for view, position in members]
         targets = [view.targets[position] for view, position in members]
         names = [view.name(position) for view, position in members]

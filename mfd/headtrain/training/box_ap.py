@@ -1,5 +1,6 @@
 """Box AP before and after a detector is trained along, as the run's metrics have it."""
 
+from mfd.distributed import from_first
 from mfd.headtrain.runs.run import Run
 from mfd.headtrain.training.metrics import MetricsLog, read_metrics
 from mfd.headtrain.training.validation import BOX_AP, Validation
@@ -7,7 +8,7 @@ from mfd.headtrain.training.validation import BOX_AP, Validation
 
 def note_first_box_ap(run: Run, validation: Validation) -> None:
     """Add a record of step 0 to the metrics of a run that has not begun, unless it is there."""
-    if not read_metrics(run.metrics_file):
+    if from_first(lambda: not read_metrics(run.metrics_file)):
         ap = validation.box_ap()
         with MetricsLog(run.metrics_file) as log:
             log.write({"step": 0, "epoch": 0, **({} if ap is None else {BOX_AP: ap})})

@@ -1,5 +1,6 @@
 """The training loop: a head, a source of batches, and the records of what happens."""
 
+import signal
 import time
 from contextlib import closing
 from typing import Any
@@ -7,11 +8,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from mfd.distributed import from_first, rank, require_same, size, totals
 from mfd.headtrain.config.precision import autocast_dtype
 from mfd.headtrain.config.train import TrainConfig
 from mfd.headtrain.finetune.tuned import LR_FACTOR, MAX_GRAD_NORM, TunedDetector
 from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.runs.run import Run
+from mfd.headtrain.sources.batch import TrainingBatch
 from mfd.headtrain.sources.protocol import BatchSource
 from mfd.headtrain.training.average import WeightAverage
 from mfd.headtrain.training.checkpoint import Progress, load_checkpoint, save_checkpoint
@@ -50,7 +53,8 @@ class TrainingLoop:
         self._weights = nn.ModuleList([head, self._average]) if self._average else head
         saved = load_checkpoint(run.checkpoints, self._weights, self._optimizer, self._tuned)
         self.progress = saved or Progress()
-        records = read_metrics(run.metrics_file, until=self.progress.step)
+        require_same("the step to resume from", self.progress.step)
+        records = from_first(lambda: read_metrics(run.metrics_file, until=self.progress.step))
         steps_per_epoch = source.steps_per_epoch
         self.validator = Validator(
             validation, run, records, steps_per_epoch, config.patience, self._tuned
@@ -89,25 +93,25 @@ class TrainingLoop:
             logged, clock = self.progress, time.monotonic()
             saved = clock
             for batch in batches:
-                moved = batch.to(self._device)
+                moved = batch and batch.to(self._device)
                 result = train_step(
                     self._head, self._optimizer, moved, config, self.progress.step, total, autocast
                 )
                 if self._average:
                     self._average.update(self._head)
                 seconds, clock = time.monotonic() - clock, time.monotonic()
-                self.progress = self.progress.after(
-                    len(batch.image_names), seconds, batch.bytes_read, batch.detector_seconds
+                seen, read, detector_seconds, stop, late = self._everyones(
+                    batch, stop_signal(), clock - saved >= config.checkpoint_seconds
                 )
+                self.progress = self.progress.after(seen, seconds, read, detector_seconds)
                 step = self.progress.step
                 window.add(step, moved, result)
-                stop = stop_signal()
                 save = (
                     stop != 0
                     or step % config.checkpoint_every == 0
                     or step == total
                     or self.validator.is_due(step)
-                    or clock - saved >= config.checkpoint_seconds
+                    or late
                 )
                 if save or step % config.log_every == 0:
                     record = self._record(window.close(), logged)
@@ -120,10 +124,25 @@ class TrainingLoop:
                     raise self._stopped(stop)
                 if self._validate(log, advance):
                     clock = saved = time.monotonic()
-                advance(len(batch.image_names), self._note(record))
+                advance(seen, self._note(record))
                 if self.validator.ends_early:
                     break
         return record
+
+    def _everyones(
+        self, batch: TrainingBatch | None, signum: int, late: bool
+    ) -> tuple[int, int, float, int, bool]:
+        """What all ranks say of a step, so that all do the same after it.
+
+        Returns:
+            Images, bytes, seconds of the detector per rank, signal or 0, whether to save.
+        """
+        own = (0, 0, 0.0)
+        if batch is not None:
+            own = (len(batch.image_names), batch.bytes_read, batch.detector_seconds)
+        seen, read, seconds, stops, saves = totals(*own, signum > 0, late)
+        stop = signum or (signal.SIGTERM if stops else 0)  # another rank's signal is as good
+        return int(seen), int(read), seconds / size(), stop, saves > 0
 
     def _validate(self, log: MetricsLog, advance: Advance) -> bool:
         """Validate the head as it is saved, if that is due; whether it was."""
@@ -169,6 +188,8 @@ class TrainingLoop:
         )
 
     def _save(self) -> None:
+        if rank() > 0:
+            return
         save_checkpoint(
             self._run.checkpoints, self.progress, self._weights, self._optimizer, self._tuned
         )

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from mfd.distributed import rank
 from mfd.errors import ConfigError
 from mfd.files import write_atomically
 
@@ -19,6 +20,8 @@ Record = dict[str, int | float]
 
 class MetricsLog:
     """Appends records to a file: a line per logged step, and one per validated epoch.
+
+    Only rank 0 writes; on others it does nothing.
 
     Args:
         path: of the file; TensorBoard's go to the folder `tensorboard` beside it.
@@ -32,7 +35,9 @@ class MetricsLog:
 
     def __init__(self, path: Path, start_step: int = 0, *, tensorboard: bool = False) -> None:
         self.path = path
-        self._files = ExitStack()
+        self._files, self._writer = ExitStack(), None
+        if rank() > 0:
+            return
         kept = read_metrics(self.path, until=start_step)
         write_atomically(self.path, "".join(map(_line, kept)).encode())
         self._writer = _summary_writer(path.parent, start_step) if tensorboard else None
@@ -40,6 +45,8 @@ class MetricsLog:
 
     def write(self, record: Record, *, sync: bool = False) -> None:
         """Add one step's record; with `sync`, a power cut after this does not lose it."""
+        if rank() > 0:
+            return
         self._file.write(_line(record))
         self._file.flush()
         if sync:

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from mfd.distributed import from_first, gathered, sum_gradients, totals
 from mfd.errors import TrainingError
 from mfd.headtrain.config.train import TrainConfig
 from mfd.headtrain.head.model import MaskHead
@@ -35,7 +36,7 @@ TUNED_VALUE_NAMES = (*VALUE_NAMES, "loss_detector")
 def train_step(
     head: MaskHead,
     optimizer: torch.optim.Optimizer,
-    batch: TrainingBatch,
+    batch: TrainingBatch | None,
     config: TrainConfig,
     step: int,
     total_steps: int,
@@ -43,20 +44,62 @@ def train_step(
 ) -> StepResult:
     """Losses and gradient norm of a step that has been taken; waits for no device.
 
+    Of several ranks, each adds the losses of its boxes, divided by the number of all boxes; the
+    gradients are summed, and every rank takes the same step.
+
     Args:
         head: in training mode, on the batch's device.
         optimizer: of the head's parameters; a further group is of the detector's, with its own
             `lr_factor` and `max_grad_norm`.
+        batch: this rank's share of it, if there is any.
         step: counted from 0.
         autocast: element type of the forward pass; None for that of the weights.
     """
-    device = batch.crops.device
     for group in optimizer.param_groups:
         group["lr"] = config.learning_rate(step, total_steps) * group.get("lr_factor", 1.0)
-    boxes = max(len(batch.crops), 1)
     optimizer.zero_grad(set_to_none=True)
-    of_detector = batch.detector_loss
-    parts, todo = [], list(batch.parts(config.micro_batch))
+    trained = [p for group in optimizer.param_groups for p in group["params"]]
+    tuned = [group for group in optimizer.param_groups if "max_grad_norm" in group]
+    counts = (0, 0) if batch is None else (len(batch.crops), batch.detector_objects)
+    boxes, objects = (max(int(count), 1) for count in totals(*counts))
+    of_detector = None
+    if batch is not None and batch.detector_loss is not None:
+        of_detector = batch.detector_loss / objects
+    if batch is None:
+        losses = torch.zeros(4, 0, device=next(head.parameters()).device)
+    else:
+        losses = _backward(head, batch, of_detector, config, boxes, autocast)
+    sums = losses.sum(1) / boxes
+    if tuned:
+        share = sums.new_zeros(()) if of_detector is None else of_detector.detach()
+        sums = torch.cat((sums, share[None]))
+    sums = sum_gradients(trained, sums)
+    norm = nn.utils.clip_grad_norm_(head.parameters(), config.max_grad_norm or float("inf"))
+    for group in tuned:
+        nn.utils.clip_grad_norm_(group["params"], group["max_grad_norm"])
+    optimizer.step()
+    values = torch.cat((sums[:4], norm.detach()[None], sums[4:]))
+    if tuned:
+        values[0] += values[5]
+    return StepResult(values, ~losses[0].isfinite())
+
+
+def _backward(
+    head: MaskHead,
+    batch: TrainingBatch,
+    of_detector: Float[Tensor, ""] | None,
+    config: TrainConfig,
+    boxes: int,
+    autocast: torch.dtype | None,
+) -> Float[Tensor, "4 N"]:
+    """Weighted loss, bce, dice and iou of every box; gradients are left where they belong.
+
+    Args:
+        of_detector: the loss of a detector that is trained too.
+        boxes: to divide the sum of the losses by.
+    """
+    device = batch.crops.device
+    found, todo = [], list(batch.parts(config.micro_batch))
     for number, part in enumerate(todo, start=1):
         with torch.autocast(device.type, autocast, enabled=autocast is not None):
             output = head(part.features)
@@ -76,19 +119,8 @@ def train_step(
             loss = loss + of_detector
         # all parts share the graph of a detector that is trained too
         loss.backward(retain_graph=of_detector is not None and number < len(todo))
-        parts.append(torch.stack((per_box, losses.bce, losses.dice, losses.iou)).detach())
-    found = torch.cat(parts, 1)
-    limit = config.max_grad_norm or float("inf")
-    norm = nn.utils.clip_grad_norm_(head.parameters(), limit)
-    for group in optimizer.param_groups:
-        if "max_grad_norm" in group:
-            nn.utils.clip_grad_norm_(group["params"], group["max_grad_norm"])
-    optimizer.step()
-    values = torch.cat((found.sum(1) / boxes, norm.detach()[None]))
-    if of_detector is not None:
-        values[0] += of_detector.detach()
-        values = torch.cat([values, of_detector.detach()[None]])
-    return StepResult(values, ~found[0].isfinite())
+        found.append(torch.stack((per_box, losses.bce, losses.dice, losses.iou)).detach())
+    return torch.cat(found, 1)
 
 
 def weighted(losses: BoxLosses, config: TrainConfig) -> Float[Tensor, " N"]:
@@ -115,12 +147,13 @@ class StepWindow:
         self._bad_boxes = torch.zeros(batch_size, dtype=torch.long, device=device)  # per image
         self._names: dict[int, tuple[str, ...]] = {}
 
-    def add(self, step: int, batch: TrainingBatch, result: StepResult) -> None:
-        """Count one step, numbered from 1."""
-        self._names[step] = batch.image_names
+    def add(self, step: int, batch: TrainingBatch | None, result: StepResult) -> None:
+        """Count one step, numbered from 1; None is a rank without a share of it."""
+        self._names[step] = () if batch is None else batch.image_names
         self._sums += result.values
         bad_boxes = torch.zeros_like(self._bad_boxes)
-        bad_boxes.index_add_(0, batch.features.image_index, result.bad_boxes.long())
+        if batch is not None:
+            bad_boxes.index_add_(0, batch.features.image_index, result.bad_boxes.long())
         new = ~result.values.isfinite().all() & (self._first_bad < 0)
         self._first_bad = torch.where(new, step, self._first_bad)
         self._bad_boxes = torch.where(new, bad_boxes, self._bad_boxes)
@@ -133,11 +166,16 @@ class StepWindow:
                 images to blame, or all of its images if none can be singled out.
         """
         if (step := int(self._first_bad)) >= 0:
-            names = self._names[step]
-            blamed = [n for n, bad in zip(names, self._bad_boxes.tolist(), strict=False) if bad]
+            own = self._names[step]
+            counts = zip(own, self._bad_boxes.tolist(), strict=False)
+            bad = tuple(name for name, count in counts if count)
+            of_ranks = gathered((bad, own))  # what is not finite here is so on all of them
+            blamed = from_first(
+                lambda: next(filter(None, (sum(each, ()) for each in zip(*of_ranks, strict=True))))
+            )
             raise TrainingError(
                 f"the loss or its gradient is not finite at step {step}, "
-                f"image {', '.join(blamed or names)}; verify the store, or train with a lower lr "
+                f"image {', '.join(blamed)}; verify the store, or train with a lower lr "
                 "or precision=float32"
             )
         means = (self._sums / max(len(self._names), 1)).tolist()

@@ -1,11 +1,13 @@
 """Training a mask head on a source of batches, into a run."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 
 from mfd.config import DetectorChoice
+from mfd.distributed import first_alone, from_first, rank, size
 from mfd.errors import ConfigError, TrainingError
 from mfd.files import disk_errors
 from mfd.headtrain.config.head import HeadConfig
@@ -56,6 +58,9 @@ def train(
     detector that is trained too comes as `detector.safetensors`, its box AP before and after is
     said.
 
+    Within `mfd.distributed.joined`, all ranks call this with the same arguments and train one head:
+    each takes its share of every batch, rank 0 writes.
+
     Args:
         source: of batches for this head and recipe.
         detector: how the detector is loaded again, for the record; None: what the source says.
@@ -73,6 +78,7 @@ def train(
             set without a validation.
         TrainingError: the run is another one, another process trains it, a loss is not finite, or
             the disk is full.
+        DistributedError: another rank has ended.
         Stopped: after Ctrl-C, SIGTERM or SIGHUP, when a checkpoint is written; its text says how
             to resume.
     """
@@ -101,10 +107,17 @@ def train(
         source=source.describe(),
         validation={} if validation is None else validation.describe(),
     )
-    with run.lock(), disk_errors(run.path, f"resume it by {_resumed(run)}", TrainingError):
-        with disk_errors(run.path, "rerun the command", TrainingError):
-            run.begin(description, resume=resume)
-        if run.finished:
+    first = rank() == 0
+    if config.batch_size < size():
+        raise ConfigError(
+            f"{size()} processes share batches of {config.batch_size} images; start at most "
+            f"{config.batch_size}, or give a larger --set batch_size=..."
+        )
+    cure = f"resume it by {_resumed(run)}"
+    with run.lock() if first else nullcontext(), disk_errors(run.path, cure, TrainingError):
+        with disk_errors(run.path, "rerun the command", TrainingError), first_alone():
+            run.begin(description, resume=resume or not first)
+        if from_first(lambda: run.finished):
             return TrainSummary(run, Progress.from_cost(run.cost()), {})
         loop = TrainingLoop(run, model.to(device), source, config, validation)
         if source.tuned is not None and validation is not None and loop.progress.step == 0:
@@ -114,8 +127,10 @@ def train(
         try:
             metrics = loop.run()
         finally:
-            run.write_cost({**source.cost(), "training": loop.progress.to_cost()})
-        run.save_head(loop.trained, None if source.tuned is None else source.tuned.module)
+            if first:
+                run.write_cost({**source.cost(), "training": loop.progress.to_cost()})
+        if first:
+            run.save_head(loop.trained, None if source.tuned is None else source.tuned.module)
     if source.tuned is not None:
         say(box_ap_change(run))
     if (best := loop.validator.best) is not None:

@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from mfd.coco import ANY_CATEGORY, CocoDataset, sample_evenly
+from mfd.distributed import rank
 from mfd.errors import DataError
 from mfd.headtrain.evaluation.evaluate import evaluate
 from mfd.headtrain.head.model import MaskHead
@@ -130,7 +131,7 @@ class Validator:
         figures = self._validation.measure(head)
         record = {"step": step, "epoch": step // self._steps_per_epoch, **figures}
         mask_ap = float(figures.get(MASK_AP, 0.0))
-        if mask_ap > max(self._found.values(), default=-1.0):
+        if mask_ap > max(self._found.values(), default=-1.0) and rank() == 0:
             self._run.keep_best(head, self._detector)
         log.write(record, sync=True)  # after the head: what the log tells of is there
         self._found[step] = mask_ap

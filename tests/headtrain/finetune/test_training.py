@@ -78,7 +78,7 @@ def test_a_step_trains_the_detector_at_a_tenth_and_the_head_by_all_losses(
     (batch,) = source.batches(0, 1)
     assert batch.detector_loss is not None
     values = train_step(head, optimizer, batch.to("cpu"), config, 0, 9, None).values
-    assert values[5] == batch.detector_loss.detach()
+    assert values[5] == batch.detector_loss.detach() / batch.detector_objects
     assert values[0] > values[5] > 0
     for kind, rate in (("head", config.lr), ("detector", config.lr * LR_FACTOR)):
         moved = torch.cat(

@@ -13,7 +13,7 @@ from tests.builders.runs import HEAD, SPEC, TRAIN, make_batch
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 LAUNCHES = 623
-MEGABYTES = 5.15  # 0.1 of it is random numbers that belong to a box, not to its batch
+MEGABYTES = 5.18  # 0.1 of it is random numbers of each box, 0.03 centring C1 in a CPU's cache
 
 
 class Count(TorchDispatchMode):
