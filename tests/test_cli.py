@@ -15,8 +15,8 @@ OPTIONS = {
     "train-head": "preset set split images annotations val store views mask-fraction "
     "mask-images live augment finetune run resume skip-invalid device data stores runs detector "
     "weights encoder-layer exif file-locks",
-    "evaluate": "split images annotations store baselines oracles bootstrap evaluator per-category "
-    "class-agnostic json detector weights skip-invalid device data stores runs exif",
+    "evaluate": "split images annotations store baselines oracles bootstrap compare evaluator "
+    "per-category class-agnostic json detector weights skip-invalid device data stores runs exif",
     "predict": "camera run format out min-score min-quality recursive all-categories batch-size "
     "tolerance scale split annotations detector weights device data runs",
     "doctor": "split images annotations data stores runs detector weights encoder-layer exif",

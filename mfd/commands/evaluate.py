@@ -51,6 +51,10 @@ class Options:
         default=0,
         ge=0,
     )
+    compare: tuple[str, ...] = setting(
+        "Also masks of the same boxes by sam:, sam2: or sam3: with a folder or repository.",
+        default=(),
+    )
     evaluator: Evaluator = setting(
         "Who computes AP; vernier (extra eval) computes the same, and boundary AP too.",
         default="pycocotools",
@@ -108,12 +112,17 @@ def _evaluate(project: Project, options: Options, device: "torch.device") -> Non
         )
     if not isinstance(features, headtrain.LiveFeatures):
         say_repeated_files(dataset, features.images)
+    upright = features.spec.preprocessing.upright
+    compared = {
+        name: headtrain.open_sam(name, dataset, device, upright=upright) for name in options.compare
+    }
     evaluation = headtrain.evaluate(
         head,
         features,
         dataset,
         baselines=options.baselines,
         oracles=options.oracles,
+        compared=compared,
         bootstrap=options.bootstrap,
         evaluator=options.evaluator,
         split=options.split,
@@ -143,7 +152,7 @@ def chosen_run(project: Project, options: Options) -> "headtrain.Run | None":
     try:
         return headtrain.Run.find(project.runs, options.run)
     except ConfigError:
-        if options.run is None and (options.baselines or options.oracles):
+        if options.run is None and (options.baselines or options.oracles or options.compare):
             return None
         raise
 

@@ -18,6 +18,8 @@ from .freeze import weights_digest as weights_digest
 from .hf.deimv2 import restore_deimv2 as restore_deimv2
 from .hf.families import FAMILIES as FAMILIES
 from .hf.quiet import quiet_transformers as quiet_transformers
+from .hf.snapshot import load_transformers as load_transformers
+from .hf.snapshot import local_snapshot as local_snapshot
 from .image_features import ImageFeatures as ImageFeatures
 from .load import load_detector as load_detector
 from .padding import padding_step as padding_step

@@ -7,6 +7,7 @@ from .evaluation.compare import compare as compare
 from .evaluation.evaluate import evaluate as evaluate
 from .evaluation.report import Evaluation as Evaluation
 from .evaluation.results import read_results as read_results
+from .evaluation.sam import open_sam as open_sam
 from .head.model import MaskHead as MaskHead
 from .inference.files import distinct as distinct
 from .inference.files import file_ids as file_ids

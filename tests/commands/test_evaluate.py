@@ -10,6 +10,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from mfd.cli import main
+from tests.headtrain.evaluation.test_sam import tiny_sam
 
 
 def test_evaluate_prints_what_pycocotools_finds_in_the_results(
@@ -39,6 +40,19 @@ def test_evaluate_shows_a_table_by_default(
     shown = capsys.readouterr().out
     assert "AP75" in shown
     assert "AP by category" in shown
+
+
+def test_evaluate_shows_another_model_on_the_same_boxes_with_its_seconds(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny_sam().save_pretrained(project / "tiny-sam")
+    assert main(["evaluate", "first", "--compare", "sam:tiny-sam", "--json"]) == 0
+    (row,) = (r for r in json.loads(capsys.readouterr().out)["rows"] if r["group"] == "compared")
+    assert (row["name"], row["kind"]) == ("sam:tiny-sam", "segm")
+    assert row["seconds"] > 0
+    assert 0 <= row["figures"]["ap"] < 1
+    assert main(["evaluate", "first", "--compare", "sam:nowhere"]) == 1
+    assert "'nowhere' is not a folder, and no repository" in capsys.readouterr().err
 
 
 def test_compare_prints_the_differences_of_two_runs(
