@@ -21,6 +21,7 @@ from mfd.commands import (
     predict,
     presets,
     report,
+    serve,
     train_head,
 )
 from mfd.console import say, say_error
@@ -33,6 +34,7 @@ VERBS: dict[str, Command] = {
     "evaluate": evaluate,
     "compare": compare,
     "predict": predict,
+    "serve": serve,
     "report": report,
     "doctor": doctor,
     "estimate": estimate,

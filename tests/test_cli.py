@@ -19,6 +19,7 @@ OPTIONS = {
     "per-category class-agnostic json detector weights skip-invalid device data stores runs exif",
     "predict": "camera run format out min-score min-quality recursive all-categories batch-size "
     "tolerance scale split annotations detector weights device data runs",
+    "serve": "run host port min-score detector weights device runs",
     "doctor": "split images annotations data stores runs detector weights encoder-layer exif",
     "estimate": "split images annotations profile dtype view batch-size workers precision strict "
     "measure device data detector weights encoder-layer exif",

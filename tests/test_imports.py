@@ -25,7 +25,7 @@ FLOORS = (
     {"cache"},
     {"extract", "headtrain"},
     {"api", "opening"},
-    {"doctor", "report"},
+    {"doctor", "report", "serve"},
     {"demo"},
     {"commands"},
     {"cli"},

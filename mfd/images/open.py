@@ -63,11 +63,14 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 @contextmanager
-def open_image(path: Path, sha256: str | None = None) -> Iterator[Image.Image]:
+def open_image(
+    path: Path, sha256: str | None = None, content: bytes | None = None
+) -> Iterator[Image.Image]:
     """The image with its header read; `decode` reads the rest.
 
     Args:
         sha256: the digest in hex that the very bytes must have that are decoded; None: any.
+        content: the file's bytes, where they are no file; `path` is then what errors call them.
 
     Raises:
         DataError: there is no such file, it is none, or cannot be read; or no image, one larger
@@ -75,9 +78,14 @@ def open_image(path: Path, sha256: str | None = None) -> Iterator[Image.Image]:
             body of the `with` statement.
     """
     try:
-        _require_file(path)
         limit = max_pixels()
-        source = path if sha256 is None else io.BytesIO(_expected(path, sha256))
+        source: Path | io.BytesIO = path
+        if content is not None:
+            source = io.BytesIO(content)
+        else:
+            _require_file(path)
+            if sha256 is not None:
+                source = io.BytesIO(_expected(path, sha256))
         with _pillow_limit(limit):
             image = Image.open(source, formats=_formats())
         with image:
@@ -96,7 +104,8 @@ def open_image(path: Path, sha256: str | None = None) -> Iterator[Image.Image]:
         if isinstance(error, OSError) and error.errno is not None:  # the disk's, not the decoder's
             raise DataError(f"{path} cannot be read ({error.strerror})") from error
         with suppress(OSError):
-            refuse_placeholder(path, "an image", DataError)
+            if content is None:
+                refuse_placeholder(path, "an image", DataError)
         raise DataError(f"{path} is not a whole image: {first_line(error)}") from error
 
 

@@ -16,6 +16,7 @@ def read_rgb(
     *,
     upright: bool = False,
     sha256: str | None = None,
+    content: bytes | None = None,
 ) -> Image.Image:
     """The whole image file, decoded, as 8-bit RGB.
 
@@ -27,11 +28,12 @@ def read_rgb(
         upright: turn the image as its EXIF orientation says; by default pixels are taken as
             stored, as COCO's annotation tools do.
         sha256: the digest that the file must have, hex; None accepts any.
+        content: the file's bytes, where they are no file; `path` is then what errors call them.
 
     Raises:
         DataError: no file, no whole image, an image that is too large, of another size or digest.
     """
-    with open_image(path, sha256) as image:
+    with open_image(path, sha256, content) as image:
         orientation = orientation_of(image)
         stored_hw = (image.height, image.width)
         found_hw = stored_hw[::-1] if upright and orientation >= 5 else stored_hw
@@ -53,13 +55,16 @@ class ImageHeader:
     orientation: int
 
 
-def read_header(path: Path) -> ImageHeader:
+def read_header(path: Path, content: bytes | None = None) -> ImageHeader:
     """The header of the image file; its pixels are not read.
+
+    Args:
+        content: as of `read_rgb`.
 
     Raises:
         DataError: as `read_rgb`.
     """
-    with open_image(path) as image:
+    with open_image(path, content=content) as image:
         return ImageHeader((image.height, image.width), orientation_of(image))
 
 
