@@ -1,3 +1,4 @@
+from .format.encode import encode_batch as encode_batch
 from .format.encode import encode_features as encode_features
 from .format.encodings import decode_maps as decode_maps
 from .format.plan import planned_bytes as planned_bytes
@@ -7,6 +8,7 @@ from .manage.derived import add_reference as add_reference
 from .manage.derived import derived_dir as derived_dir
 from .manage.derived import references as references
 from .manage.list import find_store as find_store
+from .manage.list import finished_store as finished_store
 from .manage.list import list_stores as list_stores
 from .manage.remove import collect_garbage as collect_garbage
 from .manage.remove import remove_store as remove_store

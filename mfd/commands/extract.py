@@ -6,6 +6,7 @@ from mfd.commands.findings import say_notable, say_repeated_files
 from mfd.config import Codec, Project
 from mfd.console import say
 from mfd.extract import ExtractConfig
+from mfd.memory import keep_freed_memory
 from mfd.settings import setting, settings
 from mfd.text import duration
 
@@ -24,6 +25,7 @@ class Options(ExtractConfig, Extraction):  # the base named last declares the fi
 
 def run(project: Project, options: Options) -> None:
     """Fill the store of the split, or what is missing in it."""
+    keep_freed_memory()
     dataset = opening.open_dataset(
         project,
         options.split,
@@ -52,6 +54,10 @@ def run(project: Project, options: Options) -> None:
         precision=options.precision,
     )
     say_repeated_files(dataset, identity.images)
+    if finished := cache.finished_store(project.stores, identity, options.codec):
+        say(f"store: {finished.path}")
+        say("complete: nothing was left to do")
+        return
     provenance = extract.provenance(project.choice, options, device)
     with cache.StoreWriter.open(
         project.stores, identity, codec=options.codec, provenance=provenance

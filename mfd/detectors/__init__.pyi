@@ -21,6 +21,7 @@ from .hf.quiet import quiet_transformers as quiet_transformers
 from .hf.snapshot import load_transformers as load_transformers
 from .hf.snapshot import local_snapshot as local_snapshot
 from .image_features import ImageFeatures as ImageFeatures
+from .image_features import copy_to_cpu as copy_to_cpu
 from .load import load_detector as load_detector
 from .padding import padding_step as padding_step
 from .repeat import check_repeatable as check_repeatable

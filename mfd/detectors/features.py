@@ -12,7 +12,7 @@ from mfd.detectors.check import check_output
 from mfd.detectors.compute import autocast_context, device_of
 from mfd.detectors.contract import Detector, DetectorOutput, DetectorSpec
 from mfd.detectors.foreign import described
-from mfd.detectors.image_features import ImageFeatures
+from mfd.detectors.image_features import ImageFeatures, copy_to_cpu
 from mfd.detectors.padding import padding_step, valid_sizes
 from mfd.errors import DetectorError, MfdError
 from mfd.images import LoadedImage, collate_images, equal_sizes, padded_size
@@ -113,20 +113,20 @@ def detect_all(
     *,
     precision: Precision = "float32",
     with_c1: bool = True,
-    finish: Callable[[ImageFeatures], ImageFeatures] = ImageFeatures.cpu,
+    finish: Callable[[list[ImageFeatures]], list[ImageFeatures]] = copy_to_cpu,
 ) -> list[ImageFeatures]:
     """As `detect`, in batches of one padded size each; the images keep their order.
 
     Args:
-        finish: what becomes of an image's features before the next batch is computed. It copies
-            them to the CPU, so that the device has to hold those of one batch only.
+        finish: what becomes of a batch's features before the next one is computed. It copies them
+            to the CPU, so that the device has to hold those of one batch only.
     """
     found: dict[int, ImageFeatures] = {}
     sizes = [padded_size(image.input_hw, padding_step(detector.spec)) for image in images]
     for batch in equal_sizes(sizes, batch_size):
         chosen, ids = [images[i] for i in batch], [image_ids[i] for i in batch]
         features = detect(detector, chosen, ids, precision=precision, with_c1=with_c1)
-        found |= zip(batch, map(finish, features), strict=True)
+        found |= zip(batch, finish(features), strict=True)
     return [found[i] for i in range(len(images))]
 
 

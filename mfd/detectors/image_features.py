@@ -1,6 +1,6 @@
 """One image's detector output: what travels between detector, store and head."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
@@ -57,20 +57,20 @@ class ImageFeatures:
         return replace(self, c1=None, c1_constants={}, c1_source=None)
 
     def cpu(self) -> "ImageFeatures":
-        """The same features in the CPU's memory; from another device in one copy."""
-        tensors = self._tensors()
-        if all(tensor.is_cpu for tensor in tensors):
-            return self
-        copied = iter(copy_together(tensors))
+        """The same features in the CPU's memory."""
+        return copy_to_cpu([self])[0]
+
+    def _with(self, tensors: Iterator[Tensor]) -> "ImageFeatures":
+        """The same features in other tensors, which come in the order of `_tensors`."""
         return replace(
             self,
-            queries=next(copied),
-            boxes=next(copied),
-            logits=next(copied),
-            memory=[next(copied) for _ in self.memory],
-            c1=None if self.c1 is None else next(copied),
-            memory_constants={name: next(copied) for name in self.memory_constants},
-            c1_constants={name: next(copied) for name in self.c1_constants},
+            queries=next(tensors),
+            boxes=next(tensors),
+            logits=next(tensors),
+            memory=[next(tensors) for _ in self.memory],
+            c1=None if self.c1 is None else next(tensors),
+            memory_constants={name: next(tensors) for name in self.memory_constants},
+            c1_constants={name: next(tensors) for name in self.c1_constants},
         )
 
     def _tensors(self) -> Sequence[Tensor]:
@@ -79,14 +79,26 @@ class ImageFeatures:
         return (self.queries, self.boxes, self.logits, *self.memory, *c1, *constants)
 
 
+def copy_to_cpu(images: Sequence[ImageFeatures]) -> list[ImageFeatures]:
+    """The same features in the CPU's memory; from another device all in one copy."""
+    tensors = [tensor for image in images for tensor in image._tensors()]
+    if all(tensor.is_cpu for tensor in tensors):
+        return list(images)
+    copied = iter(copy_together(tensors))
+    return [image._with(copied) for image in images]
+
+
 def copy_together(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """The tensors of one device, contiguous in the CPU's memory, copied in one piece."""
+    """The tensors of one device, contiguous in the CPU's memory, copied in one piece.
+
+    From a GPU they come into pinned memory, which PyTorch keeps for the next batches.
+    """
     room = [-(-tensor.nbytes // _ALIGNMENT) * _ALIGNMENT for tensor in tensors]
     starts = list(accumulate(room, initial=0))[:-1]
     packed = torch.empty(sum(room), dtype=torch.uint8, device=tensors[0].device)
     for tensor, start in zip(tensors, starts, strict=True):
         _part(packed, start, tensor).copy_(tensor)
-    copied = packed.cpu()
+    copied = torch.empty(packed.shape, dtype=torch.uint8, pin_memory=packed.is_cuda).copy_(packed)
     return [_part(copied, start, like) for like, start in zip(tensors, starts, strict=True)]
 
 

@@ -1,9 +1,10 @@
 """The sha256 of every image file, remembered between runs: an edited image is another store."""
 
+import errno
 import hashlib
 import json
 import stat
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 from mfd.coco import CocoDataset
@@ -12,6 +13,9 @@ from mfd.prefetch import prefetch
 from mfd.progress import progress
 
 ABSENT = "0" * 64  # what stands for a file that cannot be read
+
+_NOT_OURS = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS}
+"""Another process has just written the same, or this user may not write here."""
 
 Entry = tuple[list[int], str]  # size and time of change; sha256
 
@@ -52,13 +56,21 @@ def image_digests(dataset: CocoDataset, remembered_in: Path, workers: int = 4) -
             advance()
     now = {name: entry for name, entry in zip(names, found, strict=True) if entry[1] != ABSENT}
     if any(known.get(name) != entry for name, entry in now.items()):
-        remembered_in.mkdir(parents=True, exist_ok=True)
         files = {**known, **now}
         content = {"sha256": json_sha256(files), "files": files}
-        with disk_errors(memory, "rerun the command"), suppress(FileNotFoundError):
-            # suppressed where another process has just written the same
-            write_atomically(memory, json.dumps(content).encode())
+        with disk_errors(memory, "rerun the command"):
+            _remember(memory, json.dumps(content).encode())
     return [sha256 for _, sha256 in found]
+
+
+def _remember(memory: Path, content: bytes) -> None:
+    """Write the file unless it is not ours to write; a shared folder is hashed again next time."""
+    try:
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(memory, content)
+    except OSError as error:
+        if error.errno not in _NOT_OURS:
+            raise
 
 
 def _read(path: Path) -> dict[str, Entry]:

@@ -6,7 +6,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from mfd.cache import UNIT, StoreImage, encode_features
+from mfd.cache import UNIT, StoreImage, encode_batch
 from mfd.config import StoredDtype
 from mfd.detectors import ImageFeatures, detect_all
 from mfd.errors import DataError
@@ -55,7 +55,7 @@ def encoded_features(
             config.batch_size,
             precision=config.precision,
             with_c1=has_c1,
-            finish=lambda features: encode_features(features, dtype),
+            finish=lambda features: encode_batch(features, dtype),
         )
         by_place: dict[int, ImageFeatures | DataError] = dict(zip(usable, found, strict=True))
         return by_place | {i: e for i, e in enumerate(loaded) if isinstance(e, DataError)}

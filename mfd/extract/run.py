@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from mfd.cache import UNIT, Store, StoreImage, StoreWriter
@@ -18,6 +19,8 @@ from mfd.extract.features import WINDOW, encoded_features, load_stored
 from mfd.images import LoadedImage, parse_view
 from mfd.prefetch import prefetch
 from mfd.progress import progress
+
+_STORE_THREADS = 3  # each waits for the disk most of the time
 
 
 @dataclass(frozen=True)
@@ -175,18 +178,18 @@ def _usable(
 def _write_behind(
     writer: StoreWriter, units: Iterable[tuple[int, list[ImageFeatures | None]]]
 ) -> Generator[int, None, None]:
-    """The number of images of each unit once it is on the disk, while the next one is computed."""
-    clock = time.monotonic()
+    """The number of images of each unit that is on the disk, while the next ones are computed."""
+    clock, reading = time.monotonic(), Lock()
 
     def write(unit: tuple[int, list[ImageFeatures | None]]) -> int:
         nonlocal clock
         writer.write(*unit)
-        now = time.monotonic()
-        writer.add_elapsed(now - clock)
-        clock = now
+        with reading:
+            spent, clock = time.monotonic() - clock, time.monotonic()
+        writer.add_elapsed(spent)
         return len(unit[1])
 
-    return prefetch(write, units, ahead=WINDOW // UNIT)
+    return prefetch(write, units, workers=_STORE_THREADS, ahead=WINDOW // UNIT)
 
 
 def _refuse_invalid(invalid: Sequence[StoreImage], total: int) -> None:

@@ -90,13 +90,13 @@ def test_each_batch_is_finished_before_the_next_is_computed() -> None:
     events: list[str] = []
     hook = detector.register_forward_hook(lambda *_: events.append("batch"))
 
-    def finish(features: ImageFeatures) -> ImageFeatures:
-        events.append("image")
-        return replace(features, image_id=10 * features.image_id)
+    def finish(batch: list[ImageFeatures]) -> list[ImageFeatures]:
+        events.append(f"{len(batch)} images")
+        return [replace(features, image_id=10 * features.image_id) for features in batch]
 
     found = detect_all(detector, [loaded(40, 53)] * 3, [3, 1, 2], batch_size=2, finish=finish)
     hook.remove()
-    assert events == ["batch", "image", "image", "batch", "image"]
+    assert events == ["batch", "2 images", "batch", "1 images"]
     assert [features.image_id for features in found] == [30, 10, 20]
 
 

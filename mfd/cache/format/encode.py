@@ -1,5 +1,6 @@
 """An image's features in the element types of a store, encoded where they were computed."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -7,36 +8,62 @@ from torch import Tensor
 
 from mfd.cache.format.encodings import ENCODINGS, Encoding
 from mfd.config import StoredDtype
-from mfd.detectors import ImageFeatures
+from mfd.detectors import ImageFeatures, copy_to_cpu
 from mfd.errors import StoreError
+
+Part = tuple[str, Encoding, Tensor]
+"""What a tensor is called in messages, how it is encoded, and its values."""
 
 
 def encode_features(features: ImageFeatures, dtype: StoredDtype) -> ImageFeatures:
-    """The features as a store of this element type has them, in the CPU's memory.
+    """As `encode_batch`, of one image."""
+    return encode_batch([features], dtype)[0]
 
-    They are encoded on the device they are on and copied from it once, in stored form.
+
+def encode_batch(images: Sequence[ImageFeatures], dtype: StoredDtype) -> list[ImageFeatures]:
+    """Images' features as a store of this element type has them, in the CPU's memory.
+
+    They are encoded on the device they are on; all are then copied from it in one piece.
 
     Raises:
         StoreError: naming the image, if a value is not finite in its stored element type.
     """
+    parts = [_parts(image, dtype) for image in images]
+    encoded = [[of.encode(values.detach()) for _, of, values in each] for each in parts]
+    flags = [
+        of.is_finite(*pair)
+        for each, pairs in zip(parts, encoded, strict=True)
+        for (_, of, _), pair in zip(each, pairs, strict=True)
+    ]
+    finite = iter(torch.stack(flags).tolist() if flags else ())
+    for image, each in zip(images, parts, strict=True):
+        for part in each:
+            if not next(finite):
+                raise _not_finite(image.image_id, *part)
+    return copy_to_cpu(
+        [_stored(image, pairs, dtype) for image, pairs in zip(images, encoded, strict=True)]
+    )
+
+
+def _parts(features: ImageFeatures, dtype: StoredDtype) -> list[Part]:
     of_maps, of_boxes = ENCODINGS[dtype], ENCODINGS["float32"]
     of_queries = ENCODINGS[of_maps.query_dtype]
-    parts: list[tuple[str, Encoding, Tensor]] = [
+    return [
         ("queries", of_queries, features.queries),
         ("boxes", of_boxes, features.boxes),
         ("logits", of_queries, features.logits),
         *(("memory", of_maps, level) for level in features.memory),
         *([] if features.c1 is None else [("c1", of_maps, features.c1)]),
     ]
-    encoded = [encoding.encode(values.detach()) for _, encoding, values in parts]
-    finite = torch.stack(
-        [part[1].is_finite(*pair) for part, pair in zip(parts, encoded, strict=True)]
-    )
-    if not finite.all():
-        raise _not_finite(features.image_id, *parts[finite.tolist().index(False)])
+
+
+def _stored(
+    features: ImageFeatures, encoded: Sequence[tuple[Tensor, dict[str, Tensor]]], dtype: StoredDtype
+) -> ImageFeatures:
+    """The features with the numbers and constants of each of their `_parts`."""
     (queries, _), (boxes, _), (logits, _), *maps = encoded
     c1, c1_constants = (None, {}) if features.c1 is None else maps.pop()
-    stored = replace(
+    return replace(
         features,
         queries=queries,
         boxes=boxes,
@@ -45,11 +72,10 @@ def encode_features(features: ImageFeatures, dtype: StoredDtype) -> ImageFeature
         c1=c1,
         memory_constants={
             name: torch.stack([constants[name] for _, constants in maps])
-            for name in of_maps.constants
+            for name in ENCODINGS[dtype].constants
         },
         c1_constants=c1_constants,
     )
-    return stored.cpu()
 
 
 def _not_finite(image_id: int, what: str, encoding: Encoding, values: Tensor) -> StoreError:

@@ -1,7 +1,7 @@
 """Reading a finished store, one image at a time and from any number of threads."""
 
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ from jaxtyping import Float, Int32
 from torch import Tensor
 
 from mfd.cache.format.arrays import REPAIR
-from mfd.cache.format.chunks import read_row
+from mfd.cache.format.chunks import ArrayFile, read_row
 from mfd.cache.format.index import read_images, read_index
 from mfd.cache.format.layout import ArrayLayout
 from mfd.cache.format.profiles import C1, UNIT, map_kinds
@@ -23,6 +23,8 @@ from mfd.cache.store.manifest import Manifest
 from mfd.detectors import ImageFeatures
 from mfd.errors import StoreError
 from mfd.images import Placement
+
+_OPEN_FILES = 256  # of 1024 that a process usually may have
 
 
 class Store:
@@ -44,6 +46,7 @@ class Store:
         self._recorded = self._journal.read_index()
         self._units: dict[int, UnitRecord] = {}
         self._layout = manifest.data_arrays
+        self._open = lru_cache(_OPEN_FILES)(ArrayFile)
         self._kinds = map_kinds(manifest.spec, manifest.profile)
         ids = self._index("index/image_id")
         self._rows = np.flatnonzero(self._index("index/valid"))
@@ -190,9 +193,11 @@ class Store:
     def _read(self, array: ArrayLayout, position: int, length: int) -> np.ndarray:
         row = int(self._rows[position])
         committed = self._units[row // UNIT].files.get(array.file(row))
+        codec = self._manifest.codec
         try:
-            return read_row(self.path, array, self._manifest.codec, row, length, committed)
+            return read_row(self.path, array, codec, row, length, committed, self._open)
         except (ValueError, OSError) as error:
+            self._open.cache_clear()  # so that a file that is repaired meanwhile is seen
             raise StoreError(
                 f"image {self.image_ids[position]}: {self.path / array.file(row)} is damaged "
                 f"({error}); {REPAIR}"

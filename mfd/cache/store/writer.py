@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Lock
 
 from mfd.cache.format.arrays import REPAIR, open_arrays
 from mfd.cache.format.index import write_image_list, write_sizes
@@ -27,7 +28,7 @@ from mfd.text import size
 
 
 class StoreWriter:
-    """Writes one store; from `open` to `close` nobody else can.
+    """Writes one store; from `open` to `close` nobody else can. Threads may write different units.
 
     Attributes:
         path: the store's folder.
@@ -42,7 +43,7 @@ class StoreWriter:
         self._manifest = manifest
         self._arrays = manifest.data_arrays
         self._complete = manifest.status == "complete"
-        self._lock = lock
+        self._lock, self._changing = lock, Lock()
         self._journal = Journal(path, manifest.identity_sha256)
         self._committed = self._journal.committed()
         self._seconds = self._journal.read_seconds() or 0.0
@@ -153,8 +154,8 @@ class StoreWriter:
 
     def add_elapsed(self, seconds: float) -> None:
         """Add to the seconds that the store's units have taken, over all runs."""
-        self._seconds += seconds
-        with disk_errors(self.path):
+        with self._changing, disk_errors(self.path):
+            self._seconds += seconds
             self._journal.write_seconds(self._seconds)
 
     def finish(self) -> Path:
@@ -198,7 +199,7 @@ class StoreWriter:
         self.close()
 
     def _revoke(self, unit: int) -> None:
-        with disk_errors(self.path):
+        with self._changing, disk_errors(self.path):
             if self._complete:
                 set_status(self.path, "unfinished")
                 self._complete = False

@@ -4,7 +4,7 @@ from typing import get_args
 import pytest
 import torch
 
-from mfd.cache.format.encode import encode_features
+from mfd.cache.format.encode import encode_batch, encode_features
 from mfd.cache.format.encodings import ENCODINGS, decode_maps
 from mfd.config import StoredDtype
 from mfd.detectors import ImageFeatures
@@ -62,6 +62,19 @@ def test_encoding_a_view_gives_maps_of_their_own_size_alone(dtype: StoredDtype) 
     for ours, exact in zip(encoded.memory, cropped.memory, strict=True):
         assert ours.is_contiguous()
         assert torch.equal(ours, ENCODINGS[dtype].encode(exact.clone())[0])
+
+
+@pytest.mark.parametrize("dtype", get_args(StoredDtype))
+def test_encoding_a_batch_is_encoding_its_images_and_names_the_bad_one(dtype: StoredDtype) -> None:
+    images = make_identity(5).images[:3]
+    batch = [make_features(image) for image in images]
+    for found, alone in zip(encode_batch(batch, dtype), batch, strict=True):
+        for name, value in vars(encode_features(alone, dtype)).items():
+            torch.testing.assert_close(getattr(found, name), value, rtol=0, atol=0)
+    batch[1].boxes[2, 1] = float("nan")
+    with pytest.raises(StoreError, match=f"image {images[1].image_id}: boxes hold NaN"):
+        encode_batch(batch, dtype)
+    assert encode_batch([], dtype) == []
 
 
 def spoiled(field: str, value: float) -> ImageFeatures:

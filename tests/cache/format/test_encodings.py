@@ -71,6 +71,26 @@ def test_int8_values_are_within_half_a_step_of_their_channel(seed: int) -> None:
     torch.testing.assert_close(127 * scale.double()[4:], largest[4:], rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "int4"])
+def test_encoding_a_large_cropped_map_is_encoding_each_of_its_positions(dtype: StoredDtype) -> None:
+    encoding = ENCODINGS[dtype]
+    values = torch.randn(90, 71, 67)[1:, :-3, 2:]  # more than is worked on at a time
+    stored, constants = encoding.encode(values)
+    steps = {
+        "int8": lambda v: (v.abs().amax((0, 1)) / 127, torch.zeros(65)),
+        "int4": lambda v: ((v.amax((0, 1)) - v.amin((0, 1))) / 15, v.amin((0, 1))),
+    }
+    scale, offset = steps[dtype](values)
+    found = decode_maps(stored, constants)
+    expected = ((values - offset) / scale).round() * scale + offset
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-5)
+    for rounded in (torch.bfloat16, torch.float16):
+        of_half, constants = encoding.encode(values.to(rounded))
+        of_float, expected_constants = encoding.encode(values.to(rounded).float())
+        assert torch.equal(of_half, of_float)
+        torch.testing.assert_close(constants, expected_constants, rtol=0, atol=0)
+
+
 def test_int8_zeros_and_constants_come_back_as_they_were() -> None:
     values = uneven(0)
     stored, constants = INT8.encode(values[None])

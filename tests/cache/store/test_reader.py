@@ -1,3 +1,4 @@
+import os
 import random
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,6 +16,7 @@ from mfd.cache import (
     verify_store,
 )
 from mfd.cache.format.plan import planned_bytes
+from mfd.cache.store import reader
 from mfd.cache.store.info import StoreInfo
 from mfd.detectors import ImageFeatures
 from mfd.errors import StoreError
@@ -203,12 +205,50 @@ def test_missing_and_truncated_shards_are_named_and_spare_the_other_units(
 
 
 def test_a_store_that_was_removed_gives_no_zeros(store_path: Path) -> None:
-    store = Store.open(store_path)
+    store, images = Store.open(store_path), make_identity().images
     assert store[17].image_id == 56
     remove_store(store_path)
-    for read in (store.__getitem__, store.detections):
-        with pytest.raises(StoreError, match=r"image 53: .*No such file"):
-            read(16)
+    assert_same(store[16], make_features(images[16]), torch.float16)  # its files are open
+    with pytest.raises(StoreError, match=r"image 65: .*c1/map.*No such file"):
+        store[20]
+    with pytest.raises(StoreError, match=r"000002.json is missing"):
+        store.detections(32)
+
+
+def test_files_that_are_open_stay_what_they_were_when_their_unit_is_written_again(
+    tmp_path: Path,
+) -> None:
+    identity = make_identity(19)
+    images = [make_features(image) for image in identity.images]
+    others = [replace(image, memory=[level + 1 for level in image.memory]) for image in images]
+    with StoreWriter.open(tmp_path, identity) as writer:
+        writer.write(0, [encode_features(image, "float16") for image in images[:16]])
+        writer.write(1, [encode_features(image, "float16") for image in images[16:]])
+        store = Store.open(writer.finish())
+        assert_same(store[4], images[4], torch.float16)
+        writer.write(0, [encode_features(image, "float16") for image in others[:16]])
+        writer.finish()
+    assert_same(store[5], images[5], torch.float16)
+    assert_same(Store.open(store.path)[5], others[5], torch.float16)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="needs Linux's list of files")
+def test_few_files_are_open_at_a_time_and_none_when_the_store_is_gone(
+    sound_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened() -> int:
+        links = (os.path.realpath(f"/proc/self/fd/{n}") for n in os.listdir("/proc/self/fd"))
+        return sum(link.startswith(str(sound_store)) for link in links)
+
+    monkeypatch.setattr(reader, "_OPEN_FILES", 3)
+    store, images = Store.open(sound_store), make_identity().images
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(store.__getitem__, [*range(35)] * 2))
+    for features, image in zip(found, images * 2, strict=True):
+        assert_same(features, make_features(image), torch.float16)
+    assert opened() == 3
+    del store
+    assert opened() == 0
 
 
 def test_a_missing_journal_is_named(store_path: Path) -> None:

@@ -1,4 +1,5 @@
 import errno
+import json
 import multiprocessing
 import os
 import random
@@ -6,6 +7,7 @@ import shutil
 import signal
 import stat
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -35,6 +37,26 @@ def contents(path: Path) -> dict[str, bytes]:
     """Every file of a store but the lock."""
     files = (f for f in path.rglob("*") if f.is_file() and f.name != ".lock")
     return {str(f.relative_to(path)): f.read_bytes() for f in files}
+
+
+def test_units_that_threads_write_are_those_of_one_writer(tmp_path: Path) -> None:
+    identity = make_identity(75)
+    with StoreWriter.open(tmp_path / "one", identity) as writer:
+        expected = contents(fill(writer))
+    with StoreWriter.open(tmp_path / "many", identity) as writer:
+        fill(writer)  # so that the first thread has to declare the store unfinished
+        writer.revoke(identity.images)
+
+        def write(unit: int) -> None:
+            writer.write(unit, features_of(writer.images(unit), SPEC, identity.dtype))
+            writer.add_elapsed(1.0)
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(write, writer.todo))
+        found = contents(writer.finish())
+    cost = json.loads(found.pop("_units/cost.json"))
+    assert cost["record"]["seconds"] == 5
+    assert found == expected
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Float32, Num, UInt8
 from torch import Tensor
 
+from mfd.cache.format.encodings.blocks import channel_range, in_blocks
 from mfd.cache.format.encodings.encoding import Encoding
 from mfd.config import StoredDtype
 from mfd.kernels import unpack
@@ -43,13 +44,16 @@ class PackedEncoding(Encoding):
         self, values: Float[Tensor, "*n C"]
     ) -> tuple[UInt8[Tensor, "*n _P"], dict[str, Float32[Tensor, " C"]]]:
         """The packed codes, and the constants; of a channel with NaN or infinity not all finite."""
-        values = values.float()
-        least, largest = torch.aminmax(values.flatten(0, -2), dim=0)
+        least, largest = (bound.float() for bound in channel_range(values))
         scale = ((largest - least) / self._steps).clamp(min=_TINY)
-        codes = ((values - least) / scale).round_().clamp_(0, self._steps).to(torch.uint8)
-        packed = codes[..., : self.width(codes.shape[-1])].clone()
-        high = codes[..., packed.shape[-1] :]
-        packed[..., : high.shape[-1]] |= high << 4
+        width = self.width(values.shape[-1])
+        packed = torch.empty((*values.shape[:-1], width), dtype=torch.uint8, device=values.device)
+        for block, place in in_blocks(values, packed):
+            levels = torch.sub(block, least).div_(scale).round_().clamp_(0, self._steps)
+            codes = levels.to(torch.uint8)
+            high = codes[..., width:]
+            place.copy_(codes[..., :width])
+            place[..., : high.shape[-1]] |= high << 4
         return packed, {"offset": least, "scale": scale}
 
     def decode(
