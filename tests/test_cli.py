@@ -13,8 +13,8 @@ OPTIONS = {
     "extract": "split images annotations profile dtype view batch-size workers precision strict "
     "codec skip-invalid device data stores detector weights encoder-layer exif file-locks",
     "train-head": "preset set split images annotations val store views mask-fraction "
-    "mask-images live augment finetune run resume skip-invalid device data stores runs detector "
-    "weights encoder-layer exif file-locks",
+    "mask-images live augment finetune log run resume skip-invalid device data stores runs "
+    "detector weights encoder-layer exif file-locks",
     "evaluate": "split images annotations store baselines oracles bootstrap compare evaluator "
     "per-category class-agnostic json detector weights skip-invalid device data stores runs exif",
     "predict": "camera run format out min-score min-quality recursive all-categories batch-size "

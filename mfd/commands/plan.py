@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from mfd import headtrain
 from mfd.config import Project
 from mfd.errors import ConfigError
-from mfd.headtrain import Augment, Finetune, HeadConfig, TrainConfig
+from mfd.headtrain import Augment, Finetune, HeadConfig, Log, TrainConfig
 from mfd.settings import replace_from_texts
 from mfd.text import suggest
 
@@ -44,7 +44,11 @@ class Plan:
         return cls(own.name, own.config, own.recipe, by_detector=preset is None)
 
     def changed(
-        self, texts: tuple[str, ...], augment: Augment | None, finetune: Finetune | None
+        self,
+        texts: tuple[str, ...],
+        augment: Augment | None,
+        finetune: Finetune | None,
+        log: Log | None,
     ) -> "Plan":
         """With `field=value` texts applied, each to head or recipe, and what flags say.
 
@@ -53,7 +57,10 @@ class Plan:
         """
         head, recipe = _changed(self.head, self.recipe, texts)
         recipe = replace(
-            recipe, augment=augment or recipe.augment, finetune=finetune or recipe.finetune
+            recipe,
+            augment=augment or recipe.augment,
+            finetune=finetune or recipe.finetune,
+            log=log or recipe.log,
         )
         return replace(self, head=head, recipe=recipe)
 

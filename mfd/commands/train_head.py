@@ -17,7 +17,7 @@ from mfd.commands.plan import Plan, encoder_layer
 from mfd.config import Project
 from mfd.console import say
 from mfd.errors import ConfigError, DataError
-from mfd.headtrain import Augment, Finetune, HeadConfig, TrainConfig
+from mfd.headtrain import Augment, Finetune, HeadConfig, Log, TrainConfig
 from mfd.memory import keep_freed_memory
 from mfd.settings import setting, settings
 
@@ -74,6 +74,9 @@ class Options:
     finetune: Finetune | None = setting(
         "With --live: also train the detector at lr / 10; none, transformer or all.", default=None
     )
+    log: Log | None = setting(
+        "Also send metrics to tensorboard, trackio or wandb (default: none).", default=None
+    )
     run: str | None = setting("Name of the run's folder.", default=None)
     resume: bool = setting(
         "Resume --run (default: the latest unfinished run) with its saved settings.", default=False
@@ -104,7 +107,7 @@ def _train(project: Project, options: Options) -> None:
             lambda: headtrain.Run.new(project.runs, options.run, stem).path
         )
         run = headtrain.Run(new)
-    plan = plan.changed(options.set, options.augment, options.finetune)
+    plan = plan.changed(options.set, options.augment, options.finetune, options.log)
     if isinstance(material, StoredMaterial):
         plan.require_stored()
     dataset = opening.open_dataset(

@@ -8,12 +8,13 @@ from mfd.settings import from_json, setting, settings
 
 # What may change between an interrupted run and its continuation: no weight depends on it.
 FREE_ON_RESUME = frozenset(
-    {"log_every", "checkpoint_every", "checkpoint_seconds", "readers", "prefetch", "tensorboard"}
+    {"log_every", "checkpoint_every", "checkpoint_seconds", "readers", "prefetch", "log"}
 )
 
 
 Finetune = Literal["none", "transformer", "all"]
 Augment = Literal["none", "flip", "ms", "lsj"]
+Log = Literal["none", "tensorboard", "trackio", "wandb"]
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,10 @@ class TrainConfig:
     )
     readers: int = setting("Threads that read batches.", default=2, ge=1)
     prefetch: int = setting("Batches read ahead.", default=4, ge=1)
-    tensorboard: bool = setting("Write metrics for TensorBoard too.", default=False)
+    log: Log = setting(
+        "Where metrics also go: none, tensorboard, trackio or wandb, each an extra of mfd.",
+        default="none",
+    )
 
     @property
     def needs_detector(self) -> bool:

@@ -108,6 +108,8 @@ def read_config(path: Path) -> RunConfig:
         )
     if schema == 1:
         values = _from_schema_1(path, values)
+    if isinstance(recipe := values.get("train"), dict) and "tensorboard" in recipe:
+        recipe["log"] = "tensorboard" if recipe.pop("tensorboard") else "none"  # before `log`
     try:
         # as JSON, in which a table is a dataclass and a list is a tuple to strict settings too
         return pydantic.TypeAdapter(RunConfig).validate_json(json.dumps(values))

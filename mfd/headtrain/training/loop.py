@@ -18,6 +18,7 @@ from mfd.headtrain.sources.batch import TrainingBatch
 from mfd.headtrain.sources.protocol import BatchSource
 from mfd.headtrain.training.average import WeightAverage
 from mfd.headtrain.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from mfd.headtrain.training.loggers import Logger, open_logger
 from mfd.headtrain.training.metrics import MetricsLog, Record, read_metrics
 from mfd.headtrain.training.step import TUNED_VALUE_NAMES, VALUE_NAMES, StepWindow, train_step
 from mfd.headtrain.training.validation import Validation, Validator
@@ -80,9 +81,8 @@ class TrainingLoop:
         record: Record = {}
         self._head.train()
         with (
-            MetricsLog(
-                self._run.metrics_file, self.progress.step, tensorboard=config.tensorboard
-            ) as log,
+            closing(self._open_logger()) as logger,
+            MetricsLog(self._run.metrics_file, self.progress.step, also=logger.write) as log,
             progress("train", total=images, done=self.progress.images) as advance,
             closing(self._source.batches(self.progress.step, total)) as batches,
             stop_requested() as stop_signal,
@@ -143,6 +143,10 @@ class TrainingLoop:
         seen, read, seconds, stops, saves = totals(*own, signum > 0, late)
         stop = signum or (signal.SIGTERM if stops else 0)  # another rank's signal is as good
         return int(seen), int(read), seconds / size(), stop, saves > 0
+
+    def _open_logger(self) -> Logger:
+        run = self._run
+        return open_logger(self._config.log, run.path, self.progress.step, run.config.to_json())
 
     def _validate(self, log: MetricsLog, advance: Advance) -> bool:
         """Validate the head as it is saved, if that is due; whether it was."""

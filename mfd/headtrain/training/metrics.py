@@ -1,17 +1,16 @@
-"""Metrics of a run as JSON lines, and for TensorBoard when asked for."""
+"""Metrics of a run as JSON lines."""
 
 import json
 import math
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from pydantic_core import from_json
 
 from mfd.distributed import rank
-from mfd.errors import ConfigError
 from mfd.files import write_atomically
 
 Record = dict[str, int | float]
@@ -24,23 +23,25 @@ class MetricsLog:
     Only rank 0 writes; on others it does nothing.
 
     Args:
-        path: of the file; TensorBoard's go to the folder `tensorboard` beside it.
+        path: of the file.
         start_step: where the run is resumed; later lines of an interrupted run are removed, and
             so are damaged ones.
-        tensorboard: write there too.
-
-    Raises:
-        ConfigError: TensorBoard is asked for and not installed.
+        also: is given every record that is written; see `loggers`.
     """
 
-    def __init__(self, path: Path, start_step: int = 0, *, tensorboard: bool = False) -> None:
-        self.path = path
+    def __init__(
+        self,
+        path: Path,
+        start_step: int = 0,
+        *,
+        also: Callable[[Record], object] = lambda record: None,
+    ) -> None:
+        self.path, self._also = path, also
         self._files, self._writer = ExitStack(), None
         if rank() > 0:
             return
         kept = read_metrics(self.path, until=start_step)
         write_atomically(self.path, "".join(map(_line, kept)).encode())
-        self._writer = _summary_writer(path.parent, start_step) if tensorboard else None
         self._file = self._files.enter_context(self.path.open("a", encoding="utf-8"))
 
     def write(self, record: Record, *, sync: bool = False) -> None:
@@ -51,10 +52,7 @@ class MetricsLog:
         self._file.flush()
         if sync:
             os.fsync(self._file.fileno())
-        if self._writer is not None:
-            for name, value in record.items():
-                if name != "step":
-                    self._writer.add_scalar(name, value, record["step"])
+        self._also(record)
 
     def __enter__(self) -> "MetricsLog":
         return self
@@ -66,8 +64,6 @@ class MetricsLog:
         trace: TracebackType | None,
     ) -> None:
         self._files.close()
-        if self._writer is not None:
-            self._writer.close()
 
 
 def read_metrics(path: Path, until: float = math.inf) -> list[Record]:
@@ -95,14 +91,3 @@ def _parse(line: bytes) -> Record | None:
 
 def _line(record: Record) -> str:
     return json.dumps(record) + "\n"
-
-
-def _summary_writer(folder: Path, start_step: int) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise ConfigError(
-            "tensorboard=true needs TensorBoard, which is not installed; "
-            "pip install 'mfd[tensorboard]' or leave it out"
-        ) from error
-    return SummaryWriter(folder / "tensorboard", purge_step=start_step + 1)

@@ -34,7 +34,7 @@ def test_sampling_is_by_the_configs_own_numbers() -> None:
 
 
 def test_json_brings_the_config_back() -> None:
-    config = TrainConfig(epochs=2, tensorboard=True)
+    config = TrainConfig(epochs=2, log="tensorboard")
     assert TrainConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
     with pytest.raises(ConfigError, match="no field 'momentum'"):
         TrainConfig.from_json({"momentum": 0.9})
@@ -49,7 +49,7 @@ def test_json_brings_the_config_back() -> None:
         {"lr": float("inf")},
         {"lr": "1e-4"},
         {"epochs": 2.0},
-        {"tensorboard": 1},
+        {"log": "mlflow"},
         {"beta2": 1.0},
         {"weight_decay": -1.0},
         {"point_share": 1.5},

@@ -60,6 +60,18 @@ def test_an_old_config_is_read(tmp_path: Path) -> None:
     assert old.versions == {"mfd": "0.1.0", "python": "3.11.7", "torch": "2.6"}
 
 
+@pytest.mark.parametrize(("before", "now"), [(True, "tensorboard"), (False, "none")])
+def test_setting_of_former_runs_for_tensorboard_is_read(
+    tmp_path: Path, before: bool, now: str
+) -> None:
+    content = CONFIG.to_json()
+    del content["train"]["log"]
+    content["train"]["tensorboard"] = before
+    found = read(tmp_path, content)
+    assert found.train == replace(TRAIN, log=now)
+    assert found.difference(CONFIG) is None
+
+
 def test_an_old_config_names_the_encoder_layer_of_its_detector(tmp_path: Path) -> None:
     spec = replace(SPEC, encoder_layer=3).to_json()
     assert read(tmp_path, {**OLD, "detector": spec}).detector.encoder_layer == 3

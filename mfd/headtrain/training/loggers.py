@@ -1,0 +1,136 @@
+"""Where a run's metrics also go: TensorBoard, Trackio, Weights & Biases."""
+
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from mfd.errors import ConfigError
+from mfd.files import write_atomically
+from mfd.headtrain.config.train import Log
+from mfd.headtrain.training.metrics import Record
+from mfd.text import first_line
+
+PROJECT = "mfd"
+"""Under which services list the runs, unless their own variables say otherwise."""
+
+
+class Logger(Protocol):
+    """A service that is told of a run."""
+
+    def write(self, record: Record) -> None:
+        """Pass on one step's record."""
+        ...
+
+    def close(self) -> None:
+        """The run ends, or is interrupted."""
+        ...
+
+
+def open_logger(log: Log, folder: Path, start_step: int, settings: Mapping[str, Any]) -> Logger:
+    """The logger of that name.
+
+    A run that is resumed goes on under the identity that it has in the run's file `log-id`.
+
+    Args:
+        log: which one; "none" does nothing.
+        folder: of the run, after which it is named.
+        start_step: where the run begins or is resumed.
+        settings: of the run, shown beside its curves.
+
+    Raises:
+        ConfigError: its package is not installed, or it cannot begin.
+    """
+    try:
+        match log:
+            case "none":
+                return _Nothing()
+            case "tensorboard":
+                return _TensorBoard(folder, start_step)
+            case "trackio":
+                return _Trackio(folder, start_step, settings)
+            case "wandb":
+                return _Wandb(folder, start_step, settings)
+    except ImportError as error:
+        raise ConfigError(
+            f"--log {log} needs a package that is not installed ({first_line(error)}); "
+            f"pip install 'mfd[{log}]', or leave it out"
+        ) from error
+
+
+class _Nothing:
+    def write(self, record: Record) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class _TensorBoard:
+    """Files in the folder `tensorboard` of the run."""
+
+    def __init__(self, folder: Path, start_step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer = SummaryWriter(folder / "tensorboard", purge_step=start_step + 1)
+
+    def write(self, record: Record) -> None:
+        for name, value in _values(record).items():
+            self._writer.add_scalar(name, value, record["step"])
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class _Trackio:
+    """Trackio's data base on this machine; its variables can name a Space."""
+
+    def __init__(self, folder: Path, start_step: int, settings: Mapping[str, Any]) -> None:
+        import trackio
+
+        name = f"{folder.name}-{_identity(folder, start_step)}"
+        self._run = trackio.init(project=PROJECT, name=name, config=dict(settings), resume="allow")
+
+    def write(self, record: Record) -> None:
+        self._run.log(_values(record), step=int(record["step"]))
+
+    def close(self) -> None:
+        self._run.finish()
+
+
+class _Wandb:
+    """Weights & Biases, by the account that `wandb login` made known; offline if it is told so."""
+
+    def __init__(self, folder: Path, start_step: int, settings: Mapping[str, Any]) -> None:
+        import wandb
+
+        try:
+            self._run = wandb.init(
+                project=PROJECT,
+                name=folder.name,
+                id=_identity(folder, start_step),
+                resume="allow",
+                dir=folder,
+                config=dict(settings),
+            )
+        except wandb.Error as error:
+            raise ConfigError(
+                f"wandb cannot begin ({first_line(error)}); run `wandb login`, or set "
+                "WANDB_MODE=offline"
+            ) from error
+
+    def write(self, record: Record) -> None:
+        self._run.log(_values(record), step=int(record["step"]))
+
+    def close(self) -> None:
+        self._run.finish()
+
+
+def _values(record: Record) -> Record:
+    return {name: value for name, value in record.items() if name != "step"}
+
+
+def _identity(folder: Path, start_step: int) -> str:
+    """What a service knows the run by, so that one that is resumed goes on there."""
+    file = folder / "log-id"
+    if start_step == 0 or not file.exists():
+        write_atomically(file, secrets.token_hex(4).encode())
+    return file.read_text(encoding="ascii").strip()
