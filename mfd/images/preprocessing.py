@@ -15,7 +15,8 @@ class Preprocessing:
     the shorter side becomes `shorter_side` unless the longer would exceed `longer_side`
     (Deformable DETR: 800 and 1333). Values are scaled to [0, 1], then `(x - mean) / std`.
 
-    `upright` turns the image file first, as its EXIF orientation says.
+    `upright` turns the image file first, as its EXIF orientation says. Without `size_hw`,
+    `multiple_of` takes off each side what is too much for a multiple of it.
     """
 
     shorter_side: int = 800
@@ -24,6 +25,7 @@ class Preprocessing:
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     upright: bool = False
+    multiple_of: int = 1
 
     @property
     def max_side(self) -> int:
@@ -31,11 +33,13 @@ class Preprocessing:
         return min(self.longer_side, MAX_STRETCH * self.shorter_side)
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as plain JSON values; `upright` only if it is set, since it came later."""
-        values = asdict(self)
-        if not self.upright:
-            del values["upright"]
-        return values
+        """The fields as plain JSON values; later ones only where they change something.
+
+        So stores that were made before keep their identity.
+        """
+        later = {"upright": False, "multiple_of": 1}
+        values = asdict(self).items()
+        return {name: v for name, v in values if name not in later or v != later[name]}
 
 
 def input_size(size_hw: tuple[int, int], preprocessing: Preprocessing) -> tuple[int, int]:
@@ -54,4 +58,6 @@ def input_size(size_hw: tuple[int, int], preprocessing: Preprocessing) -> tuple[
     other = longer if target == shorter else int(target * longer / shorter)
     if target == 1:  # rounding up has lifted the limit
         other = min(other, preprocessing.max_side)
+    step = preprocessing.multiple_of
+    target, other = (max(step, side - side % step) for side in (target, other))
     return (target, other) if size_hw[0] <= size_hw[1] else (other, target)

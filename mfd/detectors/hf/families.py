@@ -38,6 +38,8 @@ class Family:
         unused: beginnings of the names of weights that are not needed then.
         code_version: as in `DetectorSpec`.
         prompted: it looks for what a text says, and has a tokenizer.
+        query_tokens: queries are tokens of a plain ViT, beside the image's; see `YolosDetector`.
+            It takes images of any size whose sides are multiples of its patches.
     """
 
     architecture: str
@@ -60,6 +62,7 @@ class Family:
     unused: tuple[str, ...] = ()
     code_version: int = 1
     prompted: bool = False
+    query_tokens: bool = False
 
     def restored(self, model: Any) -> "Family":
         """The family of this model, which computes what it was trained as from now on."""
@@ -150,6 +153,14 @@ FAMILIES = {
     "lw_detr": _LW_DETR,
     "rf_detr": replace(
         _LW_DETR, architecture="RfDetrForObjectDetection", example="Roboflow/rf-detr-base"
+    ),
+    "yolos": Family(
+        "YolosForObjectDetection",
+        "hustvl/yolos-small",
+        heads=("class_labels_classifier", "bbox_predictor"),
+        scores="softmax",
+        max_detections=None,
+        query_tokens=True,
     ),
     "grounding-dino": _GROUNDING_DINO,
     "mm-grounding-dino": replace(

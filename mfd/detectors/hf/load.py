@@ -22,6 +22,7 @@ from mfd.detectors.hf.snapshot import (
     load_transformers,
     local_snapshot,
 )
+from mfd.detectors.hf.yolos import YolosDetector
 from mfd.errors import DetectorError
 from mfd.text import first_line, short, some
 
@@ -30,7 +31,7 @@ PREFIX = "hf:"
 
 def load_hf(
     name: str, encoder_layer: int | None = None, prompts: Sequence[str] = ()
-) -> TransformersDetector:
+) -> TransformersDetector | YolosDetector:
     """The detector on the CPU, in evaluation mode; freezing it is the caller's part.
 
     Args:
@@ -68,7 +69,8 @@ def load_hf(
     family = family.restored(model)
     if family.prompted:
         fix_prompts(name, model, _load_tokenizer(name, folder), prompts)
-    return TransformersDetector(name, model, family, preprocessing, encoder_layer)
+    detector = YolosDetector if family.query_tokens else TransformersDetector
+    return detector(name, model, family, preprocessing, encoder_layer)
 
 
 def _family(name: str, config: Path) -> Family:

@@ -117,7 +117,7 @@ def test_strides_and_stage1_are_those_of_the_maps(name: str, loaded: Loaded) -> 
     for stride, level in zip(spec.strides, found.memory, strict=True):
         assert level.shape[1:3] == (-(-height // stride), -(-width // stride))
     if name in WITHOUT_C1:
-        assert spec.strides == ((8, 32) if name == "lw-detr" else (14,))
+        assert spec.strides == {"lw-detr": (8, 32), "rf-detr": (14,), "yolos": (16,)}[name]
         assert (found.c1, spec.c1_channels) == (None, 0)
         return
     assert found.c1.shape[1:] == (height // 4, width // 4, spec.c1_channels)

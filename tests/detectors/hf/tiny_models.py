@@ -134,6 +134,17 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "table-transformer": ("TableTransformer", _SEQUENCE),
+    "yolos": (
+        "Yolos",
+        {
+            "hidden_size": 24,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 2,
+            "intermediate_size": 40,
+            "image_size": [96, 128],
+            "num_detection_tokens": 11,
+        },
+    ),
     "grounding-dino": (
         "GroundingDino",
         {
@@ -151,9 +162,10 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 SIZES = {"lw-detr": (128, 128), "rf-detr": (112, 112)}
 """Height and width of the images of families that cannot mask padding."""
+SIZES |= {"yolos": (96, 128)}  # or any other, as `test_yolos` shows
 SIZES |= {n: (96, 128) for n, (_, settings) in MODELS.items() if "feat_strides" in settings}
 SEQUENCE = tuple(name for name in MODELS if name not in SIZES)
-WITHOUT_C1 = ("lw-detr", "rf-detr")
+WITHOUT_C1 = ("lw-detr", "rf-detr", "yolos")
 WINDOWED = ("grounding-dino",)
 """Swin's windows reach over an image's edge, so padding changes what they see, by design."""
 PROMPTED = {name: tuple(COCO_NAMES.values()) for name in MODELS if "grounding" in name}
@@ -173,9 +185,10 @@ def build(name: str, num_labels: int = 5) -> Any:
         layer_type="basic",
         out_features=stages,
     )
-    config = getattr(transformers, f"{family}Config")(
-        **{"backbone_config": backbone, "num_labels": num_labels, **copy.deepcopy(settings)}
-    )
+    given = {"num_labels": num_labels, **copy.deepcopy(settings)}
+    if name != "yolos":
+        given.setdefault("backbone_config", backbone)
+    config = getattr(transformers, f"{family}Config")(**given)
     torch.manual_seed(0)
     model = getattr(transformers, f"{family}ForObjectDetection")(config)
     randomise(model, SIZES.get(name, (96, 128)))
@@ -216,6 +229,10 @@ def run(name: str, model: Any, batch: Tensor, padding_mask: Tensor) -> Any:
             output_hidden_states=True,
             **others,
         )
+    if name == "yolos":  # a token for a class, those of the image, and queries
+        tokens = output.last_hidden_state[:, 1:-11].unflatten(1, (batch.shape[2] // 16, -1))
+        output.encoder_last_hidden_state = [tokens.permute(0, 3, 1, 2)]
+        output.last_hidden_state = output.last_hidden_state[:, -11:]
     if name in PROMPTED:
         output.logits = mean_logits(output.logits, others["input_ids"])
         output.encoder_last_hidden_state = output.encoder_last_hidden_state_vision
@@ -249,7 +266,7 @@ def mean_logits(logits: Tensor, input_ids: Tensor) -> Tensor:
 
 def encoder_maps(name: str, model: Any, batch: Tensor, output: Any) -> list[Tensor]:
     """What the model's decoder attends to, as Transformers returns it, channels last."""
-    if name in WITHOUT_C1:
+    if name in ("lw-detr", "rf-detr"):
         with torch.no_grad():
             found = model.model.backbone(batch, torch.ones_like(batch[:, 0]))
         maps = [level for level, _ in (found if name == "lw-detr" else [found])]
@@ -270,6 +287,6 @@ def randomise(model: Any, size_hw: tuple[int, int], images: int = 4) -> None:
                 parameter.add_(0.1 * torch.randn_like(parameter))
         for norm in norms:
             norm.momentum = 1.0  # what the last images had
-        text = text_of(("person",), images) if hasattr(model.model, "text_backbone") else {}
+        text = text_of(("person",), images) if "grounding" in model.config.model_type else {}
         model.train()(pixel_values=torch.randn(images, 3, *size_hw), **text)
     model.eval()
