@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from mfd.errors import ConfigError, DataError, MfdError
 from mfd.placeholders import refuse_placeholder
@@ -97,7 +97,7 @@ def open_image(
     except FileNotFoundError as error:
         raise DataError(f"there is no image {path}; check the image folder") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_large(path, max_pixels(), "more") from error
+        raise _too_large(path, max_pixels(), "too many pixels") from error
     except MemoryError as error:
         raise DataError(f"{path} does not fit into memory; make it smaller") from error
     except PIL_ERRORS as error:
@@ -106,6 +106,11 @@ def open_image(
         with suppress(OSError):
             if content is None:
                 refuse_placeholder(path, "an image", DataError)
+        if isinstance(error, UnidentifiedImageError):
+            raise DataError(
+                f"{path} is not a whole image in a format that is read; convert it to one of "
+                f"{', '.join(_formats())}"
+            ) from error
         raise DataError(f"{path} is not a whole image: {first_line(error)}") from error
 
 
