@@ -73,9 +73,10 @@ def run(project: Project, options: Options) -> None:
         project, options.run, options.detector, options.weights, options.device
     )
     if videos:
-        predict_videos(
-            predictor, videos, options.out, shown(options), options.batch_size, options.scale
-        )
+        with disk_errors(options.out or Path("predictions"), "rerun the command"):
+            predict_videos(
+                predictor, videos, options.out, shown(options), options.batch_size, options.scale
+            )
         return
     folder = options.out or Path(default_folder(options.format))
     with disk_errors(folder, "rerun the command; pictures that are there are whole"):

@@ -10,6 +10,7 @@ import pytest
 
 from mfd.cli import main
 from tests.builders.project import SMALL, stored
+from tests.headtrain.inference.test_video import make
 
 Disk = Callable[[str], Path]
 
@@ -35,7 +36,8 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
         return folder
 
     yield resize
-    subprocess.run(["umount", str(folder)], check=True)
+    # lazily: FFmpeg keeps a file open that it could not finish
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def refused(command: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -93,6 +95,16 @@ def test_figures_are_printed_though_they_cannot_be_written(
     assert f"{runs}/n/evaluations/val-" in captured.err
     assert "make room and rerun the command; its figures are printed above" in captured.err
     assert not list(runs.rglob("*.tmp"))
+
+
+def test_predict_names_the_video_that_has_no_room(
+    project: Path, disk: Disk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = disk("8k") / "seen.mp4"
+    make(project / "clip.mp4", (192, 128))
+    line = refused(["predict", "clip.mp4", "--out", str(out), "--min-score", "0"], capsys)
+    assert line.startswith(f"error: {out} cannot be written (No space left on device")
+    assert line.endswith("make room and rerun the command")
 
 
 def test_predict_and_report_name_what_is_full(

@@ -39,7 +39,7 @@ from tests.builders.project import SMALL, stored
         (["extract", "--detector", "hdter-r50"], "did you mean 'hdetr-r50'"),
         (["extract", "--data", "nowhere"], "no annotation file"),
         (["extract", "--images", "runs"], "holds none of the 18 images"),
-        (["extract", "--stores", "mfd.toml"], "cannot be used"),
+        (["extract", "--stores", "mfd.toml"], "cannot be written (File exists"),
         (["predict", "nothing.jpg"], "no image nothing.jpg"),
         (["predict", "mfd.toml"], "is not a whole image"),
         (["predict", "runs"], "runs holds no image file"),
