@@ -15,6 +15,7 @@ from mfd.headtrain.evaluation.baselines import filled_box_entries, untrained_hea
 from mfd.headtrain.evaluation.checks import check_size, notes_on, rows_of
 from mfd.headtrain.evaluation.compared import Compared
 from mfd.headtrain.evaluation.metrics.coco import ground_truth
+from mfd.headtrain.evaluation.metrics.evaluators import coco_eval
 from mfd.headtrain.evaluation.oracles.boxes import true_boxes
 from mfd.headtrain.evaluation.oracles.masks import true_classes, true_masks, true_ranking
 from mfd.headtrain.evaluation.report import Evaluation
@@ -78,6 +79,9 @@ def evaluate(
     count = spec.max_detections if max_detections is None else max_detections
     if count < 1:
         raise ConfigError(f"max_detections is {count}, expected at least 1")
+    if bootstrap < 0:
+        raise ConfigError(f"bootstrap is {bootstrap}, expected a number of resamples, or 0")
+    coco_eval(evaluator, "bbox")  # refused now rather than after all masks are made
     rows = rows_of(features, dataset)
     needs_c1 = any(each.config.use_c1 for each in heads.values())
     if needs_c1 and not features.has_c1:

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import sys
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -350,6 +351,20 @@ def test_foreign_categories_are_refused(store: Store, dataset: CocoDataset) -> N
 def test_no_detections_at_all_are_refused(store: Store, dataset: CocoDataset) -> None:
     with pytest.raises(ConfigError, match="max_detections is 0"):
         evaluate(MaskHead(CONFIG, SPEC), store, dataset, max_detections=0)
+
+
+def test_evaluator_and_resamples_that_cannot_be_are_refused_before_any_work(
+    store: Store, dataset: CocoDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Unused(Knows):
+        def forward(self, batch: FeatureBatch) -> HeadOutput:
+            raise AssertionError("the head ran")
+
+    with pytest.raises(ConfigError, match="bootstrap is -1, expected a number of resamples"):
+        evaluate(Unused(dataset), store, dataset, bootstrap=-1)
+    monkeypatch.setitem(sys.modules, "vernier", None)
+    with pytest.raises(ConfigError, match="the evaluator vernier cannot be imported"):
+        evaluate(Unused(dataset), store, dataset, evaluator="vernier")
 
 
 def test_masks_that_are_not_finite_stop_with_the_image(store: Store, dataset: CocoDataset) -> None:
