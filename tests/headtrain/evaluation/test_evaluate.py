@@ -169,6 +169,7 @@ def test_features_of_any_source_are_evaluated(store: Store, dataset: CocoDataset
 
     class Source:
         path, spec, image_ids, invalid = store.path, SPEC, store.image_ids, store.invalid
+        has_c1 = True
 
         def __len__(self) -> int:
             return len(self.image_ids)
