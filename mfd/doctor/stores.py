@@ -43,7 +43,11 @@ def examine_stores(
     for name in sorted(datasets.keys() - done):
         full = estimate(datasets[name], spec, "full").num_bytes
         lite = estimate(datasets[name], spec, "lite").num_bytes
-        text = f"{name}: the store will need {size(full)}, with --profile lite {size(lite)}"
+        int4 = estimate(datasets[name], spec, "lite", "int4").num_bytes
+        text = (
+            f"{name}: the store will need {size(full)}, with --profile lite {size(lite)}, with "
+            f"--dtype int4 too {size(int4)}"
+        )
         if full <= free:
             report.say(text)
         else:
