@@ -59,6 +59,8 @@ def integer(record: Mapping[str, Any], key: str, owner: str) -> int:
     if key not in record:
         raise RecordError(f"no {key!r}", f"{owner} has no {key!r}, expected a whole number")
     value = record[key]
+    if type(value) is float and value.is_integer() and abs(value) < _MAX_NUMBER:
+        value = int(value)  # tables with a gap in a column write all its numbers so
     if type(value) is not int:  # bool is no id
         raise RecordError(
             f"{key!r} that is no whole number",
@@ -183,7 +185,7 @@ def parse_annotation(
     if (iscrowd := record.get("iscrowd", 0)) not in (0, 1):
         raise RecordError("malformed iscrowd", f"its iscrowd is {short(iscrowd)}, expected 0 or 1")
     return Annotation(
-        annotation_id=record["id"],
+        annotation_id=integer(record, "id", "it"),
         image_id=image_id,
         category_id=category_id,
         bbox_xywh=(float(box[0]), float(box[1]), float(box[2]), float(box[3])),

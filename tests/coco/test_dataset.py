@@ -91,6 +91,20 @@ def test_annotation_ids_need_be_unique_within_an_image_only(write: Callable[...,
     assert [a.annotation_id for a in (*dataset.annotations[9], *dataset.annotations[25])] == [4, 4]
 
 
+def test_whole_numbers_may_be_written_as_floats(write: Callable[..., Any]) -> None:
+    image = {"id": 9.0, "file_name": "first.jpg", "height": 37.0, "width": 53.0}
+    category = {"id": 90.0, "name": "toothbrush"}
+    own = annotation(4.0, image_id=9.0, category_id=90.0)
+    floats = read_dataset(*write(content(images=[image], categories=[category], annotations=[own])))
+    whole = [{**image, "id": 9, "height": 37, "width": 53}]
+    expected = read_dataset(*write(content(images=whole, categories=[{**category, "id": 90}])))
+    assert (floats.images, floats.categories) == (expected.images, expected.categories)
+    assert floats.annotations == expected.annotations
+    assert type(floats.annotations[9][0].annotation_id) is int
+    with pytest.raises(DataError, match="whole number"):
+        read_dataset(*write(content(annotations=[annotation(4.5)])))
+
+
 def test_ids_of_63_bits_stay_exact(write: Callable[..., Any]) -> None:
     images = [
         {"id": 2**63 - 1 - i, "file_name": f"{i}.jpg", "height": 37, "width": 53} for i in range(2)
