@@ -1,9 +1,8 @@
 """What the three Triton kernels of multi-scale deformable attention share, from programs to cells.
 
 Every point reads the 2 x 2 cell nearest to it inside the map, with the hats `max(0, 1 - |d|)` as
-weights: no load is masked and none can leave the map, not even for NaN or 1e30 (`tl.maximum` and
-`tl.minimum` return the number when the other operand is NaN). A pixel that is not finite leaks
-NaN through a weight of zero.
+weights: no load is masked and none can leave the map, not even for NaN, which is replaced, or
+1e30. A pixel that is not finite leaks NaN through a weight of zero.
 """
 
 # mypy: disable-error-code="untyped-decorator,no-untyped-def"
@@ -65,6 +64,7 @@ def _axis(point, reference, size, FUSED: tl.constexpr):
     else:
         point *= size
     point -= 0.5
+    point = tl.where(point == point, point, -2.0)  # NaN: where every hat is zero
     low = tl.minimum(tl.maximum(tl.floor(point), 0.0), tl.maximum(size - 2, 0).to(tl.float32))
     return low.to(tl.int32), point - low
 
