@@ -1,0 +1,101 @@
+"""Which objects, categories and images count."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mfd.cache import Store
+from mfd.coco import CocoDataset
+from mfd.headtrain.evaluation.evaluate import evaluate
+from mfd.headtrain.evaluation.report import Evaluation
+from mfd.headtrain.head.model import MaskHead
+from tests.builders.scenes import CONFIG, IMAGES, SPEC, Knows, make_store
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs") / "knows"
+
+
+@pytest.fixture(scope="module")
+def known(store: Store, dataset: CocoDataset, run_dir: Path) -> Evaluation:
+    """The figures of a head that knows the objects, with both baselines."""
+    found = evaluate(Knows(dataset), store, dataset, baselines=True, split="val")
+    assert not run_dir.exists()
+    found.write(run_dir)
+    return found
+
+
+def test_objects_with_a_box_only_are_noted(store: Store, dataset: CocoDataset) -> None:
+    first = dataset.images[0].image_id
+    boxes_only = tuple(replace(o, segmentation=None) for o in dataset.annotations[first])
+    changed = replace(dataset, annotations={**dataset.annotations, first: boxes_only})
+
+    found, whole = (evaluate(Knows(dataset), store, each) for each in (changed, dataset))
+
+    assert found["boxes"] == whole["boxes"]
+    assert found.notes == (
+        "objects without a segmentation, which no mask can match: 3; box AP is not affected",
+    )
+
+
+def test_categories_that_only_the_detector_knows_are_ignored(
+    known: Evaluation, store: Store, dataset: CocoDataset
+) -> None:
+    without_hooks = replace(
+        dataset,
+        categories={1: "disc", 3: "ring"},
+        annotations={
+            image_id: tuple(found for found in objects if found.category_id != 90)
+            for image_id, objects in dataset.annotations.items()
+        },
+    )
+
+    fewer = evaluate(Knows(dataset), store, without_hooks)
+
+    assert fewer["masks"].per_category == {k: known["masks"].per_category[k] for k in (1, 3)}
+
+
+def test_without_objects_ap_is_undefined_and_said_to_be(store: Store, dataset: CocoDataset) -> None:
+    evaluation = evaluate(MaskHead(CONFIG, SPEC), store, replace(dataset, annotations={}))
+
+    assert evaluation["boxes"].ap is None
+    assert evaluation["masks"].overall["ap_small"] is None
+    assert evaluation.notes == ("AP is undefined: the annotations contain no objects",)
+    assert evaluation.to_json()["mask_ap"] is None
+    assert evaluation.to_json()["mask_ap_filled_boxes"] is None
+    assert evaluation.table().row_count == 2
+
+
+def test_an_undetected_category_is_named(store: Store, dataset: CocoDataset) -> None:
+    first = dataset.images[0].image_id
+    changed = tuple(replace(o, category_id=91) for o in dataset.annotations[first])
+
+    notes = evaluate(
+        MaskHead(CONFIG, SPEC),
+        store,
+        replace(dataset, annotations={**dataset.annotations, first: changed}),
+    ).notes
+
+    assert notes == ("the detector does not know never found: AP 0",)
+
+
+def test_images_that_could_not_be_extracted_count_as_missed(
+    known: Evaluation, dataset: CocoDataset, tmp_path: Path
+) -> None:
+    unread = dataset.images[3].image_id
+    partial = make_store(tmp_path, dataset, unread=(unread,))
+
+    evaluation = evaluate(Knows(dataset), partial, dataset)
+
+    assert evaluation.images == IMAGES - 1
+    assert evaluation.notes == ("images that could not be read, their objects missed: 1",)
+    assert evaluation["boxes"].ap < known["boxes"].ap - 0.01
+    assert evaluation["masks"].ap < known["masks"].ap - 0.01
+
+
+def test_only_the_images_of_the_data_set_count(store: Store, dataset: CocoDataset) -> None:
+    first = replace(dataset, images=dataset.images[:3])
+
+    assert evaluate(Knows(dataset), store, first).images == 3
