@@ -5,6 +5,7 @@ for instance in model("street.jpg"):
     print(instance.category, instance.class_score, instance.box_xyxy, instance.mask.sum())
 """
 
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast, overload
@@ -12,6 +13,8 @@ from typing import cast, overload
 import torch
 from PIL import Image
 
+from mfd import sharing
+from mfd.config import DetectorChoice
 from mfd.detectors import Detector, load_detector
 from mfd.headtrain import (
     MIN_SCORE,
@@ -21,6 +24,7 @@ from mfd.headtrain import (
     Prediction,
     Predictor,
     Run,
+    RunConfig,
     Shown,
     upright_rgb,
 )
@@ -50,6 +54,7 @@ class MaskFrozenDETR:
 
     def __init__(self, detector: Detector, head: MaskHead, categories: Mapping[int, str]) -> None:
         self.predictor = Predictor(detector, head, categories)
+        self._run: Run | None = None
 
     @classmethod
     def from_pretrained(
@@ -63,24 +68,68 @@ class MaskFrozenDETR:
         """The head of a run or head folder, with the detector that it was trained for.
 
         Args:
+            folder: of the head; or `hf://user/repository`, and `@revision` after it, of the Hub.
             detector: a module on `device`, or as in `mfd.toml`; None is the run's own.
             weights: the checkpoint of a detector that needs one; None is the run's own.
             encoder_layer: layer whose maps the detector returns (1-based); None: the run's.
 
         Raises:
-            ConfigError: the folder holds no finished head.
+            ConfigError: the folder holds no finished head, or cannot be downloaded.
             DetectorError: there is no such detector, or the head was trained for another one.
         """
+        if str(folder).startswith(sharing.SCHEME):
+            folder = sharing.fetch(str(folder))
         run = Run.open(folder)
         head, own = run.load_head(device), run.config.detector
         names = run.config.categories
-        if not (detector is None or isinstance(detector, str)):
-            return cls(detector, head, names)
-        layer = own.encoder_layer if encoder_layer is None else encoder_layer
-        if detector is None:
-            weights = own.weights if weights is None else weights
-        loaded = load_detector(detector or own.name, weights, layer, device, prompts=own.prompts)
-        return cls(run.own_detector(loaded), head, names)
+        if detector is None or isinstance(detector, str):
+            layer = own.encoder_layer if encoder_layer is None else encoder_layer
+            if detector is None:
+                weights = own.weights if weights is None else weights
+            loaded = load_detector(
+                detector or own.name, weights, layer, device, prompts=own.prompts
+            )
+            detector = run.own_detector(loaded)
+        model = cls(detector, head, names)
+        model._run = run
+        return model
+
+    def save_pretrained(self, folder: Path | str, *, licence: str | None = None) -> None:
+        """Write the head, its configuration, its figures and a model card into a new folder.
+
+        `from_pretrained` reads it. The detector's weights are in it if they were trained along;
+        otherwise it names the detector and the digest of its weights.
+
+        Args:
+            licence: of the weights, as the Hub abbreviates it: "apache-2.0", "cc-by-4.0".
+
+        Raises:
+            ConfigError: the folder is in use, or the licence is no identifier.
+        """
+        predictor = self.predictor
+        spec = predictor.detector.spec
+        choice = DetectorChoice(spec.name, None, spec.encoder_layer or None)
+        made = RunConfig(predictor.head.config, spec, choice, dict(predictor.names))
+        config = made if self._run is None else self._run.config
+        sharing.save_folder(Path(folder), config, predictor.head, run=self._run, licence=licence)
+
+    def push_to_hub(
+        self, repository: str, *, private: bool = False, licence: str | None = None
+    ) -> str:
+        """Upload what `save_pretrained` writes to the Hugging Face Hub; the address of its page.
+
+        Args:
+            repository: `user/repository`, made if it is not there.
+            private: of a repository that is made.
+            licence: as of `save_pretrained`.
+
+        Raises:
+            ConfigError: the Hub cannot be reached, or refuses.
+        """
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary) / repository.rpartition("/")[2]
+            self.save_pretrained(folder, licence=licence)
+            return sharing.push(folder, repository, private=private)
 
     @overload
     def __call__(  # type: ignore[overload-overlap]

@@ -25,6 +25,7 @@ OPTIONS = {
     "measure device data detector weights encoder-layer exif",
     "report": "split images annotations out min-score skip-invalid data runs",
     "compare": "split images annotations bootstrap json skip-invalid data runs",
+    "push": "private license runs",
     "presets": "settings json",
     "demo": "out",
     "cache ls": "stores",

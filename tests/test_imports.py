@@ -24,6 +24,7 @@ FLOORS = (
     {"detectors"},
     {"cache"},
     {"extract", "headtrain"},
+    {"sharing"},
     {"api", "opening"},
     {"doctor", "report", "serve"},
     {"demo"},

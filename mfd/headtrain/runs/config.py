@@ -83,6 +83,23 @@ def anywhere(choice: DetectorChoice) -> DetectorChoice:
     return replace(choice, name=name, weights=weights)
 
 
+def portable(config: RunConfig) -> RunConfig:
+    """The same without folders of this machine: of local files, only their names."""
+    choice = config.detector
+    kind, colon, place = choice.name.partition(":")
+    name, weights = choice.name, choice.weights
+    if ".py:" in name or (kind == "hf" and Path(place).is_absolute()):
+        name = Path(name).name if ".py:" in name else f"{kind}{colon}./{Path(place).name}"
+    if weights is not None and "://" not in weights:
+        weights = Path(weights).name
+    return replace(
+        config,
+        detector=replace(choice, name=name, weights=weights),
+        source=_without_paths(config.source),
+        validation=_without_paths(config.validation),
+    )
+
+
 def read_config(path: Path) -> RunConfig:
     """The content of a `config.json`, of this schema or the one before.
 
