@@ -37,6 +37,8 @@ Codec = Literal["none", "zstd", "blosc"]
 Precision = Literal["float32", "bfloat16", "float16"]
 Exif = Literal["ignore", "apply"]
 Evaluator = Literal["pycocotools", "vernier"]
+ExportFormat = Literal["onnx", "torch"]
+ExportParts = Literal["both", "head", "model"]
 
 FILE_NAME = "mfd.toml"
 

@@ -59,5 +59,9 @@ class DistributedError(MfdError, RuntimeError):
     """Processes that work as one and do not find each other, or disagree."""
 
 
+class ExportError(MfdError, RuntimeError):
+    """A head or detector that cannot leave PyTorch, or that computes something else outside."""
+
+
 class KernelError(MfdError, ValueError):
     """Tensors that a kernel cannot take, or a kernel path that cannot run here."""

@@ -25,6 +25,7 @@ OPTIONS = {
     "measure device data detector weights encoder-layer exif",
     "report": "split images annotations out min-score skip-invalid data runs",
     "compare": "split images annotations bootstrap json skip-invalid data runs",
+    "export": "format out parts detector weights runs",
     "push": "private license runs",
     "presets": "settings json",
     "demo": "out",

@@ -24,7 +24,7 @@ FLOORS = (
     {"detectors"},
     {"cache"},
     {"extract", "headtrain"},
-    {"sharing"},
+    {"export", "sharing"},
     {"api", "opening"},
     {"doctor", "report", "serve"},
     {"demo"},

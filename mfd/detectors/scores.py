@@ -1,7 +1,7 @@
 """What a detector's logits say: class probabilities, and its best detections."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from mfd.detectors.contract import DetectorSpec
@@ -15,8 +15,8 @@ def class_scores(logits: Float[Tensor, "*Q K"], spec: DetectorSpec) -> Float[Ten
 
 
 def top_detections(
-    logits: Float[Tensor, "Q K"], spec: DetectorSpec, count: int, *, once: bool = False
-) -> tuple[Float[Tensor, " N"], Tensor, Tensor]:
+    logits: Float[Tensor, "*B Q K"], spec: DetectorSpec, count: int, *, once: bool = False
+) -> tuple[Float[Tensor, "*B N"], Int[Tensor, "*B N"], Int[Tensor, "*B N"]]:
     """Scores, query indices and logit columns of the `count` best (query, category) pairs.
 
     Sigmoid detectors may name one query several times (Deformable DETR's evaluation); softmax
@@ -28,7 +28,8 @@ def top_detections(
     scores = class_scores(logits, spec)
     if once or spec.scores == "softmax":
         best, columns = scores.max(-1)
-        values, queries = best.topk(min(count, len(best)))
-        return values, queries, columns[queries]
-    values, flat = scores.flatten().topk(min(count, scores.numel()))
+        values, queries = best.topk(min(count, best.shape[-1]))
+        return values, queries, columns.gather(-1, queries)
+    pairs = scores.flatten(-2)
+    values, flat = pairs.topk(min(count, pairs.shape[-1]))
     return values, torch.div(flat, scores.shape[-1], rounding_mode="floor"), flat % scores.shape[-1]

@@ -9,6 +9,7 @@ from .evaluation.evaluate import evaluate as evaluate
 from .evaluation.report import Evaluation as Evaluation
 from .evaluation.results import read_results as read_results
 from .evaluation.sam import open_sam as open_sam
+from .head.batch import FeatureBatch as FeatureBatch
 from .head.model import MaskHead as MaskHead
 from .inference.files import distinct as distinct
 from .inference.files import file_ids as file_ids
@@ -17,6 +18,8 @@ from .inference.formats.names import TOLERANCE as TOLERANCE
 from .inference.formats.names import Format as Format
 from .inference.inputs import ImageInput as ImageInput
 from .inference.inputs import upright_rgb as upright_rgb
+from .inference.masks import maps_and_quality as maps_and_quality
+from .inference.masks import threshold_of as threshold_of
 from .inference.outline import outlines as outlines
 from .inference.predict import Predictor as Predictor
 from .inference.prediction import Prediction as Prediction

@@ -4,6 +4,7 @@ from mfd.nn.boxes import cxcywh_to_xyxy, enlarged, pairwise_giou, pairwise_iou, 
 from mfd.nn.deform_attn import DeformableAttention, DeformableEncoderLayer
 from mfd.nn.mlp import MLP, FeedForward
 from mfd.nn.sine import box_encoding, grid_encoding, sine_encoding
+from mfd.nn.sizes import sizes_tensor
 from mfd.nn.state_names import keep_state_names
 from mfd.nn.swin import SwinLayer
 
@@ -21,5 +22,6 @@ __all__ = [
     "pairwise_giou",
     "pairwise_iou",
     "sine_encoding",
+    "sizes_tensor",
     "xyxy_to_cxcywh",
 ]

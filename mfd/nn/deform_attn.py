@@ -71,7 +71,7 @@ class DeformableAttention(nn.Module):
         logits = self.attention_weights(query).unflatten(-1, (self.num_heads, samples))
         if references.shape[-1] == 4:
             offsets = offsets * self._half_boxes(references, spatial_shapes)[:, :, None]
-        centres = references[..., :2].expand(len(query), -1, -1, -1)
+        centres = references[..., :2].expand(query.shape[0], -1, -1, -1)
         read = ms_deform_attn_fused(value, spatial_shapes, offsets, logits, centres)
         return self.output_proj(read.flatten(2))
 

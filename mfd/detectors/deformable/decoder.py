@@ -104,7 +104,7 @@ class Decoder(nn.Module):
         """
         count = boxes.shape[1]
         blocked = self._blocked(count, boxes.device)
-        queries = self.content.weight[:count].expand(len(boxes), -1, -1)
+        queries = self.content.weight[:count].expand(boxes.shape[0], -1, -1)
         ratios = torch.cat((levels.valid_ratios, levels.valid_ratios), dim=-1)  # B, L, 4
         references = before = boxes
         position = self.position(boxes) if self.initial_position else None

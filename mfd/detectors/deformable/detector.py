@@ -44,15 +44,16 @@ class DeformableDetector(nn.Module):
         images, padding_mask = self._enough_cells(images, padding_mask)
         found = self.network(images.contiguous(memory_format=torch.channels_last), padding_mask)
         maps = found.geometry.split(found.encoder[self.spec.encoder_layer - 1])
+        maps.append(found.c1.permute(0, 2, 3, 1))
+        if images.shape[-2] != height:  # rows that were added
+            strides = (*self.spec.strides, self.spec.c1_stride)
+            maps = [m[:, : -(-height // stride)] for m, stride in zip(maps, strides, strict=True)]
         return found, DetectorOutput(
             queries=found.queries[-1],
             boxes=found.boxes[-1],
             logits=found.logits[-1],
-            memory=[
-                level[:, : -(-height // stride)]
-                for level, stride in zip(maps, self.spec.strides, strict=True)
-            ],
-            c1=found.c1.permute(0, 2, 3, 1)[:, : -(-height // self.spec.c1_stride)],
+            memory=maps[:-1],
+            c1=maps[-1],
         )
 
     def stage1(

@@ -7,6 +7,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from mfd.nn import sizes_tensor
+
 
 @dataclass
 class Levels:
@@ -44,7 +46,7 @@ def build_levels(
     full = padding_mask[:, None].float()
     masks = [interpolate(full, size=hw)[:, 0].bool() for hw in sizes_hw]
     counts = torch.stack([_unpadded_wh(mask) for mask in masks], dim=1)  # B, L, 2
-    shapes = torch.tensor(sizes_hw, device=padding_mask.device)
+    shapes = sizes_tensor(sizes_hw, padding_mask.device)
     centres = [
         _pixel_centres(hw, counts.device)[None] / counts[:, level, None]
         for level, hw in enumerate(sizes_hw)

@@ -19,7 +19,11 @@ def zero_padding(
 
     On a CPU maps without padding come back as they are; a GPU would have to be waited for.
     """
-    if maps.is_cpu and bool((sizes_hw == torch.tensor(maps.shape[1:3])).all()):
+    if (
+        maps.is_cpu
+        and not torch.compiler.is_exporting()
+        and bool((sizes_hw == torch.tensor(maps.shape[1:3])).all())
+    ):
         return maps
     valid = valid_pixels(sizes_hw.to(maps.device), maps.shape[1], maps.shape[2])
     return maps.masked_fill(~valid[..., None], 0)

@@ -59,7 +59,7 @@ class ObjectToObject(nn.Module):
         image_index: Int[Tensor, " N"],
     ) -> Float[Tensor, "N D"]:
         """The queries after attention."""
-        if not len(queries):
+        if not queries.shape[0]:
             return queries
         placed = (queries + self.position(box_encoding(boxes, BOX_ENCODING).to(queries)))[None]
         other_image = (image_index[:, None] != image_index).to(queries.device)  # (N, N)
@@ -87,7 +87,7 @@ class BoxToObject(nn.Module):
         self, queries: Float[Tensor, "N D"], regions: Float[Tensor, "N s s D"]
     ) -> Float[Tensor, "N D"]:
         """The queries after attention."""
-        if not len(queries):
+        if not queries.shape[0]:
             return queries
         dim, heads = queries.shape[1], self.attention.num_heads
         weight = self.attention.in_proj_weight.unflatten(0, (3, heads, -1))  # (3, M, D / M, D)

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from mfd.detectors import ImageFeatures
 from mfd.errors import DataError
+from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.head.batch import FeatureBatch, collate
-from mfd.headtrain.head.model import MaskHead
+from mfd.headtrain.head.model import HeadOutput, MaskHead
 from mfd.headtrain.inference.paste import Rle, paste_mask
 from mfd.headtrain.inference.select import Candidates, boxes_in_pixels
 
@@ -82,12 +83,8 @@ def predict_masks(
         DataError: names the image whose masks are not finite.
     """
     output = head(batch)
-    logits = output.mask_logits.float()
-    probabilities = logits.sigmoid()
-    maps, threshold = (logits, 0.0) if head.config.paste == "logits" else (probabilities, 0.5)
-    estimate = output.iou
-    iou = _mean_above_half(probabilities)[:, None] if estimate is None else estimate.float()
-    iou = iou.clamp(0, 1).expand(-1, len(head.spec.category_ids))
+    maps, iou = maps_and_quality(head, output)
+    threshold = threshold_of(head.config)
     counts = [len(chosen.queries) for chosen in candidates]
     per_image = (values.cpu().split(counts) for values in (maps, iou, output.frames))
     predictions = []
@@ -104,6 +101,23 @@ def predict_masks(
             image_maps = image_maps.flip(-1)
         predictions.append(MaskPredictions(chosen, quality, image_maps, frames_xyxy, threshold))
     return predictions
+
+
+def maps_and_quality(
+    head: MaskHead, output: HeadOutput
+) -> tuple[Float[Tensor, "N h w"], Float[Tensor, "N K"]]:
+    """What is pasted, and every mask's quality for each category; see `MaskPredictions`."""
+    logits = output.mask_logits.float()
+    probabilities = logits.sigmoid()
+    estimate = output.iou
+    iou = _mean_above_half(probabilities)[:, None] if estimate is None else estimate.float()
+    iou = iou.clamp(0, 1).expand(-1, len(head.spec.category_ids))
+    return (logits if head.config.paste == "logits" else probabilities), iou
+
+
+def threshold_of(config: HeadConfig) -> float:
+    """What the maps of `maps_and_quality` are above on the object."""
+    return 0.0 if config.paste == "logits" else 0.5
 
 
 def _mean_above_half(maps: Float[Tensor, "N h w"]) -> Float[Tensor, " N"]:

@@ -41,7 +41,7 @@ def roi_align(
     """
     _check(features, boxes_xyxy, image_index)
     if sizes_hw is None:
-        sizes_hw = image_index.new_tensor(features.shape[1:3]).expand(len(features), 2)
+        sizes_hw = image_index.new_tensor(features.shape[1:3]).expand(features.shape[0], 2)
     reader = BoxReader(
         boxes_xyxy, image_index, output_size,
         fine_hw=sizes_hw, sampling_ratio=sampling_ratio, aligned=aligned,
@@ -121,7 +121,7 @@ class BoxReader:
         Raises:
             KernelError: if `add` has another shape or type than the result.
         """
-        expected = (len(self._boxes), self._cells, self._cells, features.shape[3])
+        expected = (self._boxes.shape[0], self._cells, self._cells, features.shape[3])
         if add is not None and (add.shape != expected or add.dtype != features.dtype):
             raise KernelError(
                 f"add is {add.dtype} of shape {tuple(add.shape)}; "
@@ -142,7 +142,7 @@ def _check(features: Tensor, boxes_xyxy: Tensor, image_index: Tensor) -> None:
             f"features are {features.dtype} of shape {tuple(features.shape)}; expected floats of "
             "shape (images, height, width, channels)"
         )
-    boxes = len(boxes_xyxy)
+    boxes = boxes_xyxy.shape[0]
     if boxes_xyxy.shape != (boxes, 4) or image_index.shape != (boxes,):
         raise KernelError(
             f"boxes_xyxy have shape {tuple(boxes_xyxy.shape)} and image_index "
@@ -171,5 +171,6 @@ def _both_axes(sizes_hw: Int[Tensor, "N 2"]) -> Int[Tensor, " 2*N"]:
 
 def _merged_by_axis(taps: Taps) -> tuple[Taps, Taps]:
     """Vertical and horizontal taps, each with as few per cell as its axis needs."""
-    y, x = (Taps(*part) for part in zip(*(t.chunk(2) for t in taps), strict=True))
+    boxes = taps.pixel.shape[0] // 2
+    y, x = Taps(*(t[:boxes] for t in taps)), Taps(*(t[boxes:] for t in taps))
     return merge_taps(y), merge_taps(x)

@@ -90,8 +90,10 @@ def merge_taps(taps: Taps) -> Taps:
     """The same taps with equal pixels joined, ascending, and T no larger than needed.
 
     T is cut only on a CPU: elsewhere, and under `torch.compile`, its new value would have to be
-    waited for.
+    waited for. Exported programs keep the taps as they are.
     """
+    if torch.compiler.is_exporting():
+        return taps
     index, order = taps.pixel.sort(-1)
     weight = taps.weight.gather(-1, order)
     new = torch.ones_like(index)

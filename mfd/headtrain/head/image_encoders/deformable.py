@@ -9,7 +9,7 @@ from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.head.deformable import deformable_layer
 from mfd.headtrain.head.padding import valid_pixels
 from mfd.headtrain.head.position import pixel_centres, pixel_positions
-from mfd.nn import grid_encoding
+from mfd.nn import grid_encoding, sizes_tensor
 
 
 class DeformableImageEncoder(nn.Module):
@@ -28,7 +28,7 @@ class DeformableImageEncoder(nn.Module):
         """The refined finest level; padding holds nothing of use."""
         height, width, dim = memory[0].shape[1:]
         memory_hw = memory_hw.to(memory[0].device)
-        shapes = map_sizes(memory)
+        shapes = sizes_tensor([(m.shape[1], m.shape[2]) for m in memory], memory[0].device)
         padding, centres, encodings = [], [], []
         for level, (rows, columns) in enumerate(maps.shape[1:3] for maps in memory):
             y, x = pixel_positions(memory_hw[:, level], rows, columns)
@@ -43,16 +43,6 @@ class DeformableImageEncoder(nn.Module):
         for layer in self.layers:
             tokens = layer(tokens, position, references, shapes, is_padding)
         return tokens[:, : height * width].unflatten(1, (height, width))
-
-
-def map_sizes(maps: list[Float[Tensor, "B _h _w D"]]) -> Int[Tensor, "L 2"]:
-    """Height and width of each map, padding included, on their device.
-
-    Filled in there: a GPU that is sent numbers from pageable memory keeps the program waiting.
-    """
-    sides = [side for level in maps for side in level.shape[1:3]]
-    filled = [torch.full((), side, device=maps[0].device) for side in sides]
-    return torch.stack(filled).view(-1, 2)
 
 
 build = DeformableImageEncoder

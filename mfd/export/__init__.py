@@ -1,0 +1,5 @@
+"""`mfd export`: a head, and its detector, as files that run without mfd."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,1 @@
+from .write import write_export as write_export

@@ -1,0 +1,93 @@
+"""A program as an ONNX file."""
+
+import importlib.util
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+
+from mfd.errors import ConfigError, ExportError
+from mfd.export.parts import Part
+from mfd.export.program import quiet
+from mfd.text import first_line
+
+OPSET = 18
+FACTS_KEY = "mfd"
+"""Of the model's metadata, under which what a reader must know stands as JSON."""
+
+
+def check_onnx_installed() -> None:
+    """Nothing, if the packages of the extra are there.
+
+    Raises:
+        ConfigError: they are not.
+    """
+    for package in ("onnx", "onnxruntime", "onnxscript"):
+        if importlib.util.find_spec(package) is None:
+            raise ConfigError(
+                f"ONNX files need the package {package}; install it by `pip install 'mfd[onnx]'`"
+            )
+
+
+def to_onnx(part: Part, program: ExportedProgram, facts: Mapping[str, Any]) -> bytes:
+    """The program in ONNX's standard operators, one file with its weights.
+
+    Raises:
+        ExportError: there is an operator that ONNX does not have.
+    """
+    try:
+        with quiet():
+            exported = torch.onnx.export(
+                program,
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=list(part.inputs),
+                output_names=list(part.outputs),
+                external_data=False,
+                verbose=False,
+            )
+    except Exception as error:
+        raise ExportError(
+            f"ONNX cannot express it ({type(error).__name__}: {first_line(error)})"
+        ) from error
+    assert exported is not None
+    model = exported.model_proto
+    _name_sizes(model.graph, part)
+    model.producer_name = "mfd"
+    entry = model.metadata_props.add()
+    entry.key, entry.value = FACTS_KEY, json.dumps(facts)
+    return model.SerializeToString()
+
+
+def _name_sizes(graph: Any, part: Part) -> None:
+    """Give the open sizes of inputs and outputs names that say what they count."""
+    names = {}
+    for value, dimensions in zip(graph.input, part.inputs.values(), strict=True):
+        for size, name in zip(value.type.tensor_type.shape.dim, dimensions, strict=True):
+            if name is not None:
+                names[size.dim_param] = name
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for size in value.type.tensor_type.shape.dim:
+            if size.dim_param in names:
+                size.dim_param = names[size.dim_param]
+
+
+def run_onnx(content: bytes) -> Callable[..., list[Tensor]]:
+    """An ONNX file as a function of its inputs, run by onnxruntime on the CPU."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    names = [value.name for value in session.get_inputs()]
+
+    def run(*arguments: Any) -> list[Tensor]:
+        tensors = [t for a in arguments for t in (a if isinstance(a, list) else [a])]
+        inputs = {name: t.numpy() for name, t in zip(names, tensors, strict=True)}
+        return [torch.from_numpy(value) for value in session.run(None, inputs)]
+
+    return run

@@ -1,0 +1,75 @@
+"""A part as a program of plain PyTorch operators, its sizes open."""
+
+import io
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+
+from mfd.errors import ExportError
+from mfd.export.operators import Gathers
+from mfd.export.parts import Part
+from mfd.text import first_line
+
+FACTS_FILE = "mfd.json"
+
+
+def to_program(part: Part) -> ExportedProgram:
+    """The part traced by `torch.export`, without operators of mfd.
+
+    Raises:
+        ExportError: it cannot be traced.
+    """
+    try:
+        with quiet(), _plain_attention(), Gathers(), torch.no_grad():
+            return torch.export.export(
+                part.module, part.sample(0), dynamic_shapes=part.dynamic(), strict=False
+            )
+    except Exception as error:
+        raise ExportError(
+            f"torch.export cannot trace it ({type(error).__name__}: {first_line(error)})"
+        ) from error
+
+
+def to_bytes(program: ExportedProgram, facts: Mapping[str, Any]) -> bytes:
+    """The program as `torch.export.load` reads it, with the facts in its extra file `mfd.json`."""
+    file = io.BytesIO()
+    with quiet():
+        torch.export.save(program, file, extra_files={FACTS_FILE: json.dumps(facts)})
+    return file.getvalue()
+
+
+def run_bytes(content: bytes) -> Callable[..., Sequence[Tensor]]:
+    """The program in a file as a function."""
+    with quiet():
+        return torch.export.load(io.BytesIO(content)).module()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without what PyTorch says of its own parts: of what it will change, and does not find."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+@contextmanager
+def _plain_attention() -> Iterator[None]:
+    """Without PyTorch's fused operator for attention in evaluation, which no other runtime has."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)

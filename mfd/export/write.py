@@ -1,0 +1,105 @@
+"""The folder of an export: checked files, and a script that runs them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mfd
+from mfd.config import ExportFormat, ExportParts
+from mfd.detectors import Detector, padding_step
+from mfd.errors import ExportError
+from mfd.export.check import check_agreement
+from mfd.export.modules import Detections, Masks
+from mfd.export.onnx import OPSET, check_onnx_installed, run_onnx, to_onnx
+from mfd.export.parts import Part, head_part, image_part
+from mfd.export.program import run_bytes, to_bytes, to_program
+from mfd.files import write_atomically
+from mfd.headtrain import Run, threshold_of
+
+SUFFIX = {"onnx": "onnx", "torch": "pt2"}
+SCRIPT = Path(__file__).with_name("predict.py")
+
+
+def write_export(
+    run: Run,
+    detector: Detector | None,
+    folder: Path,
+    kind: ExportFormat = "onnx",
+    parts: ExportParts = "both",
+    *,
+    say: Callable[[str], object] = lambda line: None,
+) -> list[Path]:
+    """Write the head, and the detector with the head in one file; what was written.
+
+    Every file is compared with PyTorch before it gets its name. A detector may contain what cannot
+    be exported: of both parts only the head is then written, and `say` is told why.
+
+    Args:
+        run: a finished one.
+        detector: the one that it was trained for, on the CPU; None for the head alone.
+        folder: made if it is not there; files of the same names are replaced.
+
+    Raises:
+        ConfigError: the run is unfinished, or packages are missing.
+        ExportError: head or detector cannot be exported, or the file computes something else.
+    """
+    if kind == "onnx":
+        check_onnx_installed()
+    head = run.load_head()
+    facts = facts_of(run)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    if parts != "model":
+        written.append(_write(head_part(head), folder, kind, facts, say))
+    if parts == "head":
+        return written
+    assert detector is not None
+    try:
+        written.append(_write(image_part(detector, head), folder, kind, facts, say))
+    except ExportError as error:
+        if parts == "model":
+            raise
+        say(f"without the detector: {error}")
+        return written
+    if kind == "onnx":
+        write_atomically(folder / SCRIPT.name, SCRIPT.read_bytes())
+        written.append(folder / SCRIPT.name)
+    return written
+
+
+def _write(
+    part: Part,
+    folder: Path,
+    kind: ExportFormat,
+    facts: dict[str, Any],
+    say: Callable[[str], object],
+) -> Path:
+    """One part as a file that was checked."""
+    program = to_program(part)
+    content = to_onnx(part, program, facts) if kind == "onnx" else to_bytes(program, facts)
+    difference = check_agreement(part, (run_onnx if kind == "onnx" else run_bytes)(content))
+    path = folder / f"{part.name}.{SUFFIX[kind]}"
+    write_atomically(path, content)
+    say(f"{path.name}: differs from PyTorch by at most {difference:.0e}")
+    return path
+
+
+def facts_of(run: Run) -> dict[str, Any]:
+    """What a reader of the files must know, plain JSON."""
+    spec, how = run.spec, run.spec.preprocessing
+    names = {**run.config.categories, **spec.names}
+    return {
+        "mfd": mfd.__version__,
+        "opset": OPSET,
+        "run": run.name,
+        "detector": spec.name,
+        "weights_digest": spec.weights_digest,
+        "encoder_layer": spec.encoder_layer,
+        "category_ids": spec.category_ids,
+        "categories": {str(id_): names.get(id_, str(id_)) for id_ in spec.category_ids},
+        "preprocessing": {**how.to_json(), "longer_side": how.max_side},
+        "padding_step": padding_step(spec),
+        "threshold": threshold_of(run.config.head),
+        "frame_margin": run.config.head.frame_margin,
+        "outputs": {"head": Masks._fields, "model": Detections._fields},
+    }

@@ -1,0 +1,17 @@
+"""Sizes of maps as a tensor."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+
+def sizes_tensor(sizes_hw: Sequence[tuple[int, int]], device: torch.device) -> Int[Tensor, "L 2"]:
+    """(H, W) of each of L maps on a device.
+
+    Filled in there: a GPU that is sent numbers from pageable memory keeps the program waiting.
+    While a program is exported, sizes may be symbols.
+    """
+    sides = [side for size_hw in sizes_hw for side in size_hw]
+    return torch.stack([torch.full((), side, device=device) for side in sides]).view(-1, 2)

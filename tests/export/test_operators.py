@@ -1,0 +1,46 @@
+"""The operators as gathers, against mfd's own: odd maps, points and boxes far outside."""
+
+import pytest
+import torch
+
+from mfd.export.operators import deform_attn, roi_read
+from mfd.kernels.roi_align.taps import axis_taps
+
+SHAPES = torch.tensor([[5, 7], [3, 1], [1, 2]])
+AREA = 5 * 7 + 3 + 2
+
+
+def points(fused: bool) -> tuple[torch.Tensor, ...]:
+    value = torch.randn(2, AREA, 3, 5, dtype=torch.float64)
+    weights = torch.randn(2, 11, 3, 6, dtype=torch.float64)
+    if fused:
+        offsets = torch.randn(2, 11, 3, 6, 2, dtype=torch.float64) * 3
+        references = torch.rand(2, 11, 3, 2, dtype=torch.float64) * 1.6 - 0.3
+        return value, SHAPES, offsets, weights, references
+    return value, SHAPES, torch.rand(2, 11, 3, 6, 2, dtype=torch.float64) * 1.6 - 0.3, weights
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_gathered_attention_equals_the_operator(fused: bool) -> None:
+    inputs = points(fused)
+    inputs[2][0, 0, 0, 0] = 1e9
+    reference = inputs[4] if fused else None
+    expected = torch.ops.mfd.deform_attn(*inputs[:4], reference)
+    found = deform_attn(*inputs[:4], reference)
+    assert torch.allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("with_sum", [True, False])
+def test_gathered_regions_equal_the_operator(with_sum: bool) -> None:
+    features = torch.randn(2, 9, 13, 4, dtype=torch.float64)
+    low = torch.rand(2, 7, dtype=torch.float64) * 12 - 3
+    high = low + torch.rand(2, 7, dtype=torch.float64) * 14
+    image = torch.tensor([0, 1, 1, 0, 1, 0, 0])
+    y = axis_taps(low[0], high[0], torch.full((7,), 9), 5, 2)
+    x = axis_taps(low[1], high[1], torch.full((7,), 13), 5, 2)
+    add = torch.randn(7, 5, 5, 4, dtype=torch.float64) if with_sum else None
+    expected = torch.ops.mfd.roi_read(
+        features, y.pixel, y.weight, x.pixel, x.weight, image, None if add is None else add.clone()
+    )
+    found = roi_read(features, y.pixel, y.weight, x.pixel, x.weight, image, add)
+    assert torch.allclose(found, expected, rtol=1e-12, atol=1e-12)
