@@ -1,6 +1,7 @@
 """Files and folders that are either whole or absent, also after a power cut."""
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -121,9 +122,14 @@ def sync(path: Path) -> None:
 def use_locks(wanted: bool) -> None:
     """Whether `exclusive_lock` locks, from now on and in this process.
 
-    Without, the user sees to it that no two processes write the same store or run.
+    Without, the user sees to it that no two processes write the same units of a store, or run.
     """
     _locking["wanted"] = wanted
+
+
+def locks_wanted() -> bool:
+    """What `use_locks` was told last."""
+    return _locking["wanted"]
 
 
 @contextmanager
@@ -138,9 +144,30 @@ def exclusive_lock(lock: Path, refusal: MfdError) -> Iterator[None]:
     if not _locking["wanted"]:
         yield
         return
-    try:
+    with _tried(lock, refusal):
         held = FileLock(lock, thread_local=False, fallback_to_soft=False).acquire(blocking=False)
-    except Timeout as error:
+    with held:
+        yield
+
+
+@contextmanager
+def shared_lock(lock: Path, refusal: MfdError) -> Iterator[None]:
+    """As `exclusive_lock`, but others may share it; it keeps away those who want it alone."""
+    if not _locking["wanted"]:
+        yield
+        return
+    with lock.open("ab") as file:
+        with _tried(lock, refusal):
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # filelock's are of this kind
+        yield
+
+
+@contextmanager
+def _tried(lock: Path, refusal: MfdError) -> Iterator[None]:
+    """What the attempt to lock a file comes to, in words."""
+    try:
+        yield
+    except (Timeout, BlockingIOError) as error:
         raise refusal from error
     except (OSError, NotImplementedError) as error:
         if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
@@ -150,8 +177,6 @@ def exclusive_lock(lock: Path, refusal: MfdError) -> Iterator[None]:
             "the same; see to that yourself and pass --no-file-locks, or set file_locks = false in "
             "mfd.toml"
         ) from error
-    with held:
-        yield
 
 
 def canonical_json(value: Any) -> str:

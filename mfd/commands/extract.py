@@ -19,6 +19,11 @@ class Options(ExtractConfig, Extraction):  # the base named last declares the fi
     """What is extracted, and how it is stored."""
 
     codec: Codec = setting("Lossless compression codec.", default="none")
+    part: str | None = setting(
+        "As 1/4: this process makes the first of four parts of the store, others the rest at the "
+        "same time (default: all, or what torchrun says).",
+        default=None,
+    )
     skip_invalid: bool = skip_invalid_setting()
     device: str = device_setting()
 
@@ -26,6 +31,7 @@ class Options(ExtractConfig, Extraction):  # the base named last declares the fi
 def run(project: Project, options: Options) -> None:
     """Fill the store of the split, or what is missing in it."""
     keep_freed_memory()
+    part = extract.Part.parse(options.part)
     dataset = opening.open_dataset(
         project,
         options.split,
@@ -60,12 +66,13 @@ def run(project: Project, options: Options) -> None:
         return
     provenance = extract.provenance(project.choice, options, device)
     with cache.StoreWriter.open(
-        project.stores, identity, codec=options.codec, provenance=provenance
+        project.stores, identity, codec=options.codec, provenance=provenance, part=part.number
     ) as writer:
         say(f"store: {writer.path}")
-        done = extract.extract(detector, dataset, writer, options, say)
+        done = extract.extract(detector, dataset, writer, options, say, part)
+    state = "complete" if done.complete else "not complete yet"
     if not done.images:
-        say("complete: nothing was left to do")
+        say(f"{state}: nothing was left to do")
         return
     took, rate = duration(done.seconds), done.images / done.seconds
-    say(f"complete: {done.images} images in {took}, {rate:.1f} images/s")
+    say(f"{state}: {done.images} images in {took}, {rate:.1f} images/s")

@@ -1,8 +1,8 @@
 """From image files to encoded features, a window of images at a time."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
-from itertools import chain, islice
+from itertools import chain, islice, tee
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from mfd.extract.config import ExtractConfig
 from mfd.images import LoadedImage, Preprocessing, View, load_view, parse_view
 from mfd.prefetch import prefetch
 
-WINDOW = 4 * UNIT
+WINDOW_UNITS = 4
+WINDOW = WINDOW_UNITS * UNIT
 """Images among which those of one padded size are looked for: at 800 x 1333 pixels 0.8 GB decoded
 and 2.9 GB as float16 maps with C1. In 32 the demo's images leave so many batches of one that they
 take a fifth more of a CPU's time; in 64 as much as in batches of mixed sizes."""
@@ -23,7 +24,7 @@ take a fifth more of a CPU's time; in 64 as much as in batches of mixed sizes.""
 def encoded_features(
     detector: Any,
     images_dir: Path,
-    windows: Sequence[Sequence[StoreImage]],
+    windows: Iterable[Sequence[StoreImage]],
     config: ExtractConfig,
     *,
     has_c1: bool,
@@ -60,7 +61,8 @@ def encoded_features(
         by_place: dict[int, ImageFeatures | DataError] = dict(zip(usable, found, strict=True))
         return by_place | {i: e for i, e in enumerate(loaded) if isinstance(e, DataError)}
 
-    images = chain.from_iterable(windows)
+    windows, ahead = tee(windows)
+    images = chain.from_iterable(ahead)
     with closing(prefetch(load, images, config.workers, ahead=WINDOW)) as decoded:
         for window in windows:
             features = detected(window, list(islice(decoded, len(window))))

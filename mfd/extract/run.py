@@ -4,18 +4,19 @@ import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, islice, tee
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from mfd.cache import UNIT, Store, StoreImage, StoreWriter
+from mfd.cache import Store, StoreImage, StoreWriter
 from mfd.coco import CocoDataset
 from mfd.detectors import ImageFeatures, check_repeatable, stays_frozen
 from mfd.detectors import load_detector as load_detector  # named by this room's face too
 from mfd.errors import ConfigError, DataError
 from mfd.extract.config import ExtractConfig
-from mfd.extract.features import WINDOW, encoded_features, load_stored
+from mfd.extract.features import WINDOW_UNITS, encoded_features, load_stored
+from mfd.extract.parts import Part, claimed_windows
 from mfd.images import LoadedImage, parse_view
 from mfd.prefetch import prefetch
 from mfd.progress import progress
@@ -25,12 +26,18 @@ _STORE_THREADS = 3  # each waits for the disk most of the time
 
 @dataclass(frozen=True)
 class Extraction:
-    """What an extraction did: `images` are those of this run, without the ones it resumed from."""
+    """What an extraction did.
+
+    Attributes:
+        images: of this run, without those that it resumed from or that others made.
+        complete: whether the store is; if not, units of other processes are missing.
+    """
 
     path: Path
     images: int
     seconds: float
     weights_digest: str
+    complete: bool = True
 
 
 def extract(
@@ -39,6 +46,7 @@ def extract(
     writer: StoreWriter,
     config: ExtractConfig | None = None,
     say: Callable[[str], object] = lambda line: None,
+    part: Part | None = None,
 ) -> Extraction:
     """Fill the store's unfinished units and declare it complete.
 
@@ -52,6 +60,8 @@ def extract(
         dataset: whose `images_dir` the writer's file names are relative to.
         writer: open on the store of this detector and data set.
         say: is told, line by line, of the weights' digest and of images that cannot be used.
+        part: of the units, if others fill the store at the same time; None: all. Who has done its
+            own does those of others; who finds nothing left to do declares the store complete.
 
     Raises:
         DataError: images could not be used. The store is complete and marks them invalid, or,
@@ -60,7 +70,7 @@ def extract(
             or its weights changed.
         StoreError: features cannot be stored, such as NaN.
     """
-    config = config or ExtractConfig()
+    config, part = config or ExtractConfig(), part or Part()
     given = {"view": parse_view(config.view).name, "precision": config.precision}
     for field, wanted in given.items():
         if wanted != (stored := getattr(writer.identity, field)):
@@ -68,27 +78,32 @@ def extract(
                 f"{field} is {wanted!r}, the store is for {stored!r}; open the store of the same "
                 "one"
             )
-    if again := _readable_now(writer, dataset.images_dir, detector):
+    if again := _readable_now(writer, dataset.images_dir, detector, part):
         say(f"images that could not be used before and can now: {len(again)}")
         writer.revoke(again)
     todo = writer.todo
     total = len(writer.identity.images)
-    fresh = sum(len(writer.images(unit)) for unit in todo)
+    shown = total - sum(len(writer.images(unit)) for unit in todo)
+    fresh = 0
     started = time.monotonic()
     try:
         with (
             stays_frozen(detector) as digest,
-            progress("extract", total, done=total - fresh) as advance,
+            progress("extract", total, done=shown) as advance,
         ):
             say(f"weights before: sha256 {digest}")
             if todo:
                 _check_repeatable(detector, dataset, writer.images(todo[0]), config)
             with (
-                closing(_features(detector, dataset, writer, config, say)) as units,
+                closing(_features(detector, dataset, writer, config, say, part)) as units,
                 closing(_write_behind(writer, units)) as written,
             ):
                 for count in written:
-                    advance(count)
+                    fresh += count
+                    writer.refresh()  # the bar is of all processes together
+                    there = total - sum(len(writer.images(unit)) for unit in writer.todo)
+                    advance(there - shown)
+                    shown = there
     except KeyboardInterrupt:
         say(
             f"stopped: {writer.num_units - len(writer.todo)} of {writer.num_units} units are "
@@ -96,9 +111,17 @@ def extract(
         )
         raise
     say(f"weights after:  sha256 {digest}, unchanged")
+    seconds = time.monotonic() - started
+    writer.refresh()
+    if left := len(writer.todo):
+        say(
+            f"units that other processes make or have yet to make: {left} of {writer.num_units}; "
+            "whoever makes the last one declares the store complete"
+        )
+        return Extraction(writer.path, fresh, seconds, digest, complete=False)
     path = writer.finish()
     _refuse_invalid(Store.open(path).invalid, total)
-    return Extraction(path, fresh, time.monotonic() - started, digest)
+    return Extraction(path, fresh, seconds, digest)
 
 
 def _check_repeatable(
@@ -113,12 +136,14 @@ def _check_repeatable(
             return
 
 
-def _readable_now(writer: StoreWriter, images_dir: Path, detector: Any) -> list[StoreImage]:
-    """The images of finished units that were left out and are no longer bad."""
+def _readable_now(
+    writer: StoreWriter, images_dir: Path, detector: Any, part: Part
+) -> list[StoreImage]:
+    """The images of the part's finished units that were left out and are no longer bad."""
     view, preprocessing = parse_view(writer.identity.view), detector.spec.preprocessing
     return [
         image
-        for image in writer.left_out()
+        for image in writer.left_out(part.owns)
         if isinstance(load_stored(image, images_dir, preprocessing, view), LoadedImage)
     ]
 
@@ -129,14 +154,15 @@ def _features(
     writer: StoreWriter,
     config: ExtractConfig,
     say: Callable[[str], object],
+    part: Part,
 ) -> Generator[tuple[int, list[ImageFeatures | None]], None, None]:
-    """Each unfinished unit and its images' features, None for images that cannot be used."""
-    todo, identity = set(writer.todo), writer.identity
-    windows = [window for window in _windows(writer.num_units) if not todo.isdisjoint(window)]
+    """Each unit that this process makes, and its images' features; None for unusable images."""
+    identity = writer.identity
+    windows, ahead = tee(claimed_windows(writer, part))
     encoded = encoded_features(
         detector,
         dataset.images_dir,
-        [[image for unit in window for image in writer.images(unit)] for window in windows],
+        ([image for unit in window for image in writer.images(unit)] for window in ahead),
         config,
         has_c1=identity.has_c1,
         dtype=identity.dtype,
@@ -145,17 +171,8 @@ def _features(
         for unit in chain.from_iterable(windows):
             images = writer.images(unit)
             results = list(islice(found, len(images)))
-            if unit in todo:
+            if writer.has_claimed(unit):
                 yield unit, _usable(images, results, config, say)
-
-
-def _windows(num_units: int) -> list[range]:
-    """The units of each window, also those that are finished.
-
-    An interrupted extraction then makes the batches of an uninterrupted one, and the same bytes.
-    """
-    size = WINDOW // UNIT
-    return [range(first, min(first + size, num_units)) for first in range(0, num_units, size)]
 
 
 def _usable(
@@ -189,7 +206,7 @@ def _write_behind(
         writer.add_elapsed(spent)
         return len(unit[1])
 
-    return prefetch(write, units, workers=_STORE_THREADS, ahead=WINDOW // UNIT)
+    return prefetch(write, units, workers=_STORE_THREADS, ahead=WINDOW_UNITS)
 
 
 def _refuse_invalid(invalid: Sequence[StoreImage], total: int) -> None:

@@ -122,3 +122,36 @@ def test_site_is_built_without_a_warning(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "store-format" / "index.html").exists()
     assert "Masks for your detector" in (tmp_path / "notebook" / "index.html").read_text()
+
+
+def test_batch_scripts_of_the_page_start_what_they_say(tmp_path: Path) -> None:
+    """Run by bash as SLURM does, with programs in the place of the cluster's that say how."""
+    for name in ("srun", "mfd"):
+        said = 'echo "$@"' if name == "srun" else "false"
+        (tmp_path / name).write_text(f"#!/bin/bash\n{said}\n")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "scontrol").write_text("#!/bin/bash\nprintf 'node7\\nnode8\\n'\n")
+    (tmp_path / "scontrol").chmod(0o755)
+    told = {"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "8", "SLURM_CPUS_PER_TASK": "8"}
+    told |= {"SLURM_NNODES": "2", "SLURM_JOB_ID": "99", "SLURM_JOB_NODELIST": "node[7-8]"}
+    environment = {**os.environ, **told, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+
+    def started(script: str) -> list[str]:
+        command = ["bash", "-eu", "-c", script]
+        found = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+        )
+        return found.stdout.splitlines()
+
+    array, training = blocks("docs/clusters.md", "bash")
+    assert started(array) == [
+        f"mfd extract --split {split} --workers 8 --part 3/8" for split in ("train", "val")
+    ]
+    rendezvous = "--rdzv-backend c10d --rdzv-endpoint node7:29500 --rdzv-id 99"
+    launch = f"torchrun --nnodes 2 --nproc-per-node 4 {rendezvous} -m mfd"
+    assert started(training) == [
+        f"{launch} train-head --run paper-a", f"{launch} evaluate paper-a"
+    ]  # fmt: skip
+    (tmp_path / "runs/paper-a").mkdir(parents=True)
+    (tmp_path / "runs/paper-a/config.json").touch()
+    assert started(training)[0] == f"{launch} train-head --run paper-a --resume"

@@ -1,4 +1,4 @@
-"""kill -9 at any moment of an extraction loses no finished unit and changes no byte."""
+"""kill -9 at any moment, of 1 to 4 processes, loses no finished unit and changes no byte."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 import mfd
 from mfd.cache import Store
 
-KILLS = 20
+KILLS = 15
 
 
 def files(root: Path) -> dict[str, bytes]:
@@ -17,7 +17,7 @@ def files(root: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(store)): path.read_bytes()
         for path in store.rglob("*")
-        if path.is_file() and path.name != "cost.json"  # seconds
+        if path.is_file() and not path.name.startswith(("cost", ".finish"))  # seconds, a lock
     }
 
 
@@ -34,8 +34,9 @@ def test_killed_extractions_resume_to_the_bytes_of_an_uninterrupted_one(tmp_path
     units = report["units_after_kill"]
     assert len(units) == KILLS
     assert len(set(units)) > 3, f"the kills came at too similar moments: {units}"
+    assert len(set(report["killed"])) > 2, f"too similar numbers of processes: {report['killed']}"
     whole = files(tmp_path / "whole")
-    assert len(Store.open(next((tmp_path / "whole").glob("*/zarr.json")).parent)) == 133
+    assert len(Store.open(next((tmp_path / "whole").glob("*/zarr.json")).parent)) == 277
     for i in range(report["stores"]):
         killed = files(tmp_path / f"killed-{i}")
         assert set(killed) == set(whole)

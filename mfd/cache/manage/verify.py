@@ -100,7 +100,7 @@ def repair_store(path: Path, damage: Sequence[Damage]) -> tuple[int, ...]:
         try:
             journal.read_seconds()
         except StoreError:
-            journal.write_seconds(0.0)
+            journal.forget_seconds()
         restore_metadata(path, _manifest(path)[0])
     return tuple(units)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from mfd import files
 from mfd.errors import StoreError
 
-_HALF_WRITTEN = re.compile(r"(c(\.\d+)+|\d{6}\.json|(zarr|index|cost|manifest)\.json)\.tmp")
+_HALF_WRITTEN = re.compile(r"(c(\.\d+)+|\d{6}\.json|(zarr|index|cost(-\d+)?|manifest)\.json)\.tmp")
 
 
 def half_written(store: Path) -> list[Path]:

@@ -7,7 +7,7 @@ lie a record of the files that belong to no unit, and the seconds that the units
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from mfd.text import first_line
 FOLDER = "_units"
 INDEX = "index.json"
 COST = "cost.json"
+_COSTS = "cost*.json"
 
 
 @dataclass(frozen=True)
@@ -94,27 +95,42 @@ class Journal:
         """Record the files that belong to no unit, when all units are committed."""
         self._write(self.folder / INDEX, {"files": dict(sha256)})
 
-    def read_seconds(self) -> float | None:
+    def read_seconds(self, part: int | None = None) -> float | None:
         """What the finished units have cost so far; None if nothing is recorded.
 
-        Raises:
-            StoreError: if the record is damaged.
-        """
-        path = self.folder / COST
-        if not path.exists():
-            return None
-        record = self._read(path)
-        with _understood(path):
-            return float(record["seconds"])
+        Args:
+            part: whose processes are counted; None: those of all parts, together.
 
-    def write_seconds(self, seconds: float) -> None:
-        """Record what the finished units have cost so far."""
-        self._write(self.folder / COST, {"seconds": round(seconds, 3)})
+        Raises:
+            StoreError: if a record is damaged.
+        """
+        every = self.folder.glob(_COSTS) if part is None else [self._cost(part)]
+        seconds = []
+        for path in every:
+            if path.exists():
+                record = self._read(path)
+                with _understood(path):
+                    seconds.append(float(record["seconds"]))
+        return sum(seconds) if seconds else None
+
+    def write_seconds(self, seconds: float, part: int = 1) -> None:
+        """Record what the units that processes of a part have finished cost so far."""
+        with suppress(FileNotFoundError):  # a second process of this part did so at the same time
+            self._write(self._cost(part), {"seconds": round(seconds, 3)})
+
+    def forget_seconds(self) -> None:
+        """Let nothing be recorded of what the units have cost."""
+        for path in self.folder.glob(_COSTS):
+            path.unlink(missing_ok=True)
+        self.write_seconds(0.0)
 
     def revoke(self, unit: int) -> None:
         """Make a unit unfinished again; its data is overwritten later."""
         self._path(unit).unlink(missing_ok=True)
         sync(self.folder)
+
+    def _cost(self, part: int) -> Path:
+        return self.folder / (COST if part == 1 else f"cost-{part}.json")
 
     def _path(self, unit: int) -> Path:
         return self.folder / f"{unit:06d}.json"

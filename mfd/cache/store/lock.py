@@ -1,4 +1,4 @@
-"""One process at a time changes or removes a store."""
+"""Processes that fill a store share it; whoever repairs or removes it has it alone."""
 
 import os
 from collections.abc import Iterator
@@ -8,12 +8,15 @@ from pathlib import Path
 from mfd.cache.store.disk import disk_errors
 from mfd.cache.store.journal import FOLDER
 from mfd.errors import StoreError
-from mfd.files import exclusive_lock
+from mfd.files import exclusive_lock, shared_lock
 
 
 @contextmanager
-def writer_lock(store: Path) -> Iterator[None]:
+def writer_lock(store: Path, *, shared: bool = False) -> Iterator[None]:
     """A context in which no other process changes or removes the store.
+
+    Args:
+        shared: others may fill it meanwhile, if they share it too.
 
     Raises:
         StoreError: another process does, or has just removed it; or it cannot be written.
@@ -25,7 +28,8 @@ def writer_lock(store: Path) -> Iterator[None]:
         with disk_errors(store):
             folder.mkdir(exist_ok=True)
             before = folder.stat()
-            stack.enter_context(exclusive_lock(folder / ".lock", busy))
+            lock = shared_lock if shared else exclusive_lock
+            stack.enter_context(lock(folder / ".lock", busy))
         if not folder.exists() or not os.path.samestat(folder.stat(), before):
             raise StoreError(f"{store} was removed by another process; run the same command again")
         yield

@@ -1,8 +1,9 @@
 """Making a store, one unit of 16 images at a time, so that a kill loses no finished unit."""
 
 import shutil
+import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Lock
@@ -15,6 +16,7 @@ from mfd.cache.format.profiles import UNIT
 from mfd.cache.format.records import FileRecord, ImageRecord, StoreImage
 from mfd.cache.format.rows import to_rows
 from mfd.cache.format.shards import Row, encode_file
+from mfd.cache.store.claims import Claims
 from mfd.cache.store.disk import disk_errors, half_written
 from mfd.cache.store.identity import StoreIdentity
 from mfd.cache.store.journal import Journal, UnitRecord
@@ -23,12 +25,12 @@ from mfd.cache.store.manifest import COPY, Manifest, require_identity, set_statu
 from mfd.config import Codec
 from mfd.detectors import ImageFeatures
 from mfd.errors import StoreError
-from mfd.files import file_sha256, sync, write_atomically
+from mfd.files import exclusive_lock, file_sha256, sync, write_atomically
 from mfd.text import size
 
 
 class StoreWriter:
-    """Writes one store; from `open` to `close` nobody else can. Threads may write different units.
+    """Writes one store. Others can do so too, and threads, each the units that it has claimed.
 
     Attributes:
         path: the store's folder.
@@ -36,7 +38,7 @@ class StoreWriter:
     """
 
     def __init__(
-        self, path: Path, identity: StoreIdentity, manifest: Manifest, lock: ExitStack
+        self, path: Path, identity: StoreIdentity, manifest: Manifest, lock: ExitStack, part: int
     ) -> None:
         self.path = path
         self.identity = identity
@@ -45,8 +47,10 @@ class StoreWriter:
         self._complete = manifest.status == "complete"
         self._lock, self._changing = lock, Lock()
         self._journal = Journal(path, manifest.identity_sha256)
+        self._claims = Claims(self._journal.folder)
         self._committed = self._journal.committed()
-        self._seconds = self._journal.read_seconds() or 0.0
+        self._part = part
+        self._seconds = self._journal.read_seconds(part) or 0.0
 
     @classmethod
     def open(
@@ -56,16 +60,18 @@ class StoreWriter:
         *,
         codec: Codec = "none",
         provenance: Mapping[str, str] | None = None,
+        part: int = 1,
     ) -> "StoreWriter":
         """Create the store of this identity under `root`, or resume it.
 
         Args:
             codec: "none", "zstd" or "blosc"; lossless.
             provenance: texts to keep with a new store, such as library versions.
+            part: number of this process among those that fill the store together, to keep its time.
 
         Raises:
             StoreError: if the store is there with another identity or codec, or damaged; another
-                process writes it; or the disk has too little room for what is missing.
+                process repairs or removes it; or the disk has too little room for what is missing.
         """
         path = root / identity.folder_name
         if codec == "none":
@@ -76,7 +82,7 @@ class StoreWriter:
             with disk_errors(path):
                 _create(path, identity, manifest)
         with ExitStack() as stack:
-            stack.enter_context(writer_lock(path))
+            stack.enter_context(writer_lock(path, shared=True))
             manifest = Manifest.read(path)
             require_identity(path, manifest, identity)
             if manifest.codec != codec:
@@ -85,9 +91,7 @@ class StoreWriter:
                     f"resume it with --codec {manifest.codec}, or remove the store first"
                 )
             open_arrays(path, (*manifest.data_arrays, *manifest.index_arrays), codec)
-            for leftover in half_written(path):
-                leftover.unlink(missing_ok=True)
-            writer = cls(path, identity, manifest, stack)
+            writer = cls(path, identity, manifest, stack, part)
             writer._lock = stack.pop_all()
         return writer
 
@@ -101,19 +105,43 @@ class StoreWriter:
         """Numbers of the units that are not finished, ascending."""
         return tuple(unit for unit in range(self.num_units) if unit not in self._committed)
 
+    def refresh(self) -> None:
+        """See what other processes have finished, or made unfinished, meanwhile."""
+        with self._changing:
+            self._committed = self._journal.committed()
+
+    def claim(self, units: Iterable[int]) -> bool:
+        """Keep other processes from those of the units that are unfinished, until they are written.
+
+        Returns:
+            Whether there are any, and no other process works on one of them.
+        """
+        self.refresh()
+        missing = [unit for unit in units if unit not in self._committed]
+        if not missing or not self._claims.take(missing):
+            return False
+        self.refresh()
+        for unit in self._committed.intersection(missing):  # by who has just let go of it
+            self._claims.drop(unit, finished=True)
+        return not self._committed.issuperset(missing)
+
+    def has_claimed(self, unit: int) -> bool:
+        """Whether this process is to write the unit."""
+        return unit in self._claims
+
     def images(self, unit: int) -> tuple[StoreImage, ...]:
         """The images of a unit, in the order in which `write` wants their features."""
         return self.identity.images[unit * UNIT : (unit + 1) * UNIT]
 
-    def left_out(self) -> list[StoreImage]:
-        """The images of finished units that could not be read.
+    def left_out(self, of: Callable[[int], bool] = lambda unit: True) -> list[StoreImage]:
+        """The images that could not be read, of those finished units that it is to look at.
 
         Raises:
             StoreError: a unit's journal is damaged.
         """
         return [
             image
-            for unit in sorted(self._committed)
+            for unit in filter(of, sorted(self._committed))
             for image, record in zip(
                 self.images(unit), self._journal.read(unit).images, strict=True
             )
@@ -135,7 +163,8 @@ class StoreWriter:
 
         Raises:
             StoreError: if features are not those of the unit's images, not encoded as the store
-                is, or do not fit; or if the disk is full. The unit stays unfinished.
+                is, or do not fit; another process writes the unit; or the disk is full. The unit
+                stays unfinished.
         """
         self._check_images(unit, features)
         rows: list[Mapping[str, Row]] = []
@@ -144,19 +173,23 @@ class StoreWriter:
             row, sizes_of = ({}, None) if image is None else self._rows(image)
             rows.append(row)
             sizes.append(sizes_of)
+        if unit not in self._claims and not self._claims.take((unit,)):
+            raise StoreError(f"unit {unit} of {self.path} is being written by another process")
         with disk_errors(self.path):
             self._revoke(unit)
             files: dict[str, FileRecord] = {}
             for array in self._arrays:
                 files |= self._write_array(array, unit, rows)
             self._journal.commit(unit, UnitRecord(tuple(sizes), files))
-        self._committed.add(unit)
+            with self._changing:
+                self._committed.add(unit)
+            self._claims.drop(unit, finished=True)
 
     def add_elapsed(self, seconds: float) -> None:
         """Add to the seconds that the store's units have taken, over all runs."""
         with self._changing, disk_errors(self.path):
             self._seconds += seconds
-            self._journal.write_seconds(self._seconds)
+            self._journal.write_seconds(self._seconds, self._part)
 
     def finish(self) -> Path:
         """Declare the store complete, if it is not; returns its folder.
@@ -166,11 +199,25 @@ class StoreWriter:
         """
         if self._complete:
             return self.path
+        self.refresh()
         if todo := self.todo:
             raise StoreError(
                 f"{self.path} is unfinished: {len(todo)} of {self.num_units} units are missing, "
                 f"the first is unit {todo[0]}; run the same command again"
             )
+        lock = self._journal.folder / ".finish.lock"
+        while not self._complete:
+            try:
+                with exclusive_lock(lock, _FinishingError()):
+                    if Manifest.read(self.path).status != "complete":
+                        self._finish()
+                    self._complete = True
+                    lock.unlink(missing_ok=True)
+            except _FinishingError:  # another process is at it, and may be killed meanwhile
+                time.sleep(0.05)
+        return self.path
+
+    def _finish(self) -> None:
         records: list[ImageRecord | None] = []
         for unit in range(self.num_units):
             record = self._journal.read(unit)
@@ -184,12 +231,14 @@ class StoreWriter:
             write_image_list(self.path, index, self.identity.images, self.identity.placements)
             write_sizes(self.path, index, records)
             self._journal.commit_index(self._index_files())
+            leftovers = [file for file in half_written(self.path) if "cost" not in file.name]
+            for leftover in (*leftovers, *self._claims.files()):
+                leftover.unlink(missing_ok=True)
             set_status(self.path, "complete")
-        self._complete = True
-        return self.path
 
     def close(self) -> None:
-        """Let other processes write the store."""
+        """Let other processes have the store."""
+        self._claims.drop_all()
         self._lock.close()
 
     def __enter__(self) -> "StoreWriter":
@@ -240,6 +289,10 @@ class StoreWriter:
         files = [self.path / COPY, *sorted(self.path.glob("*/**/zarr.json"))]
         files += [self.path / array.file(0) for array in self._manifest.index_arrays]
         return {str(f.relative_to(self.path)): file_sha256(f) for f in files}
+
+
+class _FinishingError(StoreError):
+    """Another process declares the store complete."""
 
 
 def _create(path: Path, identity: StoreIdentity, manifest: Manifest) -> None:

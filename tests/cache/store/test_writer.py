@@ -8,6 +8,7 @@ import signal
 import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -19,6 +20,7 @@ import zarr
 from mfd.cache import Store, StoreIdentity, StoreWriter, encode_features, verify_store
 from mfd.cache.format.plan import planned_bytes, resized_sizes
 from mfd.cache.store.identity import SCHEMA
+from mfd.cache.store.lock import writer_lock
 from mfd.config import StoredDtype
 from mfd.errors import StoreError
 from mfd.images.preprocessing import Preprocessing
@@ -34,8 +36,9 @@ def fill(writer: StoreWriter) -> Path:
 
 
 def contents(path: Path) -> dict[str, bytes]:
-    """Every file of a store but the lock."""
-    files = (f for f in path.rglob("*") if f.is_file() and f.name != ".lock")
+    """Every file of a store but the locks."""
+    locks = (".lock", ".finish.lock")
+    files = (f for f in path.rglob("*") if f.is_file() and f.name not in locks)
     return {str(f.relative_to(path)): f.read_bytes() for f in files}
 
 
@@ -234,17 +237,39 @@ def test_half_written_files_of_a_killed_writer_are_ignored_and_removed(tmp_path:
         file.write_bytes(b"half")
     with StoreWriter.open(tmp_path, make_identity(40)) as writer:
         assert writer.todo == (0, 2)
-        assert not any(file.exists() for file in debris)
         assert len(Store.open(fill(writer))) == 40
+        assert not any(file.exists() for file in debris)
 
 
-def test_only_one_process_writes_a_store(tmp_path: Path) -> None:
+def test_a_store_has_several_writers_or_one_who_repairs_or_removes_it(tmp_path: Path) -> None:
+    busy = pytest.raises(StoreError, match="being written by another process")
     with (
+        StoreWriter.open(tmp_path, make_identity()) as writer,
         StoreWriter.open(tmp_path, make_identity()),
-        pytest.raises(StoreError, match="being written by another process"),
+        busy,
+        writer_lock(writer.path),
     ):
+        pass
+    with writer_lock(writer.path), pytest.raises(StoreError, match="being written"):
         StoreWriter.open(tmp_path, make_identity())
     StoreWriter.open(tmp_path, make_identity()).close()
+
+
+def test_writers_of_one_store_write_each_unit_once_and_finish_it(tmp_path: Path) -> None:
+    with (
+        StoreWriter.open(tmp_path, make_identity(40)) as first,
+        StoreWriter.open(tmp_path, make_identity(40), part=2) as second,
+    ):
+        assert first.claim((0, 1))
+        assert not second.claim((1, 2))
+        assert second.claim((2,))
+        for writer, unit in ((first, 0), (second, 2), (first, 1)):
+            writer.write(unit, features_of(writer.images(unit)))
+            writer.add_elapsed(2.0)
+        assert not second.claim((0, 1, 2))
+        assert second.finish() == first.finish() == first.path
+        assert verify_store(first.path) == []
+        assert Store.open(first.path).info().seconds == 6.0
 
 
 @pytest.mark.parametrize(
@@ -315,12 +340,14 @@ def test_a_store_that_is_there_needs_room_for_its_missing_units_only(
         spec, images = writer.identity.spec, writer.identity.images
         sizes = resized_sizes(spec.preprocessing, images)
         needed = planned_bytes(spec, "full", "float16", sizes)
-        for free, enough in ((0.4, False), (0.6, True)):
+        for free, refused in (
+            (0.4, pytest.raises(StoreError, match="free; make room")),
+            (0.6, nullcontext()),
+        ):
             usage = shutil.disk_usage(tmp_path)._replace(free=int(free * needed))
             monkeypatch.setattr(shutil, "disk_usage", lambda _, found=usage: found)
-            expected = "being written" if enough else "free; make room"
-            with pytest.raises(StoreError, match=expected):
-                StoreWriter.open(tmp_path, make_identity(32))
+            with refused:
+                StoreWriter.open(tmp_path, make_identity(32)).close()
 
 
 def test_a_finished_store_is_not_written_again(sound_store: Path) -> None:
