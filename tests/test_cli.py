@@ -34,6 +34,8 @@ OPTIONS = {
     "cache verify": "repair stores file-locks",
     "cache rm": "force stores file-locks",
     "cache gc": "dry-run stores file-locks",
+    "cache push": "check stores",
+    "cache pull": "stores file-locks",
 }
 
 

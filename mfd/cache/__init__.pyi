@@ -15,6 +15,8 @@ from .manage.remove import remove_store as remove_store
 from .manage.verify import Damage as Damage
 from .manage.verify import repair_store as repair_store
 from .manage.verify import verify_store as verify_store
+from .remote.pull import pull_store as pull_store
+from .remote.push import push_store as push_store
 from .store.identity import StoreIdentity as StoreIdentity
 from .store.identity import difference as difference
 from .store.info import StoreInfo as StoreInfo

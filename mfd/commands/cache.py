@@ -1,4 +1,4 @@
-"""`mfd cache`: list, inspect, verify and delete feature stores."""
+"""`mfd cache`: list, inspect, verify, delete, push and pull feature stores."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from rich.table import Table
 
 from mfd import cache
 from mfd.config import Project
-from mfd.console import out, print_json, print_text, say
+from mfd.console import out, print_json, print_path, print_text, say
 from mfd.settings import setting, settings
 from mfd.text import printable, size
 
@@ -120,6 +120,41 @@ def collect(project: Project, options: CollectOptions) -> None:
         say(f"nothing was left behind under {project.stores}, or it is younger than a day")
 
 
+@settings
+class PushOptions:
+    """Which store, and where to."""
+
+    store: Path = _store_setting()
+    url: str = setting(
+        "The folder for stores there: s3://, gs://, hf://, file:// and others of fsspec.",
+        default="",
+        extra={"argument": True, "required": True},
+    )
+    check: bool = setting("Read back what was sent before; resend what is damaged.", default=False)
+
+
+def push(project: Project, options: PushOptions) -> None:
+    """Send a store to a URL; prints that of the store there."""
+    store = located(project, options.store)
+    print_text(cache.push_store(store, options.url, check=options.check))
+
+
+@settings
+class PullOptions:
+    """Which store."""
+
+    url: str = setting(
+        "The store's URL, as `cache push` printed it.",
+        default="",
+        extra={"argument": True, "required": True},
+    )
+
+
+def pull(project: Project, options: PullOptions) -> None:
+    """Fetch a store from a URL; prints its folder."""
+    print_path(cache.pull_store(options.url, project.stores))
+
+
 def _command(
     text: str, options: type[Any], run: Any, project: tuple[str, ...] = PROJECT
 ) -> SimpleNamespace:
@@ -135,6 +170,10 @@ COMMANDS = {
     "rm": _command("Delete a store, and the targets made from it.", RemoveOptions, remove, WRITING),
     "gc": _command(
         "Delete what killed processes left behind; stores stay.", CollectOptions, collect, WRITING
+    ),
+    "push": _command("Send a store to a URL, or send what is missing there.", PushOptions, push),
+    "pull": _command(
+        "Fetch a store from a URL, or fetch what is missing here.", PullOptions, pull, WRITING
     ),
 }
 

@@ -1,4 +1,4 @@
-"""The floors inside the cache: format below store below manage."""
+"""The floors inside the cache: format below store below manage below remote."""
 
 import ast
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 import mfd.cache
 
 ROOT = Path(mfd.cache.__file__).parent
-ROOMS = ("format", "store", "manage")
+ROOMS = ("format", "store", "manage", "remote")
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -12,9 +12,9 @@ from mfd.cache.format.layout import ArrayLayout
 from mfd.cache.format.profiles import UNIT
 from mfd.cache.format.records import FileRecord
 from mfd.cache.store.disk import disk_errors
-from mfd.cache.store.journal import Journal
+from mfd.cache.store.journal import Journal, UnitRecord
 from mfd.cache.store.lock import writer_lock
-from mfd.cache.store.manifest import COPY, Manifest, restore_metadata
+from mfd.cache.store.manifest import COPY, GROUP, Manifest, restore_metadata
 from mfd.errors import StoreError
 from mfd.progress import progress
 
@@ -53,7 +53,7 @@ def verify_store(path: Path, say: Callable[[str], object] = lambda line: None) -
     journal = Journal(path, manifest.identity_sha256)
     committed = journal.committed()
     weak = 0
-    damage += _index_damage(path, journal) if complete else _metadata_damage(path, manifest)
+    damage += index_damage(path, journal) if complete else _metadata_damage(path, manifest)
     try:
         journal.read_seconds()
     except StoreError as error:
@@ -107,7 +107,7 @@ def repair_store(path: Path, damage: Sequence[Damage]) -> tuple[int, ...]:
 
 def _manifest(path: Path) -> tuple[Manifest, list[Damage]]:
     """The store's metadata, from the copy if the original is damaged."""
-    file = path / "zarr.json"
+    file = path / GROUP
     try:
         manifest = Manifest.read(path)
         return manifest, [] if _is_canonical(file) else [Damage(f"{file} is damaged")]
@@ -125,7 +125,7 @@ def _is_canonical(group: Path) -> bool:
     return metadata == expected and json.dumps(metadata, indent=2).encode() == content
 
 
-def _index_damage(path: Path, journal: Journal) -> Iterator[Damage]:
+def index_damage(path: Path, journal: Journal) -> Iterator[Damage]:
     """What differs between the record of metadata and index arrays and their files."""
     try:
         record = journal.read_index()
@@ -157,20 +157,29 @@ def _unit_damage(
     journal: Journal, unit: int, manifest: Manifest, ids: Sequence[int]
 ) -> tuple[list[Damage], bool]:
     """What differs between a finished unit's journal and its files, and if the journal can tell."""
-    path, first = journal.store, unit * UNIT
+    first = unit * UNIT
     try:
         record = journal.read(unit)
     except StoreError as error:
         return [Damage(str(error), unit, tuple(ids[first : first + UNIT]))], True
     damage = []
+    for name, faults in unit_faults(journal.store, manifest, unit, record):
+        what = f"{journal.store / name} {next(iter(faults.values()))}"
+        damage.append(Damage(what, unit, tuple(ids[row] for row in faults if ids)))
+    return damage, all(file.rows is not None for file in record.files.values())
+
+
+def unit_faults(
+    path: Path, manifest: Manifest, unit: int, record: UnitRecord
+) -> Iterator[tuple[str, dict[int, str]]]:
+    """The files of a unit that are not as recorded, with what is wrong with each of their rows."""
+    first = unit * UNIT
     for array in manifest.data_arrays:
         for start in range(first, first + UNIT, array.rows_per_file):
             committed = record.files.get(array.file(start))
             stop = min(start + array.rows_per_file, manifest.num_images)
             if faults := _row_faults(path, array, manifest, range(start, stop), committed):
-                what = f"{path / array.file(start)} {next(iter(faults.values()))}"
-                damage.append(Damage(what, unit, tuple(ids[row] for row in faults if ids)))
-    return damage, all(file.rows is not None for file in record.files.values())
+                yield array.file(start), faults
 
 
 def _row_faults(

@@ -49,6 +49,15 @@ class Journal:
     def __init__(self, store: Path, identity: str = "") -> None:
         self.store, self.identity = store, identity
         self.folder = store / FOLDER
+        self.index_path = self.folder / INDEX
+
+    def path(self, unit: int) -> Path:
+        """The journal of a unit, whether it is there or not."""
+        return self.folder / f"{unit:06d}.json"
+
+    def cost_paths(self) -> list[Path]:
+        """The records of what the units have cost, one for each part that has one."""
+        return sorted(self.folder.glob(_COSTS))
 
     def committed(self) -> set[int]:
         """Numbers of the finished units; none in a store that is just being removed."""
@@ -64,7 +73,7 @@ class Journal:
         Raises:
             StoreError: if the journal is missing, damaged or another store's.
         """
-        path = self._path(unit)
+        path = self.path(unit)
         record = self._read(path)
         with _understood(path):
             if record.get("store", self.identity) != self.identity:  # an earlier mfd named none
@@ -78,7 +87,7 @@ class Journal:
         """Make a unit exist. Everything the record names must be on the disk already."""
         images = [i and [i.input_hw, i.level_hw, i.c1_hw] for i in record.images]
         content = {"store": self.identity, "images": images, "files": _values(record.files)}
-        self._write(self._path(unit), content)
+        self._write(self.path(unit), content)
 
     def read_index(self) -> dict[str, Recorded]:
         """The files of metadata and index arrays, as `commit_index` recorded them.
@@ -86,14 +95,14 @@ class Journal:
         Raises:
             StoreError: if the record is missing or damaged.
         """
-        path = self.folder / INDEX
+        path = self.index_path
         record = self._read(path)
         with _understood(path):
             return dict(record["files"])
 
     def commit_index(self, sha256: Mapping[str, str]) -> None:
         """Record the files that belong to no unit, when all units are committed."""
-        self._write(self.folder / INDEX, {"files": dict(sha256)})
+        self._write(self.index_path, {"files": dict(sha256)})
 
     def read_seconds(self, part: int | None = None) -> float | None:
         """What the finished units have cost so far; None if nothing is recorded.
@@ -104,7 +113,7 @@ class Journal:
         Raises:
             StoreError: if a record is damaged.
         """
-        every = self.folder.glob(_COSTS) if part is None else [self._cost(part)]
+        every = self.cost_paths() if part is None else [self._cost(part)]
         seconds = []
         for path in every:
             if path.exists():
@@ -120,20 +129,17 @@ class Journal:
 
     def forget_seconds(self) -> None:
         """Let nothing be recorded of what the units have cost."""
-        for path in self.folder.glob(_COSTS):
+        for path in self.cost_paths():
             path.unlink(missing_ok=True)
         self.write_seconds(0.0)
 
     def revoke(self, unit: int) -> None:
         """Make a unit unfinished again; its data is overwritten later."""
-        self._path(unit).unlink(missing_ok=True)
+        self.path(unit).unlink(missing_ok=True)
         sync(self.folder)
 
     def _cost(self, part: int) -> Path:
         return self.folder / (COST if part == 1 else f"cost-{part}.json")
-
-    def _path(self, unit: int) -> Path:
-        return self.folder / f"{unit:06d}.json"
 
     def _write(self, path: Path, record: dict[str, Any]) -> None:
         journal = {"record": record, "sha256": json_sha256(record)}

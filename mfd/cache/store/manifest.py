@@ -31,6 +31,7 @@ from mfd.files import canonical_json, json_sha256, write_atomically
 from mfd.text import first_line, short, size
 
 Status = Literal["unfinished", "complete"]
+GROUP = "zarr.json"
 COPY = "_units/manifest.json"
 MAX_FILE_BYTES = 2**34  # of the elements of a file; the largest known have 2**28
 _START_AGAIN = "remove the store by `mfd cache rm` and extract it again"
@@ -83,7 +84,7 @@ class Manifest:
         Raises:
             StoreError: if there is no store, one of another schema, or a damaged one.
         """
-        metadata = path / "zarr.json"
+        metadata = path / GROUP
         has_copy = (path / COPY).exists()
         cure = REPAIR if has_copy else _START_AGAIN
         try:
@@ -221,7 +222,7 @@ def restore_metadata(path: Path, manifest: Manifest) -> None:
 
 def set_status(path: Path, status: Status) -> None:
     """Declare a store complete or unfinished, for certain once this returns."""
-    file = path / "zarr.json"
+    file = path / GROUP
     metadata = json.loads(file.read_text())
     if metadata["attributes"]["status"] != status:
         metadata["attributes"]["status"] = status

@@ -1,0 +1,1 @@
+"""Stores on other machines: sent there and fetched again, unit by unit."""
