@@ -11,7 +11,7 @@ from mfd.cli import app, main
 
 OPTIONS = {
     "extract": "split images annotations profile dtype view batch-size workers precision strict "
-    "codec skip-invalid device data stores detector weights encoder-layer exif file-locks",
+    "codec part skip-invalid device data stores detector weights encoder-layer exif file-locks",
     "train-head": "preset set split images annotations val store views mask-fraction "
     "mask-images live augment finetune log run resume skip-invalid device data stores runs "
     "detector weights encoder-layer exif file-locks",
