@@ -90,15 +90,15 @@ def _evaluate(project: Project, options: Options, device: "torch.device") -> Non
         options.annotations,
         skip_invalid=options.skip_invalid,
     )
-    if options.class_agnostic or (head is not None and head.config.class_agnostic):
-        dataset = dataset.without_categories()
-    else:
-        matched = opening.in_categories_of(
-            store.spec if run is None else run.spec, project, dataset
-        )
-        if matched.renumbered:
-            say("the results files have the detector's category ids")
-        dataset = matched.dataset
+    matched = opening.in_categories_of(
+        store.spec if run is None else run.spec,
+        project,
+        dataset,
+        class_agnostic=options.class_agnostic or (head is not None and head.config.class_agnostic),
+    )
+    if matched.renumbered:
+        say("the results files have the detector's category ids")
+    dataset = matched.dataset
     say(f"run: {'none, only boxes and baselines' if run is None else run.path}")
     features: headtrain.Features
     if run is None:

@@ -33,13 +33,14 @@ def open_evaluated(
             "compared; give runs of one kind"
         )
     dataset = opening.open_dataset(project, split, images, annotations, skip_invalid=skip_invalid)
-    if agnostic == {True}:
-        return [dataset.without_categories()] * len(runs)
     found: list[CocoDataset] = []
     for place, run in enumerate(runs):
         same = [n for n in range(place) if runs[n].config.spec == run.config.spec]
         if same:
             found.append(found[same[0]])
         else:
-            found.append(opening.in_categories_of(run.config.spec, project, dataset).dataset)
+            matched = opening.in_categories_of(
+                run.config.spec, project, dataset, class_agnostic=agnostic == {True}
+            )
+            found.append(matched.dataset)
     return found

@@ -184,9 +184,7 @@ def in_categories_of_head(
     Raises:
         DataError: the detector knows none of the objects' classes, or it is not clear which.
     """
-    if head.class_agnostic:
-        return dataset.without_categories()
-    matched = opening.in_categories_of(spec, project, dataset)
+    matched = opening.in_categories_of(spec, project, dataset, class_agnostic=head.class_agnostic)
     if matched.nothing_known:
         raise DataError(matched.note)
     return matched.dataset

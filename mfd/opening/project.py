@@ -59,9 +59,15 @@ def _usual_paths(project: Project, split: str) -> tuple[Path, Path]:
 
 
 def in_categories_of(
-    spec: DetectorSpec, project: Project, dataset: CocoDataset
+    spec: DetectorSpec, project: Project, dataset: CocoDataset, *, class_agnostic: bool = False
 ) -> MatchedCategories:
-    """The data set in the detector's categories; what was matched, and what cannot be, is said."""
+    """The data set in the detector's categories; what was matched, and what cannot be, is said.
+
+    Args:
+        class_agnostic: in no categories instead.
+    """
+    if class_agnostic:
+        return MatchedCategories(dataset.without_categories())
     matched = match_categories(dataset, spec.category_ids, spec.names, project.categories)
     for line in (matched.table(), matched.note and f"note: {matched.note}"):
         if line:
