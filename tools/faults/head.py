@@ -20,7 +20,7 @@ HEAD = [
     ),
     *faults(
         "mfd/headtrain/head/padding.py", "tests/headtrain/head/test_padding.py",
-        ("one full side taken for a map without padding", ").all()):", ").any()):"),
+        ("one full side taken for a map without padding", "maps.shape[1:3])).all())", "maps.shape[1:3])).any())"),
     ),
     *faults(
         "mfd/headtrain/head/regions.py", "tests/headtrain/training/test_cost.py",

@@ -29,7 +29,7 @@ REST = [
     *faults(
         "mfd/cache/format/encodings/int8.py", "tests/cache/format",
         ("int8 in 63 steps", "_STEPS = 127", "_STEPS = 63"),
-        ("int8 scale by the largest value's sign", "torch.maximum(rows.amax(0), -rows.amin(0))", "rows.amax(0)"),
+        ("int8 scale by the largest value's sign", "torch.maximum(largest, -least)", "largest"),
     ),
     *faults(
         "mfd/coco/categories.py", "tests/coco",
@@ -40,9 +40,9 @@ REST = [
         ("encoder layer of a preset ignored", "encoder_layer(project, preset)", "project.encoder_layer"),
     ),
     *faults(
-        "mfd/commands/predict.py", "tests/commands",
-        ("detector of the run ignored", "override(run.config.detector,", "override(project.choice,"),
-        ("category names of the run ignored", "run.load_head(device), run.config.categories)", "run.load_head(device), {})"),
+        "mfd/commands/predictor.py", "tests/commands",
+        ("detector of the run ignored", "override(found.config.detector,", "override(project.choice,"),
+        ("category names of the run ignored", "found.load_head(where), found.config.categories)", "found.load_head(where), {})"),
     ),
     *faults(
         "mfd/api.py", "tests/test_api.py",

@@ -9,8 +9,6 @@ TRAINING = [
     *faults(
         "mfd/headtrain/training/step.py", "tests/headtrain/training",
         ("gradients not clipped", "config.max_grad_norm or float(\"inf\")", "float(\"inf\")"),
-        ("points of every step the same", "SeedSequence([seed, step])", "SeedSequence([seed])"),
-        ("points of every seed the same", "SeedSequence([seed, step])", "SeedSequence([step])"),
         ("weights of BCE and dice swapped", "config.bce_weight * losses.bce", "config.dice_weight * losses.bce"),
         ("points never sampled", "config.sampling if head.config.sampled_points else None", "None"),
         ("point settings of the run ignored", "config.sampling if", "TrainConfig().sampling if"),
@@ -19,6 +17,11 @@ TRAINING = [
         "mfd/headtrain/training/loop.py", "tests/headtrain/training",
         ("no weight decay", "weight_decay=config.weight_decay", "weight_decay=0.0"),
         ("another beta1", "betas=(config.beta1, config.beta2)", "betas=(0.8, config.beta2)"),
+    ),
+    *faults(
+        "mfd/headtrain/sources/boxes.py", "tests/headtrain/sources",
+        ("points of every step the same", "SeedSequence([seed, step])", "SeedSequence([seed])"),
+        ("points of every seed the same", "SeedSequence([seed, step])", "SeedSequence([step])"),
     ),
     *faults(
         "mfd/headtrain/sources/sampler.py", "tests/headtrain/sources",
