@@ -4,12 +4,11 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
 
 from mfd.cache import StoreIdentity, StoreImage, planned_bytes
 from mfd.coco import CocoDataset, sample_evenly
 from mfd.config import Precision, Profile, StoredDtype
-from mfd.detectors import DetectorSpec
+from mfd.detectors import Detector, DetectorSpec
 from mfd.errors import DataError
 from mfd.extract.config import ExtractConfig
 from mfd.extract.features import WINDOW, encoded_features
@@ -88,7 +87,7 @@ def estimate(
 
 
 def measure_rate(
-    detector: Any,
+    detector: Detector,
     dataset: CocoDataset,
     config: ExtractConfig | None = None,
     *,

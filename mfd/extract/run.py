@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from itertools import chain, islice, tee
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 from mfd.cache import Store, StoreImage, StoreWriter
 from mfd.coco import CocoDataset
-from mfd.detectors import ImageFeatures, check_repeatable, stays_frozen
+from mfd.detectors import Detector, ImageFeatures, check_repeatable, stays_frozen
 from mfd.detectors import load_detector as load_detector  # named by this room's face too
 from mfd.errors import ConfigError, DataError
 from mfd.extract.config import ExtractConfig
@@ -41,7 +40,7 @@ class Extraction:
 
 
 def extract(
-    detector: Any,
+    detector: Detector,
     dataset: CocoDataset,
     writer: StoreWriter,
     config: ExtractConfig | None = None,
@@ -125,7 +124,7 @@ def extract(
 
 
 def _check_repeatable(
-    detector: Any, dataset: CocoDataset, images: Sequence[StoreImage], config: ExtractConfig
+    detector: Detector, dataset: CocoDataset, images: Sequence[StoreImage], config: ExtractConfig
 ) -> None:
     """Try the detector on the first of the images that can be read."""
     view, preprocessing = parse_view(config.view), detector.spec.preprocessing
@@ -137,7 +136,7 @@ def _check_repeatable(
 
 
 def _readable_now(
-    writer: StoreWriter, images_dir: Path, detector: Any, part: Part
+    writer: StoreWriter, images_dir: Path, detector: Detector, part: Part
 ) -> list[StoreImage]:
     """The images of the part's finished units that were left out and are no longer bad."""
     view, preprocessing = parse_view(writer.identity.view), detector.spec.preprocessing
@@ -149,7 +148,7 @@ def _readable_now(
 
 
 def _features(
-    detector: Any,
+    detector: Detector,
     dataset: CocoDataset,
     writer: StoreWriter,
     config: ExtractConfig,

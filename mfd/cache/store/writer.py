@@ -1,8 +1,6 @@
 """Making a store, one unit of 16 images at a time, so that a kill loses no finished unit."""
 
-import shutil
 import time
-import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,22 +9,22 @@ from threading import Lock
 from mfd.cache.format.arrays import REPAIR, open_arrays
 from mfd.cache.format.index import write_image_list, write_sizes
 from mfd.cache.format.layout import ArrayLayout
-from mfd.cache.format.plan import make_plan, planned_bytes
+from mfd.cache.format.plan import make_plan
 from mfd.cache.format.profiles import UNIT
 from mfd.cache.format.records import FileRecord, ImageRecord, StoreImage
 from mfd.cache.format.rows import to_rows
 from mfd.cache.format.shards import Row, encode_file
 from mfd.cache.store.claims import Claims
+from mfd.cache.store.create import create, require_room
 from mfd.cache.store.disk import disk_errors, half_written
 from mfd.cache.store.identity import StoreIdentity
 from mfd.cache.store.journal import Journal, UnitRecord
 from mfd.cache.store.lock import writer_lock
-from mfd.cache.store.manifest import COPY, Manifest, require_identity, set_status, write_metadata
+from mfd.cache.store.manifest import COPY, Manifest, require_identity, set_status
 from mfd.config import Codec
 from mfd.detectors import ImageFeatures
 from mfd.errors import StoreError
-from mfd.files import exclusive_lock, file_sha256, sync, write_atomically
-from mfd.text import size
+from mfd.files import exclusive_lock, file_sha256, write_atomically
 
 
 class StoreWriter:
@@ -75,12 +73,12 @@ class StoreWriter:
         """
         path = root / identity.folder_name
         if codec == "none":
-            _check_room(path, identity)
+            require_room(path, identity)
         if not path.exists():
             plan = make_plan(identity.spec, identity.dtype, identity.images, identity.input_hw)
             manifest = Manifest.of(identity, codec, plan, provenance or {})
             with disk_errors(path):
-                _create(path, identity, manifest)
+                create(path, identity, manifest)
         with ExitStack() as stack:
             stack.enter_context(writer_lock(path, shared=True))
             manifest = Manifest.read(path)
@@ -293,35 +291,3 @@ class StoreWriter:
 
 class _FinishingError(StoreError):
     """Another process declares the store complete."""
-
-
-def _create(path: Path, identity: StoreIdentity, manifest: Manifest) -> None:
-    """Make an empty store beside its place and move it there whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    building = path.with_name(f".{path.name}.tmp-{uuid.uuid4().hex}")
-    try:
-        write_metadata(building, manifest)
-        write_image_list(building, manifest.index_arrays, identity.images, identity.placements)
-        for file in (building, *building.rglob("*")):
-            sync(file)
-        building.rename(path)
-    except OSError:
-        shutil.rmtree(building, ignore_errors=True)
-        if not path.exists():  # else another process was faster and made the same
-            raise
-    sync(path.parent)
-
-
-def _check_room(path: Path, identity: StoreIdentity) -> None:
-    """Refuse to start or resume a store that the disk cannot hold."""
-    spec, images = identity.spec, identity.images
-    planned = planned_bytes(spec, identity.profile, identity.dtype, identity.input_hw)
-    done = len(Journal(path).committed()) * UNIT / len(images)
-    needed = planned * max(0.0, 1 - done)
-    existing = next(folder for folder in path.absolute().parents if folder.exists())
-    free = shutil.disk_usage(existing).free
-    if free < needed:
-        raise StoreError(
-            f"{path} needs about {size(needed)} more, {existing} has {size(free)} "
-            "free; make room, or choose other --stores, --dtype int8 or --profile lite"
-        )
