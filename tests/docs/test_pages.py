@@ -148,7 +148,7 @@ def test_batch_scripts_of_the_page_start_what_they_say(tmp_path: Path) -> None:
         f"mfd extract --split {split} --workers 8 --part 3/8" for split in ("train", "val")
     ]
     rendezvous = "--rdzv-backend c10d --rdzv-endpoint node7:29500 --rdzv-id 99"
-    launch = f"torchrun --nnodes 2 --nproc-per-node 4 {rendezvous} -m mfd"
+    launch = f"torchrun --nnodes 2 --nproc-per-node 4 {rendezvous} -m -- mfd"
     assert started(training) == [
         f"{launch} train-head --run paper-a", f"{launch} evaluate paper-a"
     ]  # fmt: skip
