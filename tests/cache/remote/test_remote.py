@@ -230,13 +230,13 @@ def test_a_pull_names_the_stores_of_a_folder(sound_store: Path, url: str, tmp_pa
     [
         ("nowhere://x/y", "scheme such as s3://"),
         ("/just/a/path", "is no URL; give one such as s3://bucket/stores"),
-        ("s3://bucket/x", "s3fs for s3://"),
+        ("gs://bucket/x", "gcsfs for gs://"),
     ],
 )
 def test_a_url_that_cannot_be_opened_is_refused_in_one_line(
     wrong: str, said: str, sound_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "s3fs", None)
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
     for attempt in (lambda: push_store(sound_store, wrong), lambda: pull_store(wrong, tmp_path)):
         with pytest.raises(ConfigError, match=said) as refusal:
             attempt()
