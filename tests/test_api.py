@@ -156,7 +156,9 @@ def test_without_a_detector_the_heads_own_is_loaded_by_name(
 ) -> None:
     asked = []
 
-    def load(name: str, weights: str | None, encoder_layer: int | None, device: str) -> Tiny:
+    def load(
+        name: str, weights: str | None, encoder_layer: int | None, device: str, **_: object
+    ) -> Tiny:
         asked.append((name, weights, encoder_layer))
         return Tiny()
 
@@ -172,7 +174,9 @@ def test_the_encoder_layer_is_the_one_the_head_was_trained_on(
 ) -> None:
     """A detector of several layers, of which the head's is not the default."""
 
-    def load(name: str, weights: str | None, encoder_layer: int | None, device: str) -> Tiny:
+    def load(
+        name: str, weights: str | None, encoder_layer: int | None, device: str, **_: object
+    ) -> Tiny:
         loaded = Tiny()
         loaded.spec = replace(SPEC, encoder_layer=encoder_layer or 6)
         return loaded

@@ -19,6 +19,14 @@ TINY = Path(__file__).parents[1] / "builders" / "tiny.py"
 IMAGE = LoadedImage(torch.randn(3, 40, 53), (80, 159))
 
 
+def tiny() -> nn.Module:
+    """The detector for images of one size, which are not padded."""
+    detector = load_detector(f"{TINY}:detector")
+    fixed = replace(detector.spec.preprocessing, size_hw=(40, 53))
+    detector.spec = replace(detector.spec, preprocessing=fixed)
+    return detector
+
+
 def refusal(detector: nn.Module) -> str:
     with pytest.raises(DetectorError) as caught:
         detect(detector, [IMAGE], [1])
@@ -42,7 +50,7 @@ def refusal(detector: nn.Module) -> str:
 def test_a_spec_that_contradicts_the_output_is_refused(
     fields: dict[str, object], problem: str
 ) -> None:
-    detector = load_detector(f"{TINY}:detector")
+    detector = tiny()
     detector.spec = replace(detector.spec, **fields)
     assert problem in refusal(detector)
 
@@ -64,7 +72,7 @@ def test_a_spec_that_contradicts_the_output_is_refused(
 def test_an_output_of_another_form_is_refused(
     field: str, change: Callable[[Any], Any], problem: str
 ) -> None:
-    detector = load_detector(f"{TINY}:detector")
+    detector = tiny()
 
     def alter(module: nn.Module, inputs: Any, output: Any) -> Any:
         return replace(output, **{field: change(getattr(output, field))})
@@ -74,13 +82,13 @@ def test_an_output_of_another_form_is_refused(
 
 
 def test_anything_but_a_detector_output_is_refused() -> None:
-    detector = load_detector(f"{TINY}:detector")
+    detector = tiny()
     detector.register_forward_hook(lambda module, inputs, output: vars(output))
     assert "returned a dict, expected the DetectorOutput of mfd.detectors" in refusal(detector)
 
 
 def test_maps_may_be_rounded_down() -> None:
-    detector = load_detector(f"{TINY}:detector")
+    detector = tiny()
     detector.register_forward_hook(
         lambda module, inputs, output: replace(output, c1=output.c1[:, :9, :13])
     )
@@ -91,7 +99,7 @@ def test_maps_may_be_rounded_down() -> None:
 
 def test_a_module_that_takes_no_padding_mask_is_refused_before_it_runs() -> None:
     class Unmasked(nn.Identity):
-        spec = load_detector(f"{TINY}:detector").spec
+        spec = tiny().spec
 
     with pytest.raises(DetectorError, match=r"own\.py:unmasked cannot be called as detector"):
         check_contract("own.py:unmasked", Unmasked())

@@ -95,7 +95,7 @@ def test_code_in_the_folder_is_not_run(folder: Path) -> None:
     assert load_detector(f"hf:{folder}").spec.dim == 32
 
 
-@pytest.mark.parametrize("model_type", ["yolos", None, ["detr"]])
+@pytest.mark.parametrize("model_type", ["vilt", None, ["detr"]])
 def test_other_model_types_are_refused_with_the_known_ones(model_type: Any, folder: Path) -> None:
     change_config(folder, model_type=model_type)
     with pytest.raises(DetectorError, match="mfd knows detr, conditional_detr, dab-detr"):

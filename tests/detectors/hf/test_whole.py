@@ -11,6 +11,7 @@ import torch
 from mfd.cache import Store, StoreWriter
 from mfd.coco import CocoDataset, read_dataset, split_paths
 from mfd.demo import generate
+from mfd.detectors import padding_step
 from mfd.extract import ExtractConfig, extract, image_digests, store_identity
 from mfd.headtrain import HeadConfig, Run, StoredSource, TrainConfig, build_targets, evaluate, train
 from mfd.images import collate_images, load_image
@@ -44,7 +45,8 @@ def test_a_store_holds_the_models_own_outputs_and_a_head_is_trained_on_it(
     store, dataset = stores["train"]
     for features, entry in zip(store, dataset.images, strict=True):
         image = load_image(dataset.path(entry), detector.spec.preprocessing)
-        own = run(name, model, *collate_images([image.pixels]))
+        step = padding_step(detector.spec)
+        own = run(name, model, *collate_images([image.pixels], step))
         torch.testing.assert_close(features.boxes, own.pred_boxes[0], rtol=0, atol=1e-5)
         torch.testing.assert_close(features.logits, own.logits[0], rtol=0, atol=1e-4)
 
