@@ -29,7 +29,7 @@ def test_every_recipe_of_the_project_has_settings_that_exist() -> None:
     made = set()
     for task in found:
         texts = [text for text in task.arguments if "=" in text]
-        plan = Plan(None, HeadConfig(), TrainConfig()).changed(tuple(texts), None, None)
+        plan = Plan(None, HeadConfig(), TrainConfig()).changed(tuple(texts), None, None, None)
         made.add((plan.head, plan.recipe))
     assert len(made) == len(recipes["recipes"])  # no two are the same
 
