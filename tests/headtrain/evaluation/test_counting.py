@@ -3,28 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from mfd.cache import Store
 from mfd.coco import CocoDataset
 from mfd.headtrain.evaluation.evaluate import evaluate
 from mfd.headtrain.evaluation.report import Evaluation
 from mfd.headtrain.head.model import MaskHead
 from tests.builders.scenes import CONFIG, IMAGES, SPEC, Knows, make_store
-
-
-@pytest.fixture(scope="module")
-def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("runs") / "knows"
-
-
-@pytest.fixture(scope="module")
-def known(store: Store, dataset: CocoDataset, run_dir: Path) -> Evaluation:
-    """The figures of a head that knows the objects, with both baselines."""
-    found = evaluate(Knows(dataset), store, dataset, baselines=True, split="val")
-    assert not run_dir.exists()
-    found.write(run_dir)
-    return found
 
 
 def test_objects_with_a_box_only_are_noted(store: Store, dataset: CocoDataset) -> None:

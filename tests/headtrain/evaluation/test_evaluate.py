@@ -27,20 +27,6 @@ from tests.builders.scenes import CONFIG, IMAGES, SPEC, Knows, make_store
 FIGURES = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
 
 
-@pytest.fixture(scope="module")
-def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("runs") / "knows"
-
-
-@pytest.fixture(scope="module")
-def known(store: Store, dataset: CocoDataset, run_dir: Path) -> Evaluation:
-    """The figures of a head that knows the objects, with both baselines."""
-    found = evaluate(Knows(dataset), store, dataset, baselines=True, split="val")
-    assert not run_dir.exists()
-    found.write(run_dir)
-    return found
-
-
 def official_figures(annotations: Path, results: list[dict] | Path, kind: str) -> list[float]:
     """AP, AP50, AP75, AP small, medium and large as pycocotools' own summary has them."""
     content = json.loads(annotations.read_text())

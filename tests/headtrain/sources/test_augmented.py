@@ -7,26 +7,13 @@ import pytest
 import torch
 from pycocotools import mask as mask_utils
 
-from mfd.coco import CocoDataset, decode_segmentation, mask_runs, read_dataset, split_paths
-from mfd.demo import generate
-from mfd.detectors import Detector, load_detector
+from mfd.coco import CocoDataset, decode_segmentation, mask_runs
+from mfd.detectors import Detector
 from mfd.headtrain.sources.live import LiveSource
 from mfd.headtrain.targets.crop import box_crop
 from tests.builders.live import CHOICE, HEAD, TRAIN
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> CocoDataset:
-    folder = tmp_path_factory.mktemp("data")
-    generate(folder, num_train=7, num_val=0, seed=5)
-    return read_dataset(*split_paths(folder, "train"))
-
-
-@pytest.fixture(scope="module")
-def demo() -> Detector:
-    return load_detector("demo")
 
 
 def test_an_augmented_run_is_repeated_by_its_seed_and_differs_by_epoch(

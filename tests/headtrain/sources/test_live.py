@@ -11,7 +11,7 @@ import torch
 from mfd.cache import Store, StoreWriter
 from mfd.coco import CocoDataset, read_dataset, split_paths
 from mfd.demo import generate
-from mfd.detectors import Detector, detect_all, freeze, load_detector
+from mfd.detectors import Detector, detect_all, freeze
 from mfd.detectors.contract import DetectorOutput
 from mfd.errors import DataError, DetectorError, TrainingError
 from mfd.extract import ExtractConfig, extract, image_digests, store_identity
@@ -32,18 +32,6 @@ def deformable() -> Detector:
     detector = small_detector("dino")
     detector.spec = replace(detector.spec, preprocessing=Preprocessing(size_hw=(70, 103)))
     return freeze(detector)
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> CocoDataset:
-    folder = tmp_path_factory.mktemp("data")
-    generate(folder, num_train=7, num_val=0, seed=5)
-    return read_dataset(*split_paths(folder, "train"))
-
-
-@pytest.fixture(scope="module")
-def demo() -> Detector:
-    return load_detector("demo")
 
 
 def store_of(detector: Detector, dataset: CocoDataset, root: Path, batch_size: int) -> Store:
