@@ -50,7 +50,7 @@ def test_evaluation_finds_what_the_cpu_finds(tmp_path: Path) -> None:
     dataset = scenes.make_dataset(tmp_path)
     store = scenes.make_store(tmp_path, dataset)
     head = MaskHead(scenes.CONFIG, scenes.SPEC)
-    on_cpu = evaluate(head, store, dataset).mask
-    on_gpu = evaluate(head.to(DEVICE), store, dataset, device=DEVICE).mask
+    on_cpu = evaluate(head, store, dataset)["masks"]
+    on_gpu = evaluate(head.to(DEVICE), store, dataset, device=DEVICE)["masks"]
     assert on_gpu.ap == pytest.approx(on_cpu.ap, abs=0.01)
     assert on_cpu.ap is not None
