@@ -1,6 +1,5 @@
 """Photographs stored turned, through all commands: `exif` says which pixels their labels are of."""
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from PIL import Image
 from mfd.cache import Store
 from mfd.cli import main
 from mfd.demo import generate
+from tests.builders.figures import untimed
 
 TURNS = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90}
 """An EXIF orientation, and how pixels are stored that it turns upright."""
@@ -58,10 +58,7 @@ def figures(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     assert main(["train-head", "--run", "r", *SMALL]) == 0
     capsys.readouterr()
     assert main(["evaluate", "r", "--json"]) == 0
-    printed: dict[str, Any] = json.loads(capsys.readouterr().out)
-    for row in printed["rows"]:
-        del row["seconds"]
-    return {key: value for key, value in printed.items() if key != "seconds"}
+    return untimed(capsys.readouterr().out)
 
 
 def test_boxes_and_masks_are_those_of_photographs_that_were_never_turned(

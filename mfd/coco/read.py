@@ -114,7 +114,7 @@ def _read_annotations(
         try:
             annotation_id = integer(record, "id", "it")
             owner = f"annotation {annotation_id}"
-            annotation = parse_annotation(record, images, categories, need_masks)
+            annotation = parse_annotation(record, annotation_id, images, categories, need_masks)
             if (key := (annotation.image_id, annotation_id)) in seen:
                 raise RecordError("id twice in an image", f"it occurs twice in image {key[0]}")
         except RecordError as error:

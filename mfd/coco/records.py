@@ -144,11 +144,15 @@ def _inside(file_name: str, images_dir: Path) -> str | None:
 
 def parse_annotation(
     record: Mapping[str, Any],
+    annotation_id: int,
     images: Mapping[int, ImageEntry],
     categories: Mapping[int, str],
     need_masks: bool,
 ) -> Annotation:
     """The annotation, its references resolved and its numbers finite.
+
+    Args:
+        annotation_id: the record's, which its caller has read to name it by.
 
     Raises:
         RecordError: what is wrong; the caller names the annotation.
@@ -185,7 +189,7 @@ def parse_annotation(
     if (iscrowd := record.get("iscrowd", 0)) not in (0, 1):
         raise RecordError("malformed iscrowd", f"its iscrowd is {short(iscrowd)}, expected 0 or 1")
     return Annotation(
-        annotation_id=integer(record, "id", "it"),
+        annotation_id=annotation_id,
         image_id=image_id,
         category_id=category_id,
         bbox_xywh=(float(box[0]), float(box[1]), float(box[2]), float(box[3])),
