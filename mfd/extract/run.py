@@ -20,6 +20,7 @@ from mfd.images import LoadedImage, parse_view
 from mfd.prefetch import prefetch
 from mfd.progress import progress
 
+_LOOK_SECONDS = 1.0  # between two looks at what other processes have finished
 _STORE_THREADS = 3  # each waits for the disk most of the time
 
 
@@ -82,9 +83,9 @@ def extract(
         writer.revoke(again)
     todo = writer.todo
     total = len(writer.identity.images)
-    shown = total - sum(len(writer.images(unit)) for unit in todo)
+    shown = writer.num_images_done
     fresh = 0
-    started = time.monotonic()
+    started = looked = time.monotonic()
     try:
         with (
             stays_frozen(detector) as digest,
@@ -99,10 +100,11 @@ def extract(
             ):
                 for count in written:
                     fresh += count
-                    writer.refresh()  # the bar is of all processes together
-                    there = total - sum(len(writer.images(unit)) for unit in writer.todo)
-                    advance(there - shown)
-                    shown = there
+                    if time.monotonic() - looked > _LOOK_SECONDS:
+                        writer.refresh()  # the bar is of all processes together
+                        looked = time.monotonic()
+                    advance(writer.num_images_done - shown)
+                    shown = writer.num_images_done
     except KeyboardInterrupt:
         say(
             f"stopped: {writer.num_units - len(writer.todo)} of {writer.num_units} units are "

@@ -62,10 +62,11 @@ class Journal:
     def committed(self) -> set[int]:
         """Numbers of the finished units; none in a store that is just being removed."""
         try:
-            names = [Path(name) for name in os.listdir(self.folder)]
+            names = os.listdir(self.folder)
         except FileNotFoundError:
             return set()
-        return {int(n.stem) for n in names if n.suffix == ".json" and n.stem.isdigit()}
+        stems = (name.removesuffix(".json") for name in names if name.endswith(".json"))
+        return {int(stem) for stem in stems if stem.isdigit()}
 
     def read(self, unit: int) -> UnitRecord:
         """What was committed for a unit.

@@ -103,6 +103,12 @@ class StoreWriter:
         """Numbers of the units that are not finished, ascending."""
         return tuple(unit for unit in range(self.num_units) if unit not in self._committed)
 
+    @property
+    def num_images_done(self) -> int:
+        """How many images the finished units have."""
+        short = self.num_units * UNIT - len(self.identity.images)  # of the last unit
+        return len(self._committed) * UNIT - short * (self.num_units - 1 in self._committed)
+
     def refresh(self) -> None:
         """See what other processes have finished, or made unfinished, meanwhile."""
         with self._changing:

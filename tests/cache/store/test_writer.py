@@ -105,3 +105,11 @@ def test_a_unit_of_zeros_is_stored_and_read_as_zeros_also_over_another(tmp_path:
         store = Store.open(writer.finish())
     assert not store[2].logits.any()
     assert verify_store(store.path) == []
+
+
+def test_finished_images_are_those_of_the_finished_units(tmp_path: Path) -> None:
+    with StoreWriter.open(tmp_path, make_identity()) as writer:
+        for unit in (writer.num_units - 1, *range(writer.num_units - 1)):  # the shorter one first
+            writer.write(unit, features_of(writer.images(unit)))
+            open_units = sum(len(writer.images(unit)) for unit in writer.todo)
+            assert writer.num_images_done == len(writer.identity.images) - open_units > 0
