@@ -73,6 +73,7 @@ def launch(count: int, what: str, *command: str) -> list[int]:
             said = os.open(f"{what}-{rank}.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             for stream in (1, 2):
                 os.dup2(said, stream)
+            torch.set_num_threads(1)  # a fork's first call renews torch's pool, not thread-safely
             code = 99
             try:
                 code = mfd(command) if command else summed() or 0
