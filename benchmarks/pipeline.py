@@ -27,7 +27,8 @@ from mfd.kernels import roi_align
 BOXES_PER_IMAGE = 7  # the mean of COCO's training images
 
 
-OURS = ("forward_kernel", "points_grad_kernel", "value_grad_kernel", "backward_kernel", "mfd::")
+OURS = ("forward_kernel", "points_grad_kernel", "value_grad_kernel", "backward_kernel")
+OURS += ("taps_kernel", "layout_kernel", "mfd::")
 PRODUCTS = ("gemm", "cutlass", "cublas", "nvjet", "aten::mm", "aten::addmm", "aten::bmm")
 
 

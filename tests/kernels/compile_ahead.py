@@ -19,6 +19,7 @@ from triton.compiler import ASTSource, compile
 from mfd.kernels.deform_attn import triton as deform_attn_triton
 from mfd.kernels.deform_attn.launch import COLLECTED, tile_of
 from mfd.kernels.roi_align import triton as roi_triton
+from mfd.kernels.roi_align import triton_tables
 from mfd.kernels.unpack import triton as unpack_triton
 
 FLOATS = {"bf16": "*bf16", "fp16": "*fp16", "fp32": "*fp32", "fp64": "*fp64"}
@@ -26,6 +27,14 @@ ATTENTION = {  # heads, channels, levels, points, per case
     "image": {"M": 8, "D": 32, "L": 4, "P": 4},
     "box": {"M": 8, "D": 16, "L": 1, "P": 4},
     "odd": {"M": 8, "D": 12, "L": 1, "P": 4},
+}
+
+ROI_TYPES = {
+    **dict.fromkeys(("y", "x", "pixel", "first_cell", "last_cell", "span", "order"), "*i32"),
+    **dict.fromkeys(("image", "fine_hw", "coarse_hw"), "*i64"),
+    **dict.fromkeys(("y_weight", "x_weight"), "*fp32"),
+    **dict.fromkeys(("N", "B", "H", "W", "C", "s", "TY", "TX"), "i32"),
+    "starts": "*i32",
 }
 
 
@@ -61,18 +70,23 @@ def roi_source(name: str, dtype: str) -> tuple[Any, dict[str, Any]]:
     """Likewise for RoIAlign, 32 cells and 256 channels."""
     exact = "*fp64" if dtype == "fp64" else "*fp32"
     acc = triton.language.float64 if dtype == "fp64" else triton.language.float32
-    whole = ("y", "x", "y_count", "x_count", "first_cell", "last_cell", "left", "right", "starts")
-    types = dict.fromkeys(whole, "*i32")
-    types |= dict.fromkeys(("image", "order"), "*i64")
-    types |= dict.fromkeys(("y_weight", "x_weight"), "*fp32")
-    types |= dict.fromkeys(("rows", "columns"), exact)
-    types |= dict.fromkeys(("H", "W", "C", "s", "TY", "TX"), "i32")
+    types = ROI_TYPES | dict.fromkeys(("rows", "columns"), exact)
     constants = {"BLOCK_X": 32, "BLOCK_C": 64, "ACC": acc}
     if name == "forward_kernel":
-        constants |= {"ADD": True}
+        constants |= {"ADD": True, "BLOCK_TY": 8, "BLOCK_TX": 8}
     else:
         constants |= {"BLOCK_S": 32, "PRECISION": "ieee" if dtype in ("fp32", "fp64") else "tf32"}
     return source(getattr(roi_triton, name), constants, types, FLOATS[dtype]), {"num_warps": 4}
+
+
+def tables_source(name: str) -> tuple[Any, dict[str, Any]]:
+    """Likewise for the tables of RoIAlign on up-sampled maps, two samples per cell and axis."""
+    constants = {"BLOCK_S": 32, "ACC": triton.language.float32}
+    if name == "taps_kernel":
+        constants |= {"T": 8, "SAMPLES": 2, "BLOCK_T": 8, "ALIGNED": True, "UP": True}
+    else:
+        constants |= {"BLOCK_N": 64, "BLOCK_L": 64}
+    return source(getattr(triton_tables, name), constants, ROI_TYPES, "*fp32"), {"num_warps": 4}
 
 
 def unpack_source() -> tuple[Any, dict[str, Any]]:
@@ -138,6 +152,10 @@ def main() -> None:
                 item = report(*roi_source(name, dtype), capability)
                 label = {"kernel": f"roi_{name}", "case": "roi", "dtype": dtype, "sm": capability}
                 reports.append(label | item)
+        for name in ("taps_kernel", "layout_kernel"):
+            item = report(*tables_source(name), capability)
+            label = {"kernel": name, "case": "roi", "dtype": "fp32", "sm": capability}
+            reports.append(label | item)
         label = {"kernel": "unpack_kernel", "case": "unpack", "dtype": "fp32", "sm": capability}
         reports.append(label | report(*unpack_source(), capability))
     json.dump(reports, sys.stdout)

@@ -37,10 +37,20 @@ KERNELS = [
         ("first image read for all boxes", "tl.load(image + box)", "tl.load(image)"),
         ("last row of cells forgotten", "while row < last:", "while row < last - 1:"),
         ("boxes taken in the order given", "box = tl.load(order + i)", "box = i"),
+        ("taps counted one too few", "tl.where(weights != 0, t_y + 1, 0)", "tl.where(weights != 0, t_y, 0)"),
+    ),
+    *faults(
+        "mfd/kernels/roi_align/triton_tables.py", "tests/kernels/roi_align",
+        ("equal pixels of a cell not joined", "merged = tl.sum(tl.where(same, share[:, None, :], 0.0), 2)", "merged = share"),
+        ("taps counted with those already joined", "(place[:, None, :] < place[:, :, None]) & is_first[:, None, :]", "(place[:, None, :] < place[:, :, None])"),
+        ("spare taps not cleared", "tl.store(weight + row + t[None, :], tl.zeros([BLOCK_S, BLOCK_T], ACC), mask=spare)", "pass"),
+        ("up-sampling from the other axis", "coarse = tl.load(coarse_hw + own)", "coarse = tl.load(coarse_hw + 2 * tl.load(image + box))"),
+        ("last column of a box forgotten", "tl.maximum(right, column + 1)", "tl.maximum(right, column)"),
+        ("boxes of an image counted from the next", "below = (images < number)", "below = (images <= number)"),
     ),
     *faults(
         "mfd/kernels/roi_align/api.py", "tests/kernels/roi_align",
-        ("coarse maps read at fine places", "self._coarse = _merged_by_axis(upsampling_taps(taps, fine, size))", "self._coarse = _merged_by_axis(taps)"),
+        ("coarse maps read at fine places", "make(boxes, image_index, fine_hw, coarse_hw, *rest)", "make(boxes, image_index, fine_hw, None, *rest)"),
         ("sum lost in reading", "return self._read(features, self._coarse, add)", "return self._read(features, self._coarse, None)"),
     ),
     *faults(

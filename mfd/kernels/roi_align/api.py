@@ -5,8 +5,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mfd.errors import KernelError
-from mfd.kernels.roi_align.op import roi_read
-from mfd.kernels.roi_align.taps import Taps, axis_taps, merge_taps, upsampling_taps
+from mfd.kernels.roi_align.op import roi_read, roi_taps
+from mfd.kernels.roi_align.taps import Taps, box_taps, narrowed
 
 
 def roi_align(
@@ -102,12 +102,16 @@ class BoxReader:
     ) -> None:
         """Arguments as of `roi_align_upsampled`; `coarse_hw` None: only fine maps are read."""
         self._boxes, self._image, self._cells = boxes_xyxy, image_index, output_size
-        fine = _both_axes(fine_hw.to(image_index.device)[image_index])
-        taps = _box_taps(boxes_xyxy, fine, output_size, sampling_ratio, aligned)
-        self._fine, self._coarse = _merged_by_axis(taps), None
+        # without a fixed number of samples, the tables' width is known only once they are made
+        fixed = sampling_ratio > 0 and not torch.compiler.is_exporting()
+        make = roi_taps if fixed else box_taps
+        fine_hw = fine_hw.to(image_index.device)
+        rest = (output_size, sampling_ratio, aligned)
+        boxes = boxes_xyxy.detach()
+        self._fine, self._coarse = _by_axis(*make(boxes, image_index, fine_hw, None, *rest)), None
         if coarse_hw is not None:
-            size = _both_axes(coarse_hw.to(image_index.device)[image_index])
-            self._coarse = _merged_by_axis(upsampling_taps(taps, fine, size))
+            coarse_hw = coarse_hw.to(image_index.device)
+            self._coarse = _by_axis(*make(boxes, image_index, fine_hw, coarse_hw, *rest))
 
     def fine(self, features: Float[Tensor, "B H W C"]) -> Float[Tensor, "N s s C"]:
         """`roi_align` of maps at the resolution of the boxes."""
@@ -155,22 +159,7 @@ def _check(features: Tensor, boxes_xyxy: Tensor, image_index: Tensor) -> None:
         )
 
 
-def _box_taps(
-    boxes: Float[Tensor, "N 4"], sizes: Int[Tensor, " 2*N"], cells: int, samples: int, aligned: bool
-) -> Taps:
-    """Vertical taps of every box, then horizontal ones: half the calls of two separate tables."""
-    x0, y0, x1, y1 = boxes.detach().unbind(-1)
-    low, high = torch.cat([y0, x0]), torch.cat([y1, x1])
-    return axis_taps(low, high, sizes, cells, samples, aligned)
-
-
-def _both_axes(sizes_hw: Int[Tensor, "N 2"]) -> Int[Tensor, " 2*N"]:
-    """All heights, then all widths."""
-    return sizes_hw.t().flatten()
-
-
-def _merged_by_axis(taps: Taps) -> tuple[Taps, Taps]:
+def _by_axis(pixel: Int[Tensor, "2 N s T"], weight: Float[Tensor, "2 N s T"]) -> tuple[Taps, Taps]:
     """Vertical and horizontal taps, each with as few per cell as its axis needs."""
-    boxes = taps.pixel.shape[0] // 2
-    y, x = Taps(*(t[:boxes] for t in taps)), Taps(*(t[boxes:] for t in taps))
-    return merge_taps(y), merge_taps(x)
+    y, x = (narrowed(Taps(*axis)) for axis in zip(pixel, weight, strict=True))
+    return y, x

@@ -7,11 +7,40 @@ from torch import Tensor
 
 from mfd.errors import KernelError
 from mfd.kernels.roi_align import triton as kernels
-from mfd.kernels.roi_align.reference import dense_taps
+from mfd.kernels.roi_align.triton_tables import layout_kernel, taps_kernel
 
 MAX_ELEMENTS = 2**31  # of one map; offsets inside it are 32 bits wide
 CHANNELS = 64  # per program
 PIXELS = 32  # of a row of the map per backward program
+LINES = 64  # of a map's side per program that lays out the tables
+
+
+def taps(
+    boxes: Tensor,
+    image: Tensor,
+    fine_hw: Tensor,
+    coarse_hw: Tensor | None,
+    cells: int,
+    samples: int,
+    aligned: bool,
+) -> tuple[Tensor, Tensor]:
+    """Pixels and weights (2, N, s, T) of both axes, merged."""
+    exact, count = _exact(boxes), len(boxes)
+    width = samples * (2 if coarse_hw is None else 4)
+    pixel = torch.empty(2, count, cells, width, dtype=torch.int32, device=boxes.device)
+    weight = torch.empty(2, count, cells, width, dtype=exact, device=boxes.device)
+    if count and cells:
+        fine_hw = fine_hw.contiguous()
+        with torch.cuda.device_of(boxes):
+            taps_kernel[(2 * count,)](
+                boxes.contiguous(), image.contiguous(), fine_hw,
+                fine_hw if coarse_hw is None else coarse_hw.contiguous(),
+                pixel, weight, count, cells,
+                T=width, SAMPLES=samples, BLOCK_S=triton.next_power_of_2(cells),
+                BLOCK_T=triton.next_power_of_2(width), ALIGNED=aligned, UP=coarse_hw is not None,
+                ACC=_accumulator(exact), num_warps=4,
+            )  # fmt: skip
+    return pixel, weight
 
 
 def forward(
@@ -38,14 +67,16 @@ def forward(
     with torch.cuda.device_of(features):
         kernels.forward_kernel[(boxes * cells * triton.cdiv(channels, block_c),)](
             features.contiguous(),
-            y.int().contiguous(), y_weight.contiguous(), _used_taps(y_weight),
-            x.int().contiguous(), x_weight.contiguous(), _used_taps(x_weight),
-            image,
+            y.int().contiguous(), y_weight.contiguous(),
+            x.int().contiguous(), x_weight.contiguous(),
+            image.contiguous(),
             out if add is None else add.contiguous(),
             out,
             height, width, channels, cells, y.shape[2], x.shape[2],
-            BLOCK_X=triton.next_power_of_2(cells), BLOCK_C=block_c, ADD=add is not None,
-            ACC=_accumulator(features), num_warps=4,
+            BLOCK_X=triton.next_power_of_2(cells), BLOCK_C=block_c,
+            BLOCK_TY=triton.next_power_of_2(y.shape[2]),
+            BLOCK_TX=triton.next_power_of_2(x.shape[2]),
+            ADD=add is not None, ACC=_accumulator(_exact(features)), num_warps=4,
         )  # fmt: skip
     return out
 
@@ -66,42 +97,59 @@ def backward(
     out = grad.new_empty(batch, height, width, channels)
     if not out.numel() or not grad.numel():
         return out.zero_()
-    exact = torch.float64 if grad.dtype == torch.float64 else torch.float32
-    rows = dense_taps(y, y_weight.to(exact), height)
-    columns = dense_taps(x, x_weight.to(exact), width)
-    first, last = _span(rows)  # (N, H)
-    left, right = _span(columns.amax(2)[:, None])  # (N, 1)
-    order = image.argsort(stable=True)
-    starts = torch.searchsorted(image[order], torch.arange(batch + 1, device=image.device))
+    tables = _laid_out(y, y_weight, x, x_weight, image, batch, height, width, _exact(grad))
     block_c = min(CHANNELS, max(16, triton.next_power_of_2(channels)))
     blocks = triton.cdiv(width, PIXELS) * triton.cdiv(channels, block_c)
     with torch.cuda.device_of(grad):
         kernels.backward_kernel[(batch * height * blocks,)](
             grad.contiguous(),
-            rows, columns, first, last, left, right, order, starts.int(),
+            *tables,
             out,
-            height, width, channels, cells,
+            len(grad), height, width, channels, cells,
             BLOCK_X=PIXELS, BLOCK_S=max(16, triton.next_power_of_2(cells)), BLOCK_C=block_c,
             PRECISION="tf32" if grad.element_size() == 2 else "ieee",
-            ACC=_accumulator(grad), num_warps=4,
+            ACC=_accumulator(_exact(grad)), num_warps=4,
         )  # fmt: skip
     return out
 
 
-def _used_taps(weight: Tensor) -> Tensor:
-    """(N,) taps to read: up to the last with a weight in any cell of the box."""
-    number = torch.arange(1, weight.shape[2] + 1, device=weight.device, dtype=torch.int32)
-    return ((weight != 0) * number).amax((1, 2))
+def _laid_out(
+    y: Tensor,
+    y_weight: Tensor,
+    x: Tensor,
+    x_weight: Tensor,
+    image: Tensor,
+    batch: int,
+    height: int,
+    width: int,
+    exact: torch.dtype,
+) -> tuple[Tensor, ...]:
+    """Matrices of both tables, what reads each line of pixels, and the boxes by image."""
+    boxes, cells, _ = y.shape
+
+    def whole(*shape: int) -> Tensor:
+        return torch.empty(shape, dtype=torch.int32, device=y.device)
+
+    tables = (
+        torch.empty(boxes, height, cells, dtype=exact, device=y.device),
+        torch.empty(boxes, width, cells, dtype=exact, device=y.device),
+        whole(boxes, height), whole(boxes, height), whole(2, boxes), whole(boxes), whole(batch + 1),
+    )  # fmt: skip
+    blocks = triton.cdiv(max(height, width), LINES)
+    with torch.cuda.device_of(y):
+        layout_kernel[(2 * boxes * blocks,)](
+            y.int().contiguous(), y_weight.contiguous(), x.int().contiguous(),
+            x_weight.contiguous(), image.contiguous(), *tables,
+            boxes, batch, height, width, cells, y.shape[2], x.shape[2],
+            BLOCK_N=triton.next_power_of_2(boxes), BLOCK_L=LINES,
+            BLOCK_S=triton.next_power_of_2(cells), ACC=_accumulator(exact), num_warps=4,
+        )  # fmt: skip
+    return tables
 
 
-def _span(weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Along the last axis, the first entry that is not zero and the one after the last."""
-    number = torch.arange(weights.shape[-1], device=weights.device, dtype=torch.int32)
-    used = weights != 0
-    first = torch.where(used, number, weights.shape[-1]).amin(-1)
-    last = torch.where(used, number + 1, 0).amax(-1)
-    return first, last
+def _exact(tensor: Tensor) -> torch.dtype:
+    return torch.float64 if tensor.dtype == torch.float64 else torch.float32
 
 
-def _accumulator(tensor: Tensor) -> tl.dtype:
-    return tl.float64 if tensor.dtype == torch.float64 else tl.float32
+def _accumulator(exact: torch.dtype) -> tl.dtype:
+    return tl.float64 if exact == torch.float64 else tl.float32

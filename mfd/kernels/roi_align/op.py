@@ -1,4 +1,4 @@
-"""Reading a map through tap tables, as PyTorch operators: eager, compiled, exported, with gradient.
+"""Tap tables and reading a map through them, as PyTorch operators: eager, compiled, with gradient.
 
     out[n, i, j] = sum_t sum_u wy[n, i, t] * wx[n, j, u] * map[image[n], y[n, i, t], x[n, j, u]]
 
@@ -15,10 +15,48 @@ from torch import Tensor
 from mfd.kernels.dispatch import choose_path
 from mfd.kernels.register import register
 from mfd.kernels.roi_align import reference
+from mfd.kernels.roi_align.taps import box_taps
 
+MAKE = (
+    "(Tensor boxes, Tensor image, Tensor fine_hw, Tensor? coarse_hw, int cells, int samples, "
+    "bool aligned) -> (Tensor, Tensor)"
+)
 TABLES = "Tensor y, Tensor y_weight, Tensor x, Tensor x_weight, Tensor image"
 READ = f"(Tensor features, {TABLES}, Tensor? add) -> Tensor"
 GRAD = f"(Tensor grad, {TABLES}, int batch, int height, int width) -> Tensor"
+
+
+def _taps(
+    boxes: Tensor,
+    image: Tensor,
+    fine_hw: Tensor,
+    coarse_hw: Tensor | None,
+    cells: int,
+    samples: int,
+    aligned: bool,
+) -> tuple[Tensor, Tensor]:
+    """Pixels (int32) and weights (2, N, s, T) of `box_taps`; `samples` above 0."""
+    arguments = (boxes, image, fine_hw, coarse_hw, cells, samples, aligned)
+    if choose_path(boxes.device, boxes.dtype).path == "triton":
+        from mfd.kernels.roi_align import launch
+
+        return launch.taps(*arguments)
+    pixel, weight = box_taps(*arguments)
+    return pixel.int(), weight
+
+
+def _fake_taps(
+    boxes: Tensor,
+    image: Tensor,
+    fine_hw: Tensor,
+    coarse_hw: Tensor | None,
+    cells: int,
+    samples: int,
+    aligned: bool,
+) -> tuple[Tensor, Tensor]:
+    shape = (2, boxes.shape[0], cells, samples * (2 if coarse_hw is None else 4))
+    exact = torch.float64 if boxes.dtype == torch.float64 else torch.float32
+    return boxes.new_empty(shape, dtype=torch.int32), boxes.new_empty(shape, dtype=exact)
 
 
 def _read(
@@ -96,7 +134,8 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     return of_features, None, None, None, None, None, grad if ctx.needs_input_grad[6] else None
 
 
+register("mfd::roi_taps", MAKE, _taps, _fake_taps)
 register("mfd::roi_read", READ, _read, _fake_read)
 register("mfd::roi_read_grad", GRAD, _grad, _fake_grad)
 torch.library.register_autograd("mfd::roi_read", _backward, setup_context=_keep_tables)
-roi_read = torch.ops.mfd.roi_read
+roi_read, roi_taps = torch.ops.mfd.roi_read, torch.ops.mfd.roi_taps

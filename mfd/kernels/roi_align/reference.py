@@ -60,7 +60,7 @@ def dense_taps(pixel: Tensor, weight: Tensor, size: int) -> Tensor:
     """A table as matrices (N, size, s): what each cell reads of each pixel."""
     boxes, cells, _ = pixel.shape
     dense = weight.new_zeros(boxes, size, cells)
-    return dense.scatter_add_(1, pixel.transpose(1, 2), weight.transpose(1, 2))
+    return dense.scatter_add_(1, pixel.long().transpose(1, 2), weight.transpose(1, 2))
 
 
 def _span(pixel: Tensor, weight: Tensor) -> tuple[int, int]:

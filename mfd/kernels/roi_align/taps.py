@@ -15,8 +15,39 @@ from torch import Tensor
 class Taps(NamedTuple):
     """Along one axis, the T pixels that each of s cells of N boxes reads, and their weights."""
 
-    pixel: Int[Tensor, "N s T"]
-    weight: Float[Tensor, "N s T"]
+    pixel: Int[Tensor, "*axes N s T"]
+    weight: Float[Tensor, "*axes N s T"]
+
+
+def box_taps(
+    boxes: Float[Tensor, "N 4"],
+    image: Int[Tensor, " N"],
+    fine_hw: Int[Tensor, "B 2"],
+    coarse_hw: Int[Tensor, "B 2"] | None,
+    cells: int,
+    samples: int,
+    aligned: bool = True,
+) -> Taps:
+    """Merged taps of every box, (2, N, s, T): vertical ones, then horizontal ones.
+
+    Args:
+        boxes: corners xyxy, in pixels of the fine map.
+        image: the map each box reads.
+        fine_hw: height and width of each map.
+        coarse_hw: of the maps that are read, where the fine ones are up-sampled from them; None
+            where the fine ones are read.
+        cells: s.
+        samples: see `axis_taps`.
+        aligned: see `roi_align`.
+    """
+    fine = fine_hw.to(image.device)[image].t().flatten()  # all heights, then all widths
+    x0, y0, x1, y1 = boxes.detach().unbind(-1)
+    taps = axis_taps(torch.cat([y0, x0]), torch.cat([y1, x1]), fine, cells, samples, aligned)
+    if coarse_hw is not None:
+        coarse = coarse_hw.to(image.device)[image].t().flatten()
+        taps = upsampling_taps(taps, fine, coarse)
+    taps = merge_taps(taps)
+    return Taps(*(t.view(2, boxes.shape[0], cells, t.shape[-1]) for t in taps))
 
 
 def axis_taps(
@@ -87,11 +118,7 @@ def upsampling_taps(taps: Taps, fine: Int[Tensor, " N"], coarse: Int[Tensor, " N
 
 
 def merge_taps(taps: Taps) -> Taps:
-    """The same taps with equal pixels joined, ascending, and T no larger than needed.
-
-    T is cut only on a CPU: elsewhere, and under `torch.compile`, its new value would have to be
-    waited for. Exported programs keep the taps as they are.
-    """
+    """The same taps with equal pixels joined, ascending; exported programs keep all of them."""
     if torch.compiler.is_exporting():
         return taps
     index, order = taps.pixel.sort(-1)
@@ -99,11 +126,19 @@ def merge_taps(taps: Taps) -> Taps:
     new = torch.ones_like(index)
     new[..., 1:] = index[..., 1:] != index[..., :-1]
     slot = new.cumsum(-1) - 1
-    merged = Taps(
+    return Taps(
         torch.zeros_like(index).scatter(-1, slot, index),
         torch.zeros_like(weight).scatter_add(-1, slot, weight),
     )
-    if index.device.type != "cpu" or torch.compiler.is_compiling() or not slot.numel():
-        return merged
-    width = int(slot.max()) + 1
-    return Taps(merged.pixel[..., :width], merged.weight[..., :width])
+
+
+def narrowed(taps: Taps) -> Taps:
+    """Merged taps with T as small as the fullest cell allows.
+
+    On a CPU only: elsewhere, and under `torch.compile`, the new T would have to be waited for.
+    """
+    if taps.pixel.device.type != "cpu" or torch.compiler.is_compiling() or not taps.pixel.numel():
+        return taps
+    number = torch.arange(1, taps.weight.shape[-1] + 1)
+    width = max(int(((taps.weight != 0) * number).max()), 1)
+    return Taps(taps.pixel[..., :width], taps.weight[..., :width])

@@ -17,10 +17,8 @@ def forward_kernel(
     features,  # (B, H, W, C)
     y,  # (N, s, TY) int32, taps with a weight first
     y_weight,  # (N, s, TY)
-    y_count,  # (N,) int32: taps with a weight in the box's fullest cell
     x,  # (N, s, TX) int32
     x_weight,  # (N, s, TX)
-    x_count,  # (N,) int32
     image,  # (N,)
     add,  # (N, s, s, C), read only if ADD
     out,  # (N, s, s, C)
@@ -32,6 +30,8 @@ def forward_kernel(
     TX,
     BLOCK_X: tl.constexpr,
     BLOCK_C: tl.constexpr,
+    BLOCK_TY: tl.constexpr,
+    BLOCK_TX: tl.constexpr,
     ADD: tl.constexpr,
     ACC: tl.constexpr,
 ):
@@ -46,8 +46,12 @@ def forward_kernel(
     c_inside = (c < C)[None, :]
 
     acc = tl.zeros([BLOCK_X, BLOCK_C], ACC)
-    taps_y = tl.load(y_count + box)
-    taps_x = tl.load(x_count + box)
+    t_y = tl.arange(0, BLOCK_TY)  # of each axis, taps up to the last with a weight are read
+    weights = tl.load(y_weight + box_row * TY + t_y, mask=t_y < TY, other=0.0)
+    taps_y = tl.max(tl.where(weights != 0, t_y + 1, 0), 0)
+    t_x = tl.arange(0, BLOCK_TX)[None, :]
+    weights = tl.load(x_weight + column[:, None] * TX + t_x, mask=t_x < TX, other=0.0)
+    taps_x = tl.max(tl.max(tl.where(weights != 0, t_x + 1, 0), 1), 0)
     u = 0
     while u < taps_x:
         pixel_x = tl.load(x + column * TX + u)
@@ -75,11 +79,11 @@ def backward_kernel(
     columns,  # (N, W, s) of type ACC
     first_cell,  # (N, H) int32: first row of cells that reads a row of pixels
     last_cell,  # (N, H) int32: the one after the last
-    left,  # (N,) int32: first column of pixels that a box reads
-    right,  # (N,) int32: the one after the last
-    order,  # (N,) boxes sorted by image
+    span,  # (2, N) int32: first column of pixels that a box reads, and the one after the last
+    order,  # (N,) int32: boxes sorted by image
     starts,  # (B + 1,) int32: where an image's boxes begin in order
     out,  # (B, H, W, C)
+    N,
     H,
     W,
     C,
@@ -111,7 +115,7 @@ def backward_kernel(
         box = tl.load(order + i).to(tl.int64)
         row = tl.load(first_cell + box * H + pixel_y)
         last = tl.load(last_cell + box * H + pixel_y)
-        near = (tl.load(left + box) < x_start + BLOCK_X) & (tl.load(right + box) > x_start)
+        near = (tl.load(span + box) < x_start + BLOCK_X) & (tl.load(span + N + box) > x_start)
         if near & (row < last):
             line = tl.zeros([BLOCK_S, BLOCK_C], ACC)  # the box's cells, summed over their rows
             while row < last:

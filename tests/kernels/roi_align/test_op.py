@@ -16,6 +16,9 @@ def test_operators_pass_opcheck() -> None:
     torch.library.opcheck(torch.ops.mfd.roi_read.default, (features, *y, *x, images, add))
     grad = (add.detach(), *y, *x, images, *features.shape[:3])
     torch.library.opcheck(torch.ops.mfd.roi_read_grad.default, grad)
+    torch.library.opcheck(
+        torch.ops.mfd.roi_taps.default, (boxes, images, SIZES.to(images), None, 3, 2, True)
+    )
 
 
 def test_compiled_call_has_no_graph_break_and_the_same_gradient() -> None:

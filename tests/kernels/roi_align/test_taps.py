@@ -4,9 +4,11 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
+from mfd.kernels.roi_align.op import roi_taps
 from mfd.kernels.roi_align.reference import dense_taps
-from mfd.kernels.roi_align.taps import axis_taps, merge_taps, upsampling_taps
-from tests.kernels.oracle import axis_samples
+from mfd.kernels.roi_align.taps import axis_taps, box_taps, merge_taps, narrowed, upsampling_taps
+from tests.kernels.oracle import DEVICE, axis_samples
+from tests.kernels.roi_align.inputs import SIZES, make_inputs
 
 EDGES = [  # of boxes along one axis of 9 pixels
     (1.0, 6.5),
@@ -78,6 +80,25 @@ def test_composed_taps_read_the_upsampled_axis(coarse: int, fine: int) -> None:
 def test_merged_taps_of_a_middling_box_are_three_per_cell() -> None:
     low, high = torch.tensor([5.0]), torch.tensor([45.0])  # 1.25 fine pixels per cell
     taps = axis_taps(low, high, torch.tensor([100]), 32, 2)
-    composed = merge_taps(upsampling_taps(taps, torch.tensor([100]), torch.tensor([50])))
+    composed = upsampling_taps(taps, torch.tensor([100]), torch.tensor([50]))
+    composed = narrowed(merge_taps(composed))
     assert composed.pixel.shape == (1, 32, 3)
     assert (composed.pixel.diff(dim=-1)[composed.weight[..., 1:] != 0] > 0).all()
+
+
+@pytest.mark.parametrize("samples", [1, 2, 3])
+@pytest.mark.parametrize("up", [False, True])
+def test_tables_made_at_once_are_those_made_step_by_step(path: str, samples: int, up: bool) -> None:
+    """Three samples fill no power of two."""
+    nan, inf = float("nan"), float("inf")
+    _, boxes, images = make_inputs()
+    odd = torch.tensor([(nan, 0, 3, 3), (0, 0, inf, 3), (0, 0, 1e30, 1e30)])
+    boxes = torch.cat([boxes, odd.to(boxes)])
+    images = torch.cat([images, images[:3]])
+    fine = torch.tensor([(14, 18), (9, 11)], device=DEVICE)
+    for aligned in (True, False):
+        arguments = (boxes, images, fine, SIZES.to(DEVICE) if up else None, 3, samples, aligned)
+        pixel, weight = roi_taps(*arguments)
+        expected = box_taps(*arguments)
+        assert torch.equal(pixel.long(), expected.pixel)
+        torch.testing.assert_close(weight, expected.weight)
