@@ -7,7 +7,7 @@ from mfd.cache.format.arrays import REPAIR
 from mfd.cache.manage.verify import index_damage, unit_faults
 from mfd.cache.remote.place import Place
 from mfd.cache.store.journal import Journal, UnitRecord
-from mfd.cache.store.manifest import COPY, GROUP, Manifest
+from mfd.cache.store.manifest import COPY, GROUP, Manifest, is_sound_copy
 from mfd.errors import StoreError
 from mfd.progress import progress
 
@@ -97,10 +97,17 @@ class _Push:
         return file.relative_to(self._path).as_posix()
 
     def _require_same_store(self, found: Mapping[str, bytes]) -> None:
-        copy = found.get(COPY)
-        if copy is not None and self._manifest.identity_sha256.encode() not in copy:
+        """Refuse another store. Where the manifest is damaged, the other small files tell."""
+        identity, url = self._manifest.identity_sha256.encode(), self._place.url
+        copy = found.get(COPY, identity)
+        if identity in copy:
+            return
+        if is_sound_copy(copy):
+            raise StoreError(f"{url} is another store than {self._path}; push to another URL")
+        if not any(identity in content for content in found.values()):
             raise StoreError(
-                f"{self._place.url} is another store than {self._path}; push to another URL"
+                f"{url}/{COPY} is damaged, and no other file there says that it is the store "
+                f"{self._path}; remove what is there, or push to another URL"
             )
 
 

@@ -199,6 +199,17 @@ def _known(codec: Any) -> Codec:
     return codec
 
 
+def is_sound_copy(content: bytes) -> bool:
+    """Whether the copy of a manifest is as it was written, of whatever store."""
+    try:
+        attributes = json.loads(content)
+        checksum = attributes.pop("checksum")
+        attributes.pop("status", None)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return False
+    return json_sha256(attributes) == checksum
+
+
 def write_metadata(path: Path, manifest: Manifest) -> None:
     """Make the folder of an unfinished store that has no data yet."""
     attributes = replace(manifest, status="unfinished").to_attributes()
