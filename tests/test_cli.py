@@ -23,7 +23,7 @@ OPTIONS = {
     "doctor": "split images annotations data stores runs detector weights encoder-layer exif",
     "estimate": "split images annotations profile dtype view batch-size workers precision strict "
     "measure device data detector weights encoder-layer exif",
-    "report": "split images annotations out min-score skip-invalid data runs",
+    "report": "split images annotations out min-score bootstrap skip-invalid data runs",
     "compare": "split images annotations bootstrap json skip-invalid data runs",
     "export": "format out parts detector weights runs",
     "push": "private license runs",

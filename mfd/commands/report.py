@@ -28,6 +28,11 @@ class Options:
     annotations: Path | None = annotations_setting()
     out: Path = setting("The page.", default=Path("report.html"))
     min_score: float = headtrain.min_score_setting()
+    bootstrap: int = setting(
+        "Resamples of the images for the intervals of differences between runs; 0: none.",
+        default=200,
+        ge=0,
+    )
     skip_invalid: bool = skip_invalid_setting()
 
 
@@ -35,7 +40,7 @@ def run(project: Project, options: Options) -> None:
     """Read the runs' evaluations and write the page."""
     names = options.run or (None,)
     runs = [headtrain.Run.find(project.runs, name) for name in names]
-    dataset, *_ = open_evaluated(
+    datasets = open_evaluated(
         project,
         runs,
         options.split,
@@ -45,6 +50,12 @@ def run(project: Project, options: Options) -> None:
     )
     with disk_errors(options.out, "rerun the command"):
         report.write_report(
-            options.out, runs, dataset, options.split, min_score=options.min_score, say=say
+            options.out,
+            runs,
+            datasets,
+            options.split,
+            min_score=options.min_score,
+            bootstrap=options.bootstrap,
+            say=say,
         )
     print_path(options.out)

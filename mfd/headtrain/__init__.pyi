@@ -3,6 +3,7 @@ from .config.train import Augment as Augment
 from .config.train import Finetune as Finetune
 from .config.train import Log as Log
 from .config.train import TrainConfig as TrainConfig
+from .evaluation.compare import Comparison as Comparison
 from .evaluation.compare import Side as Side
 from .evaluation.compare import compare as compare
 from .evaluation.evaluate import evaluate as evaluate

@@ -11,17 +11,14 @@ class Cell:
     Attributes:
         text: what is shown.
         key: what the table is sorted by.
-        change: a difference to another run, with its sign.
+        change: a smaller text beside it: a difference to another run, or an interval.
+        direction: of the change, a class of the page's style: up, down, or none.
     """
 
     text: str
     key: str = ""
     change: str = ""
-
-    @property
-    def direction(self) -> str:
-        """Whether the difference is a gain: a class of the page's style."""
-        return "down" if self.change.startswith("-") else "up"
+    direction: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,3 +48,15 @@ def average_precision(value: float | None, reference: float | None = None) -> Ce
     if value is None or reference is None:
         return cell
     return Cell(cell.text, cell.key, f"{value - reference:+.3f}")
+
+
+def difference(value: float | None, interval: tuple[float, float] | None) -> Cell:
+    """A difference and its interval, which has a direction unless it holds 0."""
+    if value is None:
+        return number(None)
+    shown = f"{value:+.3f}"
+    if interval is None:
+        return Cell(shown, str(value))
+    low, high = interval
+    direction = "up" if low > 0 else "down" if high < 0 else ""
+    return Cell(shown, str(value), f"{low:+.3f} to {high:+.3f}", direction)

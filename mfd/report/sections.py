@@ -1,19 +1,17 @@
-"""The sections of a report: tables and charts from runs and judged images."""
+"""The sections of a report: tables and bars from runs and judged images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from markupsafe import Markup
-
-from mfd.report.cells import Cell, Table, average_precision, number, text
-from mfd.report.chart import Series, line_chart
+from mfd.headtrain import Comparison
+from mfd.report.cells import Cell, Table, average_precision, difference, number, text
 from mfd.report.judge import Verdict
 from mfd.report.subject import FIGURES, Subject
-from mfd.report.tables import Bin, ClassRow
+from mfd.report.tables import ClassRow
 from mfd.text import duration, size
 
-_THRESHOLDS = [0.5 + 0.05 * k for k in range(10)]
+_HEADER = ("", "AP", "AP50", "AP75", "small", "medium", "large")
 _MEANINGS: Mapping[str, str] = {
     Verdict.CORRECT: "mask IoU of 0.5 and more with a free object of the category",
     Verdict.POOR_MASK: "the box fits, the mask does not: the head's fault",
@@ -24,14 +22,6 @@ _MEANINGS: Mapping[str, str] = {
     Verdict.IGNORED: "inside a crowd region; does not count",
     "missed": "objects that no detection came near",
 }
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A chart and what stands above it."""
-
-    title: str
-    svg: Markup
 
 
 @dataclass(frozen=True)
@@ -66,7 +56,7 @@ def figures_table(subjects: Sequence[Subject]) -> Table:
             interval = [_interval(row)] if with_intervals else []
             seconds = [number(row.get("seconds"), 1)] if with_seconds else []
             table.append([text(lead + row["name"]), ap, *interval, *others, *seconds])
-    header = ["", "AP", "AP50", "AP75", "small", "medium", "large"]
+    header = list(_HEADER)
     if with_intervals:
         header.insert(2, "95 %")
     return Table([*header, "seconds"] if with_seconds else header, table)
@@ -76,6 +66,19 @@ def _interval(row: Mapping[str, Any]) -> Cell:
     """The confidence interval of a row's AP."""
     ends = row.get("intervals", {}).get("ap")
     return Cell("-" if ends is None else f"{ends[0]:.3f} to {ends[1]:.3f}")
+
+
+def difference_table(comparisons: Sequence[Comparison]) -> Table:
+    """Masks of every run less those of the first, with intervals; boxes where they differ."""
+    rows = []
+    for each in comparisons:
+        found = {change.name: change for change in each.differences}
+        for kind, row in (("mask", "masks"), ("box", "boxes")):
+            changes = [found[f"{kind} {name}"] for name in FIGURES]
+            if kind == "mask" or any(change.value for change in changes):
+                cells = (difference(change.value, change.interval) for change in changes)
+                rows.append([text(f"{each.names[1]}: {row}"), *cells])
+    return Table(_HEADER, rows)
 
 
 def cost_table(subjects: Sequence[Subject]) -> Table:
@@ -137,53 +140,3 @@ def error_bars(counts: Mapping[str, int]) -> list[Bar]:
         for name, count in counts.items()
         if count or name != Verdict.IGNORED
     ]
-
-
-def charts(subjects: Sequence[Subject], bins: Sequence[Bin]) -> list[Chart]:
-    """Curves of the evaluations and of the trainings."""
-    several = len(subjects) > 1
-    groups = ("main",) if several else ("main", "baseline")
-    shown = {s.name: [row["name"] for row in s.rows if row["group"] in groups] for s in subjects}
-    found = []
-    recalls = [k / 100 for k in range(101)]
-    for name, title, xs, x_label in (
-        ("ap_by_iou", "AP over IoU thresholds", _THRESHOLDS, "IoU threshold"),
-        ("precision_50", "Precision and recall at IoU 0.5", recalls, "recall"),
-        ("precision_75", "Precision and recall at IoU 0.75", recalls, "recall"),
-    ):
-        lines = [
-            Series(f"{subject.name}: {row}" if several else row, pairs, dashed=row != "masks")
-            for subject in subjects
-            for row in shown[subject.name]
-            if (pairs := list(zip(xs, subject.curve(row, name), strict=False)))
-        ]
-        label = "AP" if name == "ap_by_iou" else "precision"
-        x_range = (0.5, 0.95) if name == "ap_by_iou" else (0.0, 1.0)
-        found.append(
-            Chart(title, line_chart(lines, x_label, label, x_range=x_range, y_range=(0.0, 1.0)))
-        )
-    losses = [
-        Series(f"{subject.name}: {line.name}" if several else line.name, line.points)
-        for subject in subjects
-        for line in subject.losses()
-    ]
-    found.append(Chart("Losses", line_chart(losses, "epoch", "loss")))
-    validation = [
-        Series(subject.name, points, dots=True)
-        for subject in subjects
-        if (points := subject.validation())
-    ]
-    if validation:
-        found.append(Chart("Validation", line_chart(validation, "epoch", "mask AP")))
-    found.append(Chart("Can quality be trusted?", _calibration(bins)))
-    return found
-
-
-def _calibration(bins: Sequence[Bin]) -> Markup:
-    """Measured IoU over the quality that the head expects."""
-    measured = Series("mean of masks", [(b.expected, b.measured) for b in bins], dots=True)
-    ideal = Series("ideal", [(0.0, 0.0), (1.0, 1.0)], dashed=True)
-    return line_chart(
-        [measured, ideal], "quality, the expected IoU", "measured IoU",
-        x_range=(0.0, 1.0), y_range=(0.0, 1.0),
-    )  # fmt: skip

@@ -12,8 +12,8 @@ import mfd
 from mfd.coco import CocoDataset
 from mfd.errors import DataError
 from mfd.files import write_atomically
-from mfd.headtrain import MIN_SCORE, Run
-from mfd.report import pictures, sections, tables
+from mfd.headtrain import MIN_SCORE, Comparison, Run, Side, compare
+from mfd.report import curves, pictures, sections, tables
 from mfd.report.judge import JudgedImage, judge_image
 from mfd.report.results import read_detections
 from mfd.report.subject import Subject
@@ -27,10 +27,11 @@ PICTURES = 8
 def write_report(
     path: Path,
     runs: Sequence[Run],
-    dataset: CocoDataset,
+    datasets: Sequence[CocoDataset],
     split: str,
     *,
     min_score: float = MIN_SCORE,
+    bootstrap: int = 0,
     say: Callable[[str], object] = lambda line: None,
 ) -> None:
     """Write a page about runs that were evaluated on one data set.
@@ -40,9 +41,10 @@ def write_report(
     Args:
         path: of the HTML file.
         runs: at least one.
-        dataset: what they were evaluated on, with its images.
+        datasets: what each was evaluated on: the same images, in the categories of its detector.
         split: what their evaluations call it.
         min_score: least class score of the detections that are judged and drawn.
+        bootstrap: resamples of the images for the intervals of differences; 0: no intervals.
         say: is told what is left out.
 
     Raises:
@@ -51,7 +53,8 @@ def write_report(
         OSError: as the file system does.
     """
     subjects = [Subject.of(run, split) for run in runs]
-    first = subjects[0]
+    first, dataset = subjects[0], datasets[0]
+    compared = _compare(subjects, datasets, bootstrap) if bootstrap else []
     judged = _judge(first, dataset, min_score)
     upright = first.run.config.spec.preprocessing.upright
     drawn = []
@@ -63,9 +66,17 @@ def write_report(
     page = (
         _environment()
         .get_template("page.html")
-        .render(**_content(subjects, judged, dataset, split, min_score), pictures=drawn)
+        .render(**_content(subjects, compared, judged, dataset, split, min_score), pictures=drawn)
     )
     write_atomically(path, page.encode())
+
+
+def _compare(
+    subjects: Sequence[Subject], datasets: Sequence[CocoDataset], bootstrap: int
+) -> list[Comparison]:
+    """Every further run against the first."""
+    sides = [Side(s.name, s.folder, d) for s, d in zip(subjects, datasets, strict=True)]
+    return [compare(sides[0], side, bootstrap=bootstrap) for side in sides[1:]]
 
 
 def _judge(subject: Subject, dataset: CocoDataset, min_score: float) -> list[JudgedImage]:
@@ -83,6 +94,7 @@ def _judge(subject: Subject, dataset: CocoDataset, min_score: float) -> list[Jud
 
 def _content(
     subjects: Sequence[Subject],
+    compared: Sequence[Comparison],
     judged: Sequence[JudgedImage],
     dataset: CocoDataset,
     split: str,
@@ -94,8 +106,9 @@ def _content(
     names = dict(config.categories) | dataset.categories
     sections_of = {
         "figures": sections.figures_table(subjects),
+        "differences": sections.difference_table(compared) if compared else None,
         "costs": sections.cost_table(subjects),
-        "charts": sections.charts(subjects, tables.calibration(judged)),
+        "charts": curves.charts(subjects, tables.calibration(judged)),
         "errors": sections.error_bars(tables.count_verdicts(judged)),
         "classes": sections.class_table(tables.class_rows(judged, names), first.categories, names),
     }
@@ -111,6 +124,9 @@ def _content(
         "cards": _cards(first),
         "notes": evaluation.get("notes", []),
         "baseline": first.name if len(subjects) > 1 else None,
+        "differences_text": "95 % intervals of the difference, from "
+        f"{compared[0].bootstrap if compared else 0} resamples of the images, the same for both. "
+        "One that holds 0 may be chance; the others are coloured.",
         "errors_text": f"{first.name}: detections with a class score of at least {min_score:g}, by "
         "the IoU of their masks, and the objects that they leave out.",
         "classes_text": "Objects are found by a mask of IoU 0.5 and the right category. They are "

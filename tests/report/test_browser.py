@@ -24,7 +24,7 @@ def page(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Any]:
     path: Path = tmp_path_factory.mktemp("browser") / "report.html"
-    write_report(path, runs, dataset, "val")
+    write_report(path, runs, [dataset] * 2, "val", bootstrap=40)
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(
             executable_path=CHROMIUM,

@@ -1,5 +1,6 @@
 import pytest
 
+from mfd.report.cells import difference
 from mfd.report.judge import judge_image
 from mfd.report.tables import calibration, class_rows, count_verdicts
 from tests.report.test_judge import SIZE, annotated, detected
@@ -31,3 +32,15 @@ def test_calibration_sets_expected_against_measured_iou() -> None:
     assert only.count == 2
     assert only.expected == 0.5
     assert only.measured == pytest.approx((1 + 0.5625) / 2)
+
+
+@pytest.mark.parametrize(
+    ("interval", "direction"),
+    [((0.001, 0.02), "up"), ((-0.02, -0.001), "down"), ((-0.001, 0.02), ""), ((0.0, 0.0), "")],
+)
+def test_difference_that_may_be_chance_has_no_direction(
+    interval: tuple[float, float], direction: str
+) -> None:
+    cell = difference(0.01, interval)
+    assert (cell.text, cell.direction) == ("+0.010", direction)
+    assert cell.change == f"{interval[0]:+.3f} to {interval[1]:+.3f}"

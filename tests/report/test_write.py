@@ -13,7 +13,7 @@ from PIL import Image
 
 from mfd.coco import CocoDataset
 from mfd.errors import ConfigError
-from mfd.headtrain import MaskHead, Run, evaluate
+from mfd.headtrain import MaskHead, Run, Side, compare, evaluate, latest_evaluation
 from mfd.report import write_report
 from tests.builders.heads import save_head
 from tests.builders.scenes import CONFIG, NAMES, SPEC, Knows, make_dataset, make_store
@@ -71,7 +71,7 @@ class Page(HTMLParser):
 
 
 def page_of(path: Path, runs: list[Run], dataset: CocoDataset) -> tuple[str, Page]:
-    write_report(path, runs, dataset, "val")
+    write_report(path, runs, [dataset] * len(runs), "val", bootstrap=40)
     content = path.read_text(encoding="utf-8")
     return content, Page(content)
 
@@ -136,10 +136,36 @@ def test_second_run_is_shown_by_its_differences(
     assert "Differences are to one." in page.text
 
 
+def test_intervals_of_differences_are_those_of_compare(
+    runs: list[Run], dataset: CocoDataset, tmp_path: Path
+) -> None:
+    _, page = page_of(tmp_path / "report.html", runs, dataset)
+    sides = [Side(run.name, latest_evaluation(run, "val")[0], dataset) for run in runs]
+    shown = " ".join(page.text.split())
+    changes = [d for d in compare(*sides, bootstrap=40).differences if "mask" in d.name]
+    assert len(changes) == 6
+    cells = [
+        "-" if d.value is None else "{:+.3f} {:+.3f} to {:+.3f}".format(d.value, *d.interval)
+        for d in changes
+    ]
+    assert f"two: masks{''.join(cells)}" in shown
+    assert "two: boxes+0.000" not in shown  # the detector is the same
+    assert "from 40 resamples" in shown
+
+
+def test_one_run_and_no_resamples_have_no_intervals(
+    runs: list[Run], dataset: CocoDataset, tmp_path: Path
+) -> None:
+    _, page = page_of(tmp_path / "report.html", runs[:1], dataset)
+    write_report(tmp_path / "report.html", runs, [dataset] * 2, "val")
+    for text in (page.text, (tmp_path / "report.html").read_text()):
+        assert "How sure" not in text
+
+
 def test_run_that_was_not_evaluated_is_named(dataset: CocoDataset, tmp_path: Path) -> None:
     run = save_head(tmp_path / "three", MaskHead(CONFIG, SPEC), NAMES)
     with pytest.raises(ConfigError, match=r"three has no evaluation on val; run `mfd evaluate"):
-        write_report(tmp_path / "report.html", [run], dataset, "val")
+        write_report(tmp_path / "report.html", [run], [dataset], "val")
 
 
 def test_image_that_is_gone_is_left_out(
@@ -150,7 +176,7 @@ def test_image_that_is_gone_is_left_out(
     away.unlink()
     said: list[str] = []
     try:
-        write_report(tmp_path / "report.html", runs[:1], dataset, "val", say=said.append)
+        write_report(tmp_path / "report.html", runs[:1], [dataset], "val", say=said.append)
     finally:
         away.write_bytes(content)
     assert len(said) == 1

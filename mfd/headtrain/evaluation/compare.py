@@ -1,6 +1,6 @@
 """Two evaluations on the same images: the differences of their figures, and how sure they are."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from mfd.headtrain.evaluation.metrics.bootstrap import (
 from mfd.headtrain.evaluation.metrics.coco import figures_of, ground_truth, scored
 from mfd.headtrain.evaluation.metrics.evaluators import Kind
 from mfd.headtrain.evaluation.metrics.matches import Matches
-from mfd.headtrain.evaluation.results import read_results
+from mfd.headtrain.evaluation.results import Entry, read_results
 from mfd.headtrain.evaluation.score import SEED
 from mfd.text import printable
 
@@ -138,8 +138,13 @@ def _differences(
     name: str, first: Side, second: Side, weights: Int[np.ndarray, "W I"]
 ) -> Iterator[Difference]:
     """Of boxes, or of masks."""
-    sides = [_resampled(_KINDS[name], side, weights) for side in (first, second)]
-    (one, drawn_one), (two, drawn_two) = sides
+    kind, sides = _KINDS[name], (first, second)
+    entries = [read_results(side.folder / f"results_{kind}.json") for side in sides]
+    one, drawn_one = _resampled(kind, first.dataset, entries[0], weights)
+    if entries[0] == entries[1] and first.dataset == second.dataset:
+        two, drawn_two = one, drawn_one  # boxes of one frozen detector
+    else:
+        two, drawn_two = _resampled(kind, second.dataset, entries[1], weights)
     change = difference(one, two)
     ends = intervals(change, list(map(difference, drawn_one, drawn_two)))
     for key, value in change.items():
@@ -147,9 +152,8 @@ def _differences(
 
 
 def _resampled(
-    kind: Kind, side: Side, weights: Int[np.ndarray, "W I"]
+    kind: Kind, dataset: CocoDataset, entries: Sequence[Entry], weights: Int[np.ndarray, "W I"]
 ) -> tuple[Overall, list[dict[str, float | None]]]:
     """The figures, and those of every resample."""
-    entries = read_results(side.folder / f"results_{kind}.json")
-    evaluation = scored(ground_truth(side.dataset, kind), entries, kind)
+    evaluation = scored(ground_truth(dataset, kind), entries, kind)
     return figures_of(evaluation).overall, Matches(evaluation).figures(weights)
