@@ -120,7 +120,7 @@ def smaller_stores() -> str:
                 "Mask AP over the size of a store, 206 images",
                 Axis("MB an image of 800 x 1333, profile lite", (0, 13), (0, 2, 4, 6, 8, 10, 12)),
                 Axis("mask AP", (23.4, 24.8), (23.4, 23.8, 24.2, 24.6)),
-                {"one head, one seed; the bar is what seeds differ by": points},
+                {"one head, one seed; differences within the bar are noise": points},
                 spread=0.3,
             )
         ]
