@@ -1,6 +1,5 @@
 """The page in a real browser: no error, and everything that can be clicked works."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,8 @@ import pytest
 from mfd.coco import CocoDataset
 from mfd.headtrain import Run
 from mfd.report import write_report
+from tests.builders.browser import opened
 from tests.report.test_write import dataset, runs  # noqa: F401
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
 
 
 @pytest.fixture(scope="module")
@@ -25,19 +21,8 @@ def page(
 ) -> Iterator[Any]:
     path: Path = tmp_path_factory.mktemp("browser") / "report.html"
     write_report(path, runs, [dataset] * 2, "val", bootstrap=40)
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        opened = browser.new_page()
-        opened.faults = []
-        opened.on("pageerror", lambda error: opened.faults.append(str(error)))
-        opened.on("console", lambda line: line.type == "error" and opened.faults.append(line.text))
-        opened.on("dialog", lambda dialog: opened.faults.append(dialog.message))
-        opened.goto(path.as_uri())
-        yield opened
-        browser.close()
+    with opened(path.as_uri()) as found:
+        yield found
 
 
 def test_page_opens_without_an_error(page: Any) -> None:

@@ -1,7 +1,6 @@
 """The page in a real browser: upload, masks, thresholds, downloads, refusals."""
 
 import json
-import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -14,13 +13,11 @@ from PIL import Image
 from scipy import ndimage
 
 from mfd.serve import make_app
+from tests.builders.browser import opened
 from tests.headtrain.inference.test_formats import Known
 from tests.serve.hostile import uploads
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 uvicorn = pytest.importorskip("uvicorn", reason="uvicorn is not installed (extra `serve`)")
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
 
 
 @pytest.fixture(scope="module")
@@ -38,19 +35,8 @@ def address() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def page(address: str) -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        opened = browser.new_page(viewport={"width": 1280, "height": 800})
-        opened.faults = []
-        opened.on("pageerror", lambda error: opened.faults.append(str(error)))
-        opened.on("console", lambda line: line.type == "error" and opened.faults.append(line.text))
-        opened.on("dialog", lambda dialog: opened.faults.append(dialog.message))
-        opened.goto(address)
-        yield opened
-        browser.close()
+    with opened(address) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
