@@ -1,3 +1,4 @@
+from .annotations import Annotations as Annotations
 from .categories import COCO_IDS as COCO_IDS
 from .categories import COCO_NAMES as COCO_NAMES
 from .consistency import check_consistency as check_consistency

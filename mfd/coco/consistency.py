@@ -63,8 +63,7 @@ def require_consistent(dataset: CocoDataset) -> list[Finding]:
 def check_consistency(dataset: CocoDataset) -> list[Finding]:
     """Where boxes, masks, areas and images contradict each other; no file is opened."""
     findings = list(dataset.findings)
-    known = {image.image_id for image in dataset.images}
-    annotations = [a for key, found in dataset.annotations.items() if key in known for a in found]
+    annotations = dataset.annotations.of_images([image.image_id for image in dataset.images])
     if not annotations:
         return findings
     findings += repeated_objects(annotations)
@@ -91,7 +90,7 @@ def _polygons_in_unit(objects: Objects) -> Rows:
 
 def _explained(objects: Objects, in_unit: Rows) -> np.ndarray:
     """Why a box does not fit its mask or its image, object by object; empty where it does."""
-    why = np.full(len(objects.annotations), "", object)
+    why = np.full(len(objects.written), "", object)
     written, extents, sides = objects.written, objects.extents_xyxy, objects.sides
     plain = ~objects.is_crowd & (written[:, 2:] > 0).all(1)
     large = (sides >= 8).all(1)
@@ -184,8 +183,7 @@ def _finding(
     if not len(rows):
         return []
     total = int(among.sum())
-    named = (objects.annotations[i] for i in rows[:MAX_NAMED])
-    examples = tuple(f"annotation {a.annotation_id} of image {a.image_id}" for a in named)
+    examples = tuple(map(objects.annotations.name, rows[:MAX_NAMED]))
     if certain is None:
         certain = len(rows) >= _MOST * total
     return [Finding(kind, len(rows), total, examples, certain, advice)]

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from mfd.coco.annotations import Annotations
 from mfd.coco.findings import Finding, by_kind
-from mfd.coco.records import Annotation, ImageEntry
+from mfd.coco.records import ImageEntry
 from mfd.errors import DataError
 from mfd.files import file_sha256, json_sha256
 from mfd.text import printable
@@ -25,22 +26,24 @@ class CocoDataset:
         images_dir: the folder that `file_name` is relative to.
         images: sorted by image id.
         categories: name of each category id; ids may have gaps.
-        annotations: of each image id that has any.
+        annotations: of each image id that has any, and all of them as columns.
         skipped: kind and text of what is wrong with each annotation that was left out.
         renumbered: category ids in the file and here, where they differ; see `match_categories`.
         label_files: YOLO's, which its annotations were read from.
         findings: what its files leave open, such as images without labels.
+        file_sha256: of `annotations_file`, as it was read; empty if that is not known yet.
     """
 
     annotations_file: Path | None
     images_dir: Path
     images: tuple[ImageEntry, ...]
     categories: dict[int, str]
-    annotations: dict[int, tuple[Annotation, ...]]
+    annotations: Annotations
     skipped: tuple[tuple[str, str], ...] = ()
     renumbered: tuple[tuple[int, int], ...] = ()
     label_files: tuple[Path, ...] = ()
     findings: tuple[Finding, ...] = ()
+    file_sha256: str = ""
 
     @cached_property
     def annotations_sha256(self) -> str:
@@ -51,7 +54,7 @@ class CocoDataset:
         """
         if self.annotations_file is None:
             raise DataError("these images have no annotations; give --annotations")
-        digest = file_sha256(self.annotations_file)
+        digest = self.file_sha256 or file_sha256(self.annotations_file)
         if self.label_files:
             digest = json_sha256([digest, *map(file_sha256, self.label_files)])
         return json_sha256([digest, self.renumbered]) if self.renumbered else digest
@@ -66,14 +69,10 @@ class CocoDataset:
 
         Training on it matches queries to objects by their boxes alone; its AP is class-agnostic.
         """
-        annotations = {
-            image_id: tuple(replace(a, category_id=ANY_CATEGORY) for a in found)
-            for image_id, found in self.annotations.items()
-        }
         return replace(
             self,
             categories={ANY_CATEGORY: "object"},
-            annotations=annotations,
+            annotations=self.annotations.renumbered(dict.fromkeys(self.categories, ANY_CATEGORY)),
             renumbered=tuple((key, ANY_CATEGORY) for key in sorted(self.categories)),
         )
 
@@ -83,8 +82,7 @@ class CocoDataset:
 
     def skipped_by_kind(self) -> list[Finding]:
         """What is wrong with the annotations that were left out, the most frequent kind first."""
-        kept = sum(map(len, self.annotations.values()))
-        return by_kind(self.skipped, len(self.skipped) + kept)
+        return by_kind(self.skipped, len(self.skipped) + len(self.annotations.ids))
 
     def missing(self) -> tuple[ImageEntry, ...]:
         """The images whose file is not there.

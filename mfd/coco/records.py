@@ -146,10 +146,8 @@ def parse_annotation(
     record: Mapping[str, Any],
     annotation_id: int,
     images: Mapping[int, ImageEntry],
-    categories: Mapping[int, str],
-    need_masks: bool,
 ) -> Annotation:
-    """The annotation, its references resolved and its numbers finite.
+    """The annotation, its image known and its numbers finite; its category is not looked up.
 
     Args:
         annotation_id: the record's, which its caller has read to name it by.
@@ -161,10 +159,6 @@ def parse_annotation(
     if image_id not in images:
         raise RecordError("unknown image", f"its image {image_id} is not among the images")
     category_id = integer(record, "category_id", "it")
-    if category_id not in categories:
-        raise RecordError(
-            "unknown category", f"its category {category_id} is not among the categories"
-        )
     box = record.get("bbox")
     if not isinstance(box, list) or len(box) != 4 or not all(map(_is_finite, box)):
         raise RecordError(
@@ -172,7 +166,7 @@ def parse_annotation(
             f"its bbox is {short(box)}, expected [left, top, width, height] in pixels",
         )
     segmentation = None
-    if need_masks and record.get("segmentation"):
+    if record.get("segmentation"):
         segmentation = parse_segmentation(record["segmentation"], images[image_id].size_hw)
     area = record.get("area")
     if area is None:  # some tools leave it out

@@ -103,10 +103,5 @@ def unknown_classes(
 def _renumbered(dataset: CocoDataset, changed: Mapping[int, int]) -> CocoDataset:
     if not changed:
         return dataset
-    annotations = {
-        image_id: tuple(
-            replace(a, category_id=changed.get(a.category_id, a.category_id)) for a in found
-        )
-        for image_id, found in dataset.annotations.items()
-    }
+    annotations = dataset.annotations.renumbered(changed)
     return replace(dataset, annotations=annotations, renumbered=tuple(sorted(changed.items())))

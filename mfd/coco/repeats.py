@@ -1,10 +1,12 @@
 """Files that are listed under several image ids, and objects that are annotated twice."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
+
+from mfd.coco.annotations import Annotations
 from mfd.coco.dataset import CocoDataset
 from mfd.coco.findings import Finding
-from mfd.coco.records import Annotation
 from mfd.text import MAX_NAMED, printable
 
 
@@ -34,23 +36,18 @@ def repeated_files(dataset: CocoDataset, digests: Mapping[int, str] | None = Non
     )
 
 
-def repeated_objects(annotations: Iterable[Annotation]) -> list[Finding]:
+def repeated_objects(annotations: Annotations) -> list[Finding]:
     """The objects that an earlier one equals in image, category, box and area."""
-    seen = set()
-    total = 0
-    repeats = []
-    for a in annotations:
-        if a.iscrowd:
-            continue
-        total += 1
-        key = (a.image_id, a.category_id, a.bbox_xywh, a.area)
-        if key in seen:
-            repeats.append(f"annotation {a.annotation_id} of image {a.image_id}")
-        seen.add(key)
+    rows = np.flatnonzero(~annotations.is_crowd)
+    columns = (annotations.areas, *annotations.boxes_xywh.T, annotations.category_ids)
+    keys = [column[rows] for column in (*columns, annotations.image_ids)]
+    order = np.lexsort(keys)  # the first of equals stays the first
+    equal = np.all([key[order[1:]] == key[order[:-1]] for key in keys], axis=0)
+    repeats = [annotations.name(row) for row in np.sort(rows[order[1:][equal]])]
     return _finding(
         "objects annotated twice",
         repeats,
-        total,
+        len(rows),
         "one of the two can never be found; merged or appended exports make such files; keep one",
     )
 

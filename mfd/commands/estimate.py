@@ -24,7 +24,7 @@ def run(project: Project, options: Options) -> None:
     """Print bytes and, if measured, hours."""
     dataset = opening.open_dataset(
         project, options.split, options.images, options.annotations,
-        need_masks=False, skip_invalid=True,  # the images alone are looked at
+        skip_invalid=True,  # the images alone are looked at
     ).present()  # fmt: skip
     device = opening.pick_device(options.device)
     detector = opening.open_detector(project.choice, device, project.exif)

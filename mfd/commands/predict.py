@@ -142,5 +142,5 @@ def annotated(project: Project, options: Options) -> "CocoDataset | None":
     return opening.open_dataset(
         project, options.split or "val",
         folder if options.annotations is not None else None, options.annotations,
-        need_masks=False, skip_invalid=True,  # the images' ids alone are looked at
+        skip_invalid=True,  # the images' ids alone are looked at
     )  # fmt: skip

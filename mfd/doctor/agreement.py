@@ -78,7 +78,7 @@ def _different(spec: DetectorSpec, dataset: CocoDataset) -> str:
     """Why detector and annotations name objects differently, and what to do."""
     if spec.names:
         return "their categories have the same names, so look at the labels, and at its weights"
-    used = {a.category_id for found in dataset.annotations.values() for a in found}
+    used = set(dataset.annotations.category_ids.tolist())
     return (
         f"the ids do not mean the same: those of the detector are {some(spec.category_ids)}, those "
         f"annotated {some_categories(sorted(used), dataset.categories)}; write which is which "

@@ -44,11 +44,10 @@ def examine_data(
 
 
 def _examine_objects(report: Report, name: str, dataset: CocoDataset) -> None:
-    objects = [a for found in dataset.annotations.values() for a in found]
-    crowd = sum(a.iscrowd for a in objects)
-    boxes_only = sum(not a.has_mask for a in objects)
+    found = dataset.annotations
+    objects, crowd, boxes_only = len(found.ids), found.is_crowd.sum(), (~found.has_mask).sum()
     report.say(
-        f"{name}: {len(dataset.images)} images, {len(objects)} objects (crowd regions: {crowd}, "
+        f"{name}: {len(dataset.images)} images, {objects} objects (crowd regions: {crowd}, "
         f"with a box only: {boxes_only}), categories: {len(dataset.categories)}"
     )
     for finding in dataset.skipped_by_kind():
@@ -56,13 +55,13 @@ def _examine_objects(report: Report, name: str, dataset: CocoDataset) -> None:
             f"{name}: annotations that cannot be used, {finding}; --skip-invalid leaves them out",
             good=False,
         )
-    if crowd == len(objects):
+    if crowd == objects:
         report.say(
             f"{name}: there is no object to learn from or to be measured by; look at "
             f"'annotations' in {dataset.annotations_file}",
             good=False,
         )
-    elif boxes_only == len(objects):
+    elif boxes_only == objects:
         report.say(
             f"{name}: no object has a mask, which is what a head learns; look at 'segmentation' in "
             f"{dataset.annotations_file}",

@@ -38,7 +38,7 @@ def open_dataset(
     if images is None or annotations is None:
         usual = _usual_paths(project, split)
         annotations, images = annotations or usual[0], images or usual[1]
-    return read_dataset(annotations, images, **reading)
+    return read_dataset(annotations, images, remembered_in=project.stores, **reading)
 
 
 def split_names(project: Project) -> list[str]:

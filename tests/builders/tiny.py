@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from mfd.coco import CocoDataset, ImageEntry
+from mfd.coco import Annotations, CocoDataset, ImageEntry
 from mfd.detectors.contract import DetectorOutput, DetectorSpec
 from mfd.images.preprocessing import Preprocessing
 
@@ -79,4 +79,4 @@ def make_dataset(folder: Path, count: int) -> CocoDataset:
         pixels = np.random.default_rng(i).integers(0, 256, (*size_hw, 3), np.uint8)
         Image.fromarray(pixels).save(folder / f"{i}.png")
         entries.append(ImageEntry(3 * i + 2, f"{i}.png", size_hw))
-    return CocoDataset(None, folder, tuple(entries), {1: "a", 3: "b", 90: "c"}, {})
+    return CocoDataset(None, folder, tuple(entries), {1: "a", 3: "b", 90: "c"}, Annotations.of())

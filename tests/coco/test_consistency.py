@@ -204,7 +204,7 @@ def test_extents_and_areas_are_those_of_the_masks(
     content["annotations"][7].update(segmentation=[square, second])
     content["annotations"][8].update(segmentation=None)
     dataset = read(content)
-    objects = measure(dataset.annotations[1], dataset.images)
+    objects = measure(dataset.annotations.of_images([1]), dataset.images)
     assert objects.extents_xyxy[7].tolist() == [10, 5, 60, 40]
     assert objects.mask_areas[7] == 20 * 30 + 10 * 20 / 2
     assert np.isnan(objects.extents_xyxy[8]).all()
@@ -224,4 +224,4 @@ def test_more_than_255_rles_are_measured(read: Callable[[Content], CocoDataset])
     content = sound()
     rle = content["annotations"][1]
     content["annotations"] = [{**rle, "id": i, "area": i} for i in range(300)]
-    assert len(measure(read(content).annotations[1], read(content).images).mask_areas) == 300
+    assert len(measure(read(content).annotations, read(content).images).mask_areas) == 300

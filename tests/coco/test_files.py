@@ -79,7 +79,7 @@ def test_what_is_no_coco_file_is_refused_by_name(text: str, tmp_path: Path) -> N
     "text",
     [
         '{"images": [], "categories": [], "annotations": []}',
-        '{"images": 3, "images": [], "categories": [], "annotations": []}',
+        '{"images": [{}], "images": [], "categories": [], "annotations": []}',
     ],
 )
 def test_a_byte_order_mark_and_repeated_keys_are_read(text: str, tmp_path: Path) -> None:

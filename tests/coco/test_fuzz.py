@@ -69,7 +69,7 @@ def test_a_mutated_value_is_used_or_named(seed: int, tmp_path: Path) -> None:
         path = tmp_path / f"{number}.json"
         path.write_text(json.dumps(mutated_value(sound(), chance)))
         check(path, skip_invalid=chance.random() < 0.5)
-        check(path, need_masks=False, skip_invalid=True)
+        check(path, skip_invalid=True)
 
 
 @pytest.mark.parametrize("seed", range(10))

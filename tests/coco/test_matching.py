@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from mfd.coco import COCO_IDS, COCO_NAMES, Annotation, CocoDataset, ImageEntry, match_categories
+from mfd.coco import (
+    COCO_IDS,
+    COCO_NAMES,
+    Annotation,
+    Annotations,
+    CocoDataset,
+    ImageEntry,
+    match_categories,
+)
 from mfd.errors import ConfigError, DataError
 
 VOC = {1: "aeroplane", 2: "bicycle", 3: "bird", 5: "bottle", 9: "chair", 11: "diningtable"}
@@ -24,7 +32,8 @@ def annotated(
         for number, key in enumerate(ids, start=1)
     )
     image = ImageEntry(7, "a.jpg", (40, 50))
-    return CocoDataset(Path("own.json"), Path(), (image,), dict(categories), {7: objects})
+    found = Annotations.of(objects)
+    return CocoDataset(Path("own.json"), Path(), (image,), dict(categories), found)
 
 
 def categories_of(dataset: CocoDataset) -> list[int]:

@@ -48,5 +48,5 @@ def test_a_detector_of_random_weights_finds_hardly_anything(val: CocoDataset) ->
 
 def test_only_images_with_objects_are_looked_at(val: CocoDataset) -> None:
     first = val.images[0].image_id
-    lonely = replace(val, annotations={first: val.annotations[first]})
+    lonely = replace(val, annotations=val.annotations.of_images([first]))
     assert check_detections(load_detector("demo"), lonely).images == 1

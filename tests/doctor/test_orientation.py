@@ -1,12 +1,13 @@
 """To which pixels labels belong, by sizes or by what a detector finds on either."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from mfd.coco import Annotation, CocoDataset, ImageEntry
+from mfd.coco import Annotation, Annotations, CocoDataset, ImageEntry
 from mfd.config import Exif
 from mfd.doctor.detections import DetectionCheck
 from mfd.doctor.orientation import examine_orientation
@@ -32,8 +33,9 @@ def examined(
     save(folder / "plain.jpg", 1)
     save(folder / "turned.jpg", orientation, (37, 37) if square else (37, 53))
     found = Annotation(1, 2, 1, (1.0, 2.0, 3.0, 4.0), 12.0, False, None)
+    both = Annotations.of((found, replace(found, image_id=1)))
     images = (ImageEntry(1, "plain.jpg", (37, 53)), ImageEntry(2, "turned.jpg", annotated_hw))
-    dataset = CocoDataset(None, folder, images, {1: "a"}, {1: (found,), 2: (found,)})
+    dataset = CocoDataset(None, folder, images, {1: "a"}, both)
     tried = []
 
     def check(subset: CocoDataset, exif: Exif) -> DetectionCheck:
@@ -92,7 +94,11 @@ def test_labels_of_both_kinds_are_a_fault(tmp_path: Path) -> None:
     images = (ImageEntry(1, "1.jpg", (37, 53)), ImageEntry(2, "2.jpg", (53, 37)))
     report = Report()
     examine_orientation(
-        report, "val", CocoDataset(None, tmp_path, images, {1: "a"}, {}), "apply", None
+        report,
+        "val",
+        CocoDataset(None, tmp_path, images, {1: "a"}, Annotations.of()),
+        "apply",
+        None,
     )
     (line,) = report
     assert "by their sizes 1 have labels of the upright pixels, 1 of the stored ones" in line.text
@@ -104,7 +110,11 @@ def test_without_a_detector_labels_of_the_same_size_stay_unclear(tmp_path: Path)
     images = (ImageEntry(1, "1.jpg", (37, 53)),)
     report = Report()
     examine_orientation(
-        report, "val", CocoDataset(None, tmp_path, images, {1: "a"}, {}), "ignore", None
+        report,
+        "val",
+        CocoDataset(None, tmp_path, images, {1: "a"}, Annotations.of()),
+        "ignore",
+        None,
     )
     (line,) = report
     assert "is not clear: no detector was tried on them" in line.text

@@ -21,7 +21,9 @@ _DAY = 86400.0
 _PARTS = {"zarr.json", FOLDER, "dec", "enc", "c1", "index"}
 _HALF_MADE = re.compile(r"\.trash-.+-[0-9a-f]{32}|\..+-[0-9a-f]{8}(-.+)?\.tmp-[0-9a-f]{32}")
 _HALF_BUILT = re.compile(r"\.(?P<name>.+-[a-z0-9]+-[0-9a-f]{8})\.tmp")
-_NOTE = re.compile(r"\.digests-[0-9a-f]{12}\.json\.tmp|.+-[0-9a-f-]{36}\.txt\.tmp")
+_NOTE = re.compile(
+    r"\.digests-[0-9a-f]{12}\.json\.tmp|\.annotations-[0-9a-f]{12}\.bin\.tmp|.+-[0-9a-f-]{36}\.txt\.tmp"
+)
 
 
 def remove_store(store: Path, *, force: bool = False, own: Path | None = None) -> None:

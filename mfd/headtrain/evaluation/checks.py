@@ -1,5 +1,7 @@
 """Whether features and data set fit together, and what a reader of the figures must know."""
 
+import numpy as np
+
 from mfd.coco import ANY_CATEGORY, CocoDataset, check_consistency, unknown_classes
 from mfd.errors import DataError, StoreError
 from mfd.headtrain.inference.select import Candidates
@@ -36,29 +38,29 @@ def notes_on(features: Features, dataset: CocoDataset) -> tuple[str, ...]:
         DataError: if the detector knows none of the categories.
     """
     spec = features.spec
-    objects = [found for image in dataset.annotations.values() for found in image]
+    objects = dataset.annotations
     known = {*spec.category_ids, ANY_CATEGORY} & set(dataset.categories)
     if not known:
         raise DataError(
             f"{dataset.annotations_file}: "
             + unknown_classes(
                 list(dataset.categories.values()),
-                (len(objects), len(objects)),
+                (len(objects.ids), len(objects.ids)),
                 [spec.names.get(key, key) for key in spec.category_ids],
             )
         )
     notes = []
     if dataset.class_agnostic:
         notes.append("class-agnostic: categories are ignored, each query counts once")
-    if all(found.iscrowd for found in objects):
+    if objects.is_crowd.all():
         notes.append("AP is undefined: the annotations contain no objects")
-    if unknown := sorted({found.category_id for found in objects} - known):
+    if unknown := sorted(set(objects.category_ids.tolist()) - known):
         names = ", ".join(dataset.categories[category_id] for category_id in unknown)
         notes.append(f"the detector does not know {names}: AP 0")
     listed = {image.image_id for image in dataset.images}
     if unread := {image.image_id for image in features.invalid} & listed:
         notes.append(f"images that could not be read, their objects missed: {len(unread)}")
-    if boxes_only := sum(not found.has_mask for found in objects):
+    if boxes_only := np.count_nonzero(~objects.has_mask):
         notes.append(
             f"objects without a segmentation, which no mask can match: {boxes_only}; box AP is not "
             "affected"

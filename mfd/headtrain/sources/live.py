@@ -127,13 +127,12 @@ class LiveSource:
         self.tuned = None if part == "none" else TunedDetector(detector, part)
         fast = autocast_dtype(config, self._device)
         self._precision: Precision = "float32" if fast is None else "bfloat16"
-        self._objects = {
-            entry.image_id: found
+        self._entries = [
+            entry
             for entry in dataset.present().images
             if (found := dataset.annotations.get(entry.image_id, ()))
             and usable_objects(found, self.spec, ViewMap.whole(entry.size_hw))[0]
-        }
-        self._entries = [entry for entry in dataset.images if entry.image_id in self._objects]
+        ]
         if not self._entries:
             raise TrainingError(
                 f"{dataset.annotations_file} has no object that the head could learn from in "
@@ -173,6 +172,7 @@ class LiveSource:
     def describe(self) -> dict[str, Any]:
         """The data, and what is done with it; the detector is told by `spec`."""
         masks = {"masks": self._masks.describe()} if self._masks else {}
+        annotations = self._dataset.annotations
         return {
             "kind": "live",
             **masks,
@@ -181,7 +181,7 @@ class LiveSource:
             "targets": {
                 "path": str(self._dataset.annotations_file),
                 "annotations": self._dataset.annotations_sha256,
-                "objects": sum(map(len, self._objects.values())),
+                "objects": len(annotations.of_images([e.image_id for e in self._entries]).ids),
                 "costs": {"class": CLASS_COST, "l1": L1_COST, "giou": GIOU_COST},
             },
         }
@@ -233,7 +233,9 @@ class LiveSource:
         with Stopwatch(self._device) as stopwatch:
             truths = [
                 detection_truth(
-                    self._objects[entry.image_id], self.spec, self._view(entry, place)
+                    self._dataset.annotations[entry.image_id],
+                    self.spec,
+                    self._view(entry, place),
                 ).to(self._device)
                 for entry, place in members
             ]
@@ -267,7 +269,7 @@ class LiveSource:
         targets = [
             fresh_targets(
                 features,
-                self._objects[entry.image_id],
+                self._dataset.annotations[entry.image_id],
                 entry,
                 self.spec,
                 self._view(entry, place),

@@ -37,11 +37,8 @@ class MaskImages:
         Raises:
             DataError: no image has objects.
         """
-        with_objects = [
-            image_id
-            for image_id, found in dataset.annotations.items()
-            if any(not annotation.iscrowd for annotation in found)
-        ]
+        found = dataset.annotations
+        with_objects = set(found.image_ids[~found.is_crowd].tolist())
         if not with_objects:
             raise DataError(f"{dataset.annotations_file} has no objects, so no masks to draw from")
         order = sorted(with_objects, key=lambda image_id: (_place(seed, image_id), image_id))
@@ -76,7 +73,7 @@ class MaskImages:
     def only(self, dataset: CocoDataset) -> CocoDataset:
         """The data set without the other images."""
         images = tuple(e for e in dataset.images if e.image_id in self.image_ids)
-        annotations = {k: v for k, v in dataset.annotations.items() if k in self.image_ids}
+        annotations = dataset.annotations.of_images(self.image_ids)
         return replace(dataset, images=images, annotations=annotations)
 
     def describe(self) -> dict[str, Any]:

@@ -48,14 +48,9 @@ class Validation:
         there = set(features.image_ids)
         listed = [image for image in dataset.images if image.image_id in there]
         sample = tuple(sample_evenly(listed, images or len(listed)) if listed else ())
-        annotations = {
-            image.image_id: dataset.annotations[image.image_id]
-            for image in sample
-            if image.image_id in dataset.annotations
-        }
-        objects = [found for each in annotations.values() for found in each if not found.iscrowd]
+        annotations = dataset.annotations.of_images([image.image_id for image in sample])
         known = {*features.spec.category_ids, ANY_CATEGORY}
-        if not {found.category_id for found in objects} & known:
+        if not known & set(annotations.category_ids[~annotations.is_crowd].tolist()):
             raise DataError(
                 f"the {len(sample)} images to validate on have no object that {features.spec.name} "
                 "knows; give another --val, or --val none"

@@ -88,6 +88,7 @@ def test_what_killed_processes_left_is_collected_when_old_and_nothing_else(tmp_p
         store / "_units/000000.json.tmp",
         store / "zarr.json.tmp",
         tmp_path / ".digests-0123456789ab.json.tmp",
+        tmp_path / ".annotations-0123456789ab.bin.tmp",
     ]
     for path in leftovers[:3]:
         (path / "enc").mkdir(parents=True)

@@ -2,19 +2,28 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from mfd.cache import Store
-from mfd.coco import CocoDataset
+from mfd.coco import Annotations, CocoDataset
 from mfd.headtrain.evaluation.evaluate import evaluate
 from mfd.headtrain.evaluation.report import Evaluation
 from mfd.headtrain.head.model import MaskHead
 from tests.builders.scenes import CONFIG, IMAGES, SPEC, Knows, make_store
 
 
+def with_objects_of(dataset: CocoDataset, image_id: int, **fields: Any) -> CocoDataset:
+    """The data set with some fields of one image's objects changed."""
+    objects = (found for each in dataset.annotations.values() for found in each)
+    changed = (replace(o, **fields) if o.image_id == image_id else o for o in objects)
+    return replace(dataset, annotations=Annotations.of(changed))
+
+
 def test_objects_with_a_box_only_are_noted(store: Store, dataset: CocoDataset) -> None:
     first = dataset.images[0].image_id
-    boxes_only = tuple(replace(o, segmentation=None) for o in dataset.annotations[first])
-    changed = replace(dataset, annotations={**dataset.annotations, first: boxes_only})
+    changed = with_objects_of(dataset, first, segmentation=None)
 
     found, whole = (evaluate(Knows(dataset), store, each) for each in (changed, dataset))
 
@@ -30,10 +39,9 @@ def test_categories_that_only_the_detector_knows_are_ignored(
     without_hooks = replace(
         dataset,
         categories={1: "disc", 3: "ring"},
-        annotations={
-            image_id: tuple(found for found in objects if found.category_id != 90)
-            for image_id, objects in dataset.annotations.items()
-        },
+        annotations=dataset.annotations.take(
+            np.flatnonzero(dataset.annotations.category_ids != 90)
+        ),
     )
 
     fewer = evaluate(Knows(dataset), store, without_hooks)
@@ -42,7 +50,9 @@ def test_categories_that_only_the_detector_knows_are_ignored(
 
 
 def test_without_objects_ap_is_undefined_and_said_to_be(store: Store, dataset: CocoDataset) -> None:
-    evaluation = evaluate(MaskHead(CONFIG, SPEC), store, replace(dataset, annotations={}))
+    evaluation = evaluate(
+        MaskHead(CONFIG, SPEC), store, replace(dataset, annotations=Annotations.of())
+    )
 
     assert evaluation["boxes"].ap is None
     assert evaluation["masks"].overall["ap_small"] is None
@@ -54,13 +64,9 @@ def test_without_objects_ap_is_undefined_and_said_to_be(store: Store, dataset: C
 
 def test_an_undetected_category_is_named(store: Store, dataset: CocoDataset) -> None:
     first = dataset.images[0].image_id
-    changed = tuple(replace(o, category_id=91) for o in dataset.annotations[first])
+    changed = with_objects_of(dataset, first, category_id=91)
 
-    notes = evaluate(
-        MaskHead(CONFIG, SPEC),
-        store,
-        replace(dataset, annotations={**dataset.annotations, first: changed}),
-    ).notes
+    notes = evaluate(MaskHead(CONFIG, SPEC), store, changed).notes
 
     assert notes == ("the detector does not know never found: AP 0",)
 

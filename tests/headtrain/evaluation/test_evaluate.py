@@ -14,7 +14,7 @@ from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 
 from mfd.cache import Store
-from mfd.coco import CocoDataset, ImageEntry
+from mfd.coco import Annotations, CocoDataset, ImageEntry
 from mfd.detectors import ImageFeatures
 from mfd.errors import StoreError
 from mfd.headtrain.config.head import HeadConfig
@@ -205,7 +205,7 @@ def test_a_store_without_stage_one_maps_serves_heads_without_them(
 def test_peak_memory_does_not_grow_with_the_instances_of_an_image(tmp_path: Path) -> None:
     """A crowded image: 200 masks of 1.3 million pixels each."""
     entry = ImageEntry(1, "large.png", (1033, 1277))
-    crowd = CocoDataset(None, tmp_path, (entry,), {1: "disc"}, {})
+    crowd = CocoDataset(None, tmp_path, (entry,), {1: "disc"}, Annotations.of())
     spec = replace(SPEC, num_queries=200, max_detections=200)
     store = make_store(tmp_path, crowd, spec)
     head = MaskHead(CONFIG, spec)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mfd.cache import Store
-from mfd.coco import CocoDataset, ImageEntry, read_dataset
+from mfd.coco import Annotations, CocoDataset, ImageEntry, read_dataset
 from mfd.errors import ConfigError, DataError, DetectorError, StoreError
 from mfd.headtrain.evaluation.evaluate import evaluate
 from mfd.headtrain.head.batch import FeatureBatch
@@ -34,11 +34,15 @@ def test_annotations_of_another_image_size_are_refused(store: Store, dataset: Co
     wrong = (replace(dataset.images[0], size_hw=(600, 800)), *dataset.images[1:])
 
     with pytest.raises(DataError, match=r"image 2 had .* \(61, 97\) .* say \(600, 800\)"):
-        evaluate(MaskHead(CONFIG, SPEC), store, replace(dataset, images=wrong, annotations={}))
+        evaluate(
+            MaskHead(CONFIG, SPEC),
+            store,
+            replace(dataset, images=wrong, annotations=Annotations.of()),
+        )
 
 
 def test_foreign_categories_are_refused(store: Store, dataset: CocoDataset) -> None:
-    foreign = replace(dataset, categories={500: "quark"}, annotations={})
+    foreign = replace(dataset, categories={500: "quark"}, annotations=Annotations.of())
 
     with pytest.raises(DataError, match="that the detector does not know"):
         evaluate(MaskHead(CONFIG, SPEC), store, foreign)

@@ -12,7 +12,7 @@ import transformers
 from PIL import Image
 from torch.nn.functional import interpolate, pad
 
-from mfd.coco import CocoDataset, ImageEntry, decode_segmentation
+from mfd.coco import Annotations, CocoDataset, ImageEntry, decode_segmentation
 from mfd.errors import ConfigError, DataError, DetectorError
 from mfd.headtrain.evaluation.sam import open_sam
 from mfd.headtrain.inference.select import Candidates
@@ -104,7 +104,9 @@ def saved(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Any]:
 def dataset(tmp_path: Path) -> CocoDataset:
     pixels = np.random.default_rng(0).integers(0, 256, (*SIZE_HW, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "x.png")
-    return CocoDataset(None, tmp_path, (ImageEntry(7, "x.png", SIZE_HW),), {1: "cat"}, {})
+    return CocoDataset(
+        None, tmp_path, (ImageEntry(7, "x.png", SIZE_HW),), {1: "cat"}, Annotations.of()
+    )
 
 
 def candidates(queries: list[int]) -> Candidates:

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from mfd.coco import CocoDataset, ImageEntry
+from mfd.coco import Annotations, CocoDataset, ImageEntry
 from mfd.errors import ConfigError, DataError
 from mfd.headtrain.inference.files import (
     SOFTWARE,
@@ -106,7 +106,7 @@ def test_ids_are_the_numbers_that_all_files_are_named_by() -> None:
 
 def test_ids_are_those_of_the_annotations_where_given(tmp_path: Path) -> None:
     entries = (ImageEntry(70, "cat.jpg", (3, 3)), ImageEntry(9, "sub/7.jpg", (3, 3)))
-    dataset = CocoDataset(tmp_path / "a.json", tmp_path, entries, {}, {})
+    dataset = CocoDataset(tmp_path / "a.json", tmp_path, entries, {}, Annotations.of())
     files = [tmp_path / "sub/../sub/7.jpg", tmp_path / "cat.jpg"]
 
     assert file_ids(files, dataset) == [9, 70]

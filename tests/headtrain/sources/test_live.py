@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mfd.cache import Store, StoreWriter
-from mfd.coco import CocoDataset, read_dataset, split_paths
+from mfd.coco import Annotations, CocoDataset, read_dataset, split_paths
 from mfd.demo import generate
 from mfd.detectors import Detector, detect_all, freeze
 from mfd.detectors.contract import DetectorOutput
@@ -148,7 +148,7 @@ def test_live_training_needs_annotations_with_objects(demo: Detector, dataset: C
     with pytest.raises(DataError, match="give --annotations"):
         LiveSource(demo, CHOICE, replace(dataset, annotations_file=None), HEAD, TRAIN)
     with pytest.raises(TrainingError, match="no object that the head could learn from in 7"):
-        LiveSource(demo, CHOICE, replace(dataset, annotations={}), HEAD, TRAIN)
+        LiveSource(demo, CHOICE, replace(dataset, annotations=Annotations.of()), HEAD, TRAIN)
 
 
 def test_absent_image_files_are_left_out_and_damaged_ones_named(

@@ -42,7 +42,7 @@ def test_a_share_depends_on_the_seed_and_no_other_image(many: CocoDataset) -> No
     half = MaskImages.drawn(many, 0.5, seed=0).image_ids
     assert half == MaskImages.drawn(many, 0.5, seed=0).image_ids
     assert half != MaskImages.drawn(many, 0.5, seed=1).image_ids
-    kept = dict(sorted(many.annotations.items())[::-2])
+    kept = many.annotations.of_images(sorted(many.annotations)[::-2])
     fewer = MaskImages.drawn(replace(many, annotations=kept), 0.2, seed=0).image_ids
     assert fewer == set(sorted(kept, key=[*ordered(many)].index)[:6])
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import zarr
 
-from mfd.coco import mask_runs, read_dataset
+from mfd.coco import Annotations, mask_runs, read_dataset
 from mfd.errors import DataError, StoreError
 from mfd.files import exclusive_lock
 from mfd.headtrain.targets import build as building
@@ -226,7 +226,7 @@ def test_annotations_of_other_images_are_refused(tmp_path: Path) -> None:
 def test_images_without_any_annotation_give_empty_targets(tmp_path: Path) -> None:
     store = make_store(tmp_path, 3)
     dataset = make_dataset(tmp_path, store)
-    targets = build_targets(store, replace(dataset, annotations={}), tmp_path)
+    targets = build_targets(store, replace(dataset, annotations=Annotations.of()), tmp_path)
     assert targets.counts == [0, 0, 0]
     assert len(targets[1].objects) == 0
     assert targets[1].objects.crops(np.zeros(0, np.int64), np.zeros((0, 4)), 16)[0].shape == (

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as mask_utils
 
-from mfd.coco import Annotation, CocoDataset, ImageEntry
+from mfd.coco import Annotation, Annotations, CocoDataset, ImageEntry
 from mfd.headtrain.evaluation.metrics import coco
 from mfd.headtrain.evaluation.metrics.figures import Figures
 
@@ -39,8 +39,7 @@ def annotation(number: int, box: tuple[int, int, int, int], **fields: Any) -> An
 
 def dataset(*annotations: Annotation) -> CocoDataset:
     image = ImageEntry(7, "x.png", SIZE_HW)
-    found = {7: annotations} if annotations else {}
-    return CocoDataset(None, Path(), (image,), {3: "cat", 8: "dog"}, found)
+    return CocoDataset(None, Path(), (image,), {3: "cat", 8: "dog"}, Annotations.of(annotations))
 
 
 def detection(box: tuple[int, int, int, int], score: float, category_id: int = 3) -> dict[str, Any]:

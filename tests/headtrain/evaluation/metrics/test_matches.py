@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mfd.coco import CocoDataset
+from mfd.coco import Annotations, CocoDataset
 from mfd.headtrain.evaluation.metrics.bootstrap import difference, draw_images, intervals
 from mfd.headtrain.evaluation.metrics.coco import (
     average_precision,
@@ -47,20 +47,18 @@ def repeated(
     data: CocoDataset, detections: Sequence[dict[str, Any]], weights: Sequence[int]
 ) -> tuple[CocoDataset, list[dict[str, Any]]]:
     """Each image as often as its weight, as images of their own."""
-    images, annotations, found = [], {}, []
+    images, annotations, found = [], [], []
     for image, weight in zip(data.images, weights, strict=True):
         for copy in range(weight):
             number = 100 * image.image_id + copy
             images.append(replace(image, image_id=number))
-            annotations[number] = tuple(
-                replace(a, image_id=number) for a in data.annotations[image.image_id]
-            )
+            annotations += [replace(a, image_id=number) for a in data.annotations[image.image_id]]
             found += [
                 {**each, "image_id": number}
                 for each in detections
                 if each["image_id"] == image.image_id
             ]
-    return replace(data, images=tuple(images), annotations=annotations), found
+    return replace(data, images=tuple(images), annotations=Annotations.of(annotations)), found
 
 
 def test_equal_weights_give_pycocotools_figures_to_the_bit(
@@ -87,7 +85,7 @@ def test_weights_count_as_so_many_images(
 
 def test_figures_without_objects_or_detections_are_those_of_pycocotools(data: CocoDataset) -> None:
     once = np.ones((1, len(data.images)), int)
-    nothing = ground_truth(replace(data, annotations={}), "bbox")
+    nothing = ground_truth(replace(data, annotations=Annotations.of()), "bbox")
     entry = {"image_id": 2, "category_id": 1, "score": 0.5, "bbox": [1.0, 2.0, 30.0, 40.0]}
     assert set(Matches(scored(nothing, [entry], "bbox")).figures(once)[0].values()) == {None}
     found = Matches(scored(ground_truth(data, "bbox"), [], "bbox")).figures(once)[0]
