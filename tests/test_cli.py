@@ -22,7 +22,7 @@ OPTIONS = {
     "serve": "run host port min-score detector weights device runs",
     "doctor": "split images annotations data stores runs detector weights encoder-layer exif",
     "estimate": "split images annotations profile dtype view batch-size workers precision strict "
-    "measure device data detector weights encoder-layer exif",
+    "measure device data stores detector weights encoder-layer exif",
     "report": "split images annotations out min-score bootstrap skip-invalid data runs",
     "compare": "split images annotations bootstrap json skip-invalid data runs",
     "export": "format out parts detector weights runs",

@@ -10,6 +10,8 @@ from .manage.derived import references as references
 from .manage.list import find_store as find_store
 from .manage.list import finished_store as finished_store
 from .manage.list import list_stores as list_stores
+from .manage.probe import DiskSpeed as DiskSpeed
+from .manage.probe import probe_disk as probe_disk
 from .manage.remove import collect_garbage as collect_garbage
 from .manage.remove import remove_store as remove_store
 from .manage.verify import Damage as Damage

@@ -4,6 +4,7 @@ from .estimate import Estimate as Estimate
 from .estimate import estimate as estimate
 from .estimate import measure_rate as measure_rate
 from .estimate import store_identity as store_identity
+from .estimate import store_sizes as store_sizes
 from .parts import Part as Part
 from .provenance import provenance as provenance
 from .run import Extraction as Extraction

@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import product
 
 from mfd.cache import StoreIdentity, StoreImage, planned_bytes
 from mfd.coco import CocoDataset, sample_evenly
@@ -78,12 +79,32 @@ def estimate(
         images_per_second: from `measure_rate`.
         view: of every image; it decides what the detector sees and so how large the maps are.
     """
-    draw = parse_view(view).draw
-    sizes = [
-        draw(image.image_id, image.size_hw, spec.preprocessing).input_hw for image in dataset.images
-    ]
-    num_bytes = planned_bytes(spec, profile, dtype, sizes)
+    num_bytes = planned_bytes(spec, profile, dtype, _input_sizes(dataset, spec, view))
     return Estimate(len(dataset.images), num_bytes, images_per_second)
+
+
+def store_sizes(
+    dataset: CocoDataset, detector: Detector, view: str = "base"
+) -> dict[tuple[Profile, StoredDtype], int]:
+    """Bytes of every kind of store that training can use, the most exact and largest first.
+
+    Left out are float32, for values beyond float16, and int3, which is smaller with a codec only.
+    """
+    spec, sizes = detector.spec, _input_sizes(dataset, detector.spec, view)
+    profiles: tuple[Profile, ...] = ("full",)
+    if spec.has_c1 and hasattr(detector, "stage1"):
+        profiles = ("full", "lite")
+    dtypes: tuple[StoredDtype, ...] = ("float16", "int8", "int4")
+    return {
+        (profile, dtype): planned_bytes(spec, profile, dtype, sizes)
+        for dtype, profile in product(dtypes, profiles)
+    }
+
+
+def _input_sizes(dataset: CocoDataset, spec: DetectorSpec, view: str) -> list[tuple[int, int]]:
+    """Height and width of what the detector sees of every image."""
+    draw = parse_view(view).draw
+    return [draw(i.image_id, i.size_hw, spec.preprocessing).input_hw for i in dataset.images]
 
 
 def measure_rate(

@@ -1,7 +1,10 @@
-"""Sizes and times as a reader would say them."""
+"""Sizes, times and tables of them as a reader would say them."""
 
 import pytest
+from rich.console import Console
 
+from mfd.cache import DiskSpeed
+from mfd.commands.estimate import disk_table
 from mfd.text import duration, size
 
 
@@ -25,3 +28,17 @@ def test_a_time_has_the_unit_a_reader_would_choose(seconds: float, said: str) ->
 )
 def test_a_size_has_three_digits_and_a_unit(num_bytes: float, said: str) -> None:
     assert size(num_bytes) == said
+
+
+def test_each_kind_of_store_is_listed_with_what_the_disk_takes_for_it() -> None:
+    disk = DiskSpeed(write=100e6, read=400e6, free=1_000_000_000_000)
+    kinds = {("full", "float16"): 2_400_000_000_000, ("lite", "int8"): 360_000_000_000}
+    console = Console(width=200)
+    with console.capture() as shown:
+        console.print(disk_table(kinds, disk))  # type: ignore[arg-type]
+    rows = [line.replace("│", " ").split() for line in shown.get().splitlines() if "│" in line]
+    assert rows[-2:] == [
+        ["full", "float16", "2.4", "TB", "no", "6.7", "h", "100", "min"],
+        ["lite", "int8", "360", "GB", "yes", "60", "min", "15", "min"],
+    ]
+    assert "writes 100 MB and reads 400 MB a second and has 1 TB free" in shown.get()

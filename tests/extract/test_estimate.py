@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from mfd.extract import (
     image_digests,
     measure_rate,
     store_identity,
+    store_sizes,
 )
 from tests.builders.tiny import make_dataset
 
@@ -60,6 +62,22 @@ def test_hours_follow_from_a_measured_rate(dataset: CocoDataset) -> None:
     assert rate > 0
     assert estimate(dataset, detector.spec).hours is None
     assert estimate(dataset, detector.spec, images_per_second=9.0).hours == 18 / 9 / 3600
+
+
+def test_sizes_of_stores_are_those_estimated_for_each_kind_that_training_can_use(
+    dataset: CocoDataset,
+) -> None:
+    detector = load_detector(f"{TINY}:detector")
+    assert hasattr(detector, "stage1")
+    found = store_sizes(dataset, detector, "ms:1")
+    assert list(found) == [
+        (profile, dtype) for dtype in ("float16", "int8", "int4") for profile in ("full", "lite")
+    ]
+    for (profile, dtype), num_bytes in found.items():
+        kind = estimate(dataset, detector.spec, profile, dtype, view="ms:1")
+        assert num_bytes == kind.num_bytes
+    bare = SimpleNamespace(spec=detector.spec)  # as a detector that cannot recompute C1
+    assert [profile for profile, _ in store_sizes(dataset, bare)] == ["full"] * 3  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("dtype", ["float16", "int8"])
