@@ -24,6 +24,7 @@ from mfd.commands import (
     push,
     report,
     serve,
+    sweep,
     train_head,
 )
 from mfd.console import say, say_error
@@ -33,6 +34,7 @@ from mfd.stopping import Stopped
 VERBS: dict[str, Command] = {
     "extract": extract,
     "train-head": train_head,
+    "sweep": sweep,
     "evaluate": evaluate,
     "compare": compare,
     "predict": predict,

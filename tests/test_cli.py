@@ -13,8 +13,11 @@ OPTIONS = {
     "extract": "split images annotations profile dtype view batch-size workers precision strict "
     "codec part skip-invalid device data stores detector weights encoder-layer exif file-locks",
     "train-head": "preset set split images annotations val store views mask-fraction "
-    "mask-images live augment finetune log run resume skip-invalid device data stores runs "
+    "mask-images log live augment finetune run resume skip-invalid device data stores runs "
     "detector weights encoder-layer exif file-locks",
+    "sweep": "preset set split images annotations val store views mask-fraction mask-images log "
+    "resume json skip-invalid device data stores runs detector weights encoder-layer exif "
+    "file-locks",
     "evaluate": "split images annotations store baselines oracles bootstrap compare evaluator "
     "per-category class-agnostic json detector weights skip-invalid device data stores runs exif",
     "predict": "camera run format out min-score min-quality recursive all-categories batch-size "

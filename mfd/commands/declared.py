@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from mfd.config import Profile, StoredDtype
+from mfd.headtrain import Log
 from mfd.settings import setting, settings
 
 
@@ -66,3 +67,46 @@ class Extraction:
         "full: encoder maps and C1; lite: C1 is recomputed when needed.", default="full"
     )
     dtype: StoredDtype = setting("Stored element type of the maps.", default="float16")
+
+
+@settings
+class HeadTraining:
+    """Which heads are trained, and on what."""
+
+    preset: str | None = setting(
+        "A head of the paper; see `mfd presets`. Default: paper, or focalnet-2-2 for detectors "
+        "without a stage-1 map that is finer than their encoder's.",
+        default=None,
+    )
+    set: tuple[str, ...] = setting(
+        "field=value of head or recipe; repeatable. `mfd presets --settings` lists the fields.",
+        default=(),
+    )
+    split: str = setting("Split of the store and its annotations.", default="train")
+    images: Path | None = images_setting()
+    annotations: Path | None = annotations_setting()
+    val: str | None = setting(
+        "Split or store to validate on after every epoch; none: without (default: the val store, "
+        "if there is one).",
+        default=None,
+    )
+    store: Path | None = store_setting()
+    views: str | None = setting(
+        "Views to train on, as base,flip,ms:0, extracted by `mfd extract --view`; each epoch draws "
+        "one of them for every image (default: base).",
+        default=None,
+    )
+    mask_fraction: float | None = setting(
+        "Share of the images whose masks are trained on, drawn by the seed; a larger share holds a "
+        "smaller one (default: all).",
+        default=None,
+        gt=0,
+        le=1,
+    )
+    mask_images: Path | None = setting(
+        "Text file of the images whose masks are trained on, an id or file name on each line.",
+        default=None,
+    )
+    log: Log | None = setting(
+        "Also send metrics to tensorboard, trackio or wandb (default: none).", default=None
+    )

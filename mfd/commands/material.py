@@ -53,20 +53,31 @@ class StoredMaterial:
         masks: "headtrain.MaskImages | None",
     ) -> "headtrain.BatchSource":
         """Batches of the stores of all views and their targets, which are built if need be."""
+        (source,) = self.sources(dataset, [(head, recipe, masks)])
+        return source
+
+    def sources(
+        self,
+        dataset: "CocoDataset",
+        heads: "Sequence[tuple[HeadConfig, TrainConfig, headtrain.MaskImages | None]]",
+    ) -> "Sequence[headtrain.StoredSource]":
+        """The same of each of several heads."""
         views = []
+        needed = any(head.use_c1 for head, _, _ in heads)
         for store in self.stores:
             with distributed.first_alone():
                 targets = headtrain.build_targets(store, dataset, self.project.stores, say=say)
             view = f"{store.identity.view}: " if len(self.stores) > 1 else ""
             say(f"{view}{targets.total}")
-            features = opening.complete(
-                store, dataset, self.choice, self.device, needed=head.use_c1
-            )
+            features = opening.complete(store, dataset, self.choice, self.device, needed=needed)
             views.append((features, targets))
-        return headtrain.StoredSource(
-            *views[0], head, recipe,
-            others=views[1:], masks=masks, pin_memory=self.device.type == "cuda",
-        )  # fmt: skip
+        on_gpu = self.device.type == "cuda"
+        return [
+            headtrain.StoredSource(
+                *views[0], head, recipe, others=views[1:], masks=masks, pin_memory=on_gpu
+            )
+            for head, recipe, masks in heads
+        ]
 
     def validation(
         self, wanted: str | None, source: "headtrain.BatchSource", head: HeadConfig, images: int

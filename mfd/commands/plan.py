@@ -74,7 +74,7 @@ class Plan:
             if (value := getattr(self.recipe, field)) != "none":
                 raise ConfigError(
                     f"{field}={value} needs the detector in the loop, and on a store it does not "
-                    "run; add --live, or leave it out"
+                    "run; use `mfd train-head --live`, or leave it out"
                 )
 
     def description(self, spec: "DetectorSpec") -> str:

@@ -1,23 +1,16 @@
 """`mfd train-head`: stage two, a mask head trained on a store, or beside the detector at work."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mfd import coco, distributed, headtrain, opening
-from mfd.commands.declared import (
-    annotations_setting,
-    device_setting,
-    images_setting,
-    skip_invalid_setting,
-    store_setting,
-)
+from mfd.commands.declared import HeadTraining, device_setting, skip_invalid_setting
 from mfd.commands.findings import say_notable, say_repeated_files
 from mfd.commands.material import Material, StoredMaterial, open_live, open_stored
 from mfd.commands.plan import Plan, encoder_layer
 from mfd.config import Project
 from mfd.console import say
 from mfd.errors import ConfigError, DataError
-from mfd.headtrain import Augment, Finetune, HeadConfig, Log, TrainConfig
+from mfd.headtrain import Augment, Finetune, HeadConfig, TrainConfig
 from mfd.memory import keep_freed_memory
 from mfd.settings import setting, settings
 
@@ -30,52 +23,15 @@ PROJECT = ("data", "stores", "runs", "detector", "weights", "encoder_layer", "ex
 
 
 @settings
-class Options:
+class Options(HeadTraining):
     """Which head is trained, on what, and where it goes."""
 
-    preset: str | None = setting(
-        "A head of the paper; see `mfd presets`. Default: paper, or focalnet-2-2 for detectors "
-        "without a stage-1 map that is finer than their encoder's.",
-        default=None,
-    )
-    set: tuple[str, ...] = setting(
-        "field=value of head or recipe; repeatable. `mfd presets --settings` lists the fields.",
-        default=(),
-    )
-    split: str = setting("Split of the store and its annotations.", default="train")
-    images: Path | None = images_setting()
-    annotations: Path | None = annotations_setting()
-    val: str | None = setting(
-        "Split or store to validate on after every epoch; none: without (default: the val store, "
-        "if there is one).",
-        default=None,
-    )
-    store: Path | None = store_setting()
-    views: str | None = setting(
-        "Views to train on, as base,flip,ms:0, extracted by `mfd extract --view`; each epoch draws "
-        "one of them for every image (default: base).",
-        default=None,
-    )
-    mask_fraction: float | None = setting(
-        "Share of the images whose masks are trained on, drawn by the seed; a larger share holds a "
-        "smaller one (default: all).",
-        default=None,
-        gt=0,
-        le=1,
-    )
-    mask_images: Path | None = setting(
-        "Text file of the images whose masks are trained on, an id or file name on each line.",
-        default=None,
-    )
     live: bool = setting("Run the detector on every batch, without a store.", default=False)
     augment: Augment | None = setting(
         "With --live: change images at random; none, flip, ms or lsj.", default=None
     )
     finetune: Finetune | None = setting(
         "With --live: also train the detector at lr / 10; none, transformer or all.", default=None
-    )
-    log: Log | None = setting(
-        "Also send metrics to tensorboard, trackio or wandb (default: none).", default=None
     )
     run: str | None = setting("Name of the run's folder.", default=None)
     resume: bool = setting(
@@ -191,7 +147,7 @@ def in_categories_of_head(
 
 
 def chosen_masks(
-    options: Options,
+    options: HeadTraining,
     saved: "headtrain.RunConfig | None",
     recipe: TrainConfig,
     dataset: "CocoDataset",

@@ -56,6 +56,10 @@ class ImageFeatures:
         """The same features for heads that do not read the stage-1 map."""
         return replace(self, c1=None, c1_constants={}, c1_source=None)
 
+    def without_maps(self) -> "ImageFeatures":
+        """Queries, boxes and logits alone."""
+        return replace(self.without_c1(), memory=[], memory_constants={})
+
     def cpu(self) -> "ImageFeatures":
         """The same features in the CPU's memory."""
         return copy_to_cpu([self])[0]

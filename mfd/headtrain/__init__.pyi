@@ -58,8 +58,12 @@ from .sources.masks import MaskImages as MaskImages
 from .sources.protocol import BatchSource as BatchSource
 from .sources.stored import StoredSource as StoredSource
 from .targets.build import build_targets as build_targets
+from .training.metrics import Record as Record
 from .training.metrics import read_metrics as read_metrics
+from .training.sweep import sweep as sweep
 from .training.train import TrainSummary as TrainSummary
 from .training.train import train as train
+from .training.training import Training as Training
+from .training.validation import MASK_AP as MASK_AP
 from .training.validation import Validation as Validation
 from .training.validation import sample_size as sample_size

@@ -52,7 +52,7 @@ def test_detectors_that_cannot_be_fine_tuned_are_refused_in_one_line(
     assert main(["train-head", "--run", "custom", "--live", "--finetune", "all", *SMALL]) == 1
     assert "covers hdetr-*, dino-*, demo" in capsys.readouterr().err
     assert main(["train-head", "--run", "stored", "--finetune", "all", *SMALL]) == 1
-    assert "add --live" in capsys.readouterr().err
+    assert "use `mfd train-head --live`" in capsys.readouterr().err
 
 
 def test_presets_that_need_the_detector_run_it(

@@ -18,7 +18,7 @@ from tests.builders.project import SMALL, stored
         (["train-head", "--run", "a/b"], "--run takes a name"),
         (["train-head", "--run", "new", "--set", "roi_size=8", "--preset", "plain"], "neck=true"),
         (["train-head", "--set", "roi_size"], "field=value"),
-        (["train-head", "--augment", "flip"], "add --live"),
+        (["train-head", "--augment", "flip"], "use `mfd train-head --live`"),
         (["train-head", "--preset", "papper"], "did you mean 'paper'"),
         (["train-head", "--resume"], "no unfinished run"),
         (["train-head", "--preset", "encoder-layer-6"], "no store under stores with"),

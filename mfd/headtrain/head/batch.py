@@ -81,6 +81,16 @@ class FeatureBatch:
         """The same batch in pages that a GPU can copy from while other work runs."""
         return self._each(Tensor.pin_memory)
 
+    def on_maps_of(self, other: "FeatureBatch") -> "FeatureBatch":
+        """The same boxes on the maps of another batch of the same images."""
+        return replace(
+            other,
+            queries=self.queries,
+            boxes=self.boxes,
+            labels=self.labels,
+            image_index=self.image_index,
+        )
+
     def part(self, images: slice, boxes: Bool[Tensor, " N"]) -> "FeatureBatch":
         """Some of the images, and the boxes that are on them, which the caller knows."""
         assert self.pending_c1 is None, "a batch is divided when it is on its device"

@@ -45,7 +45,7 @@ def new_run_dir(runs: Path, name: str | None, stem: str) -> Path:
     folder = run_dir(runs, name)
     if (folder / CONFIG_FILE).exists():
         raise ConfigError(
-            f"{folder} already holds a run; resume it by --resume, or choose another --run"
+            f"{folder} already holds a run; resume it by --resume, or choose another name"
         )
     if not _is_free(folder):
         raise ConfigError(f"{folder} exists but is not an mfd run; choose another --run")

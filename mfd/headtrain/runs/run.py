@@ -104,7 +104,7 @@ class Run:
         if name is None:
             return cls._latest(runs, finished=False)
         folder = run_dir(runs, name)
-        if not (folder / CONFIG_FILE).exists():
+        if not cls(folder).begun:
             raise ConfigError(f"there is no run {folder} to resume; start it without --resume")
         return cls.open(folder)
 
@@ -133,6 +133,11 @@ class Run:
     def name(self) -> str:
         """The folder's name."""
         return self.path.name
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything is there to be resumed."""
+        return (self.path / CONFIG_FILE).exists()
 
     @property
     def finished(self) -> bool:
@@ -203,7 +208,7 @@ class Run:
             write_json(path, config.to_json())
         elif not resume:
             raise TrainingError(
-                f"{self.path} already holds a run; resume it by --resume, or choose another --run"
+                f"{self.path} already holds a run; resume it by --resume, or choose another name"
             )
         elif found := self.config.difference(config):
             raise TrainingError(

@@ -46,6 +46,10 @@ class TrainingBatch:
             keys=self.keys.to(device, non_blocking=True),
         )
 
+    def on_maps_of(self, other: "TrainingBatch") -> "TrainingBatch":
+        """The same boxes on the maps of another batch of the same images."""
+        return replace(self, features=self.features.on_maps_of(other.features))
+
     def parts(self, images: int) -> Iterator["TrainingBatch"]:
         """The batch in parts of so many images, in order; 0: itself."""
         total = len(self.image_names)

@@ -1,12 +1,15 @@
 """Training batches read from a store and its targets, a few of them ahead in threads."""
 
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int64
 
 from mfd.config import DetectorChoice
+from mfd.detectors import ImageFeatures
 from mfd.distributed import share
 from mfd.errors import TrainingError
 from mfd.headtrain.config.head import HeadConfig
@@ -17,11 +20,27 @@ from mfd.headtrain.sources.lite import FeatureStore
 from mfd.headtrain.sources.masks import MaskImages
 from mfd.headtrain.sources.sampler import drawn_views, epoch_batches
 from mfd.headtrain.sources.view import StoredView
+from mfd.headtrain.targets.image import ImageTargets
 from mfd.headtrain.targets.read import Targets
 from mfd.prefetch import prefetch
 
 Member = tuple[StoredView, int]
 """An image of a batch: in which view, and where in its store."""
+
+
+@dataclass(frozen=True)
+class ReadImages:
+    """What is on disk about the images of a batch.
+
+    Attributes:
+        names: what errors call them.
+        num_bytes: that were read.
+    """
+
+    images: Sequence[ImageFeatures]
+    targets: Sequence[ImageTargets]
+    names: Sequence[str]
+    num_bytes: int
 
 
 class StoredSource:
@@ -34,6 +53,7 @@ class StoredSource:
         spec: of the stores' detector.
         categories: name of each category id of the annotations.
         tuned: None: the detector is frozen.
+        head, config, pin_memory: as given.
 
     Args:
         store: a `LiteStore` where the head reads the stage-1 map and the store leaves it out.
@@ -77,7 +97,7 @@ class StoredSource:
             )
         self.spec, self.categories = store.spec, targets.categories
         self._masks = masks
-        self._config, self._head, self._pin = config, head, pin_memory
+        self.config, self.head, self.pin_memory = config, head, pin_memory
 
     @property
     def detector(self) -> DetectorChoice:
@@ -95,13 +115,23 @@ class StoredSource:
     @property
     def steps_per_epoch(self) -> int:
         """Batches of an epoch; the last one may be smaller."""
-        return -(-len(self._image_ids) // self._config.batch_size)
+        return -(-len(self._image_ids) // self.config.batch_size)
 
     def batches(self, start: int, stop: int) -> Generator[TrainingBatch | None, None, None]:
         """This rank's share of steps `start` to `stop`, counted from 0 over all epochs."""
-        steps = self._members(start, stop)
-        config = self._config
+        steps = self.members(start, stop)
+        config = self.config
         yield from prefetch(self._load, steps, workers=config.readers, ahead=config.prefetch)
+
+    def reads_like(self, other: "StoredSource") -> bool:
+        """Whether both read the same images, with the same targets, at every step."""
+        return (
+            (self.config.batch_size, self.config.seed)
+            == (other.config.batch_size, other.config.seed)
+            and [(view.store.path, view.targets.path) for view in self._views]
+            == [(view.store.path, view.targets.path) for view in other._views]
+            and np.array_equal(self._positions, other._positions)
+        )
 
     def describe(self) -> dict[str, Any]:
         """Identity and place of the store and of its targets, the other views', and the images."""
@@ -127,10 +157,14 @@ class StoredSource:
             },
         }
 
-    def _members(self, start: int, stop: int) -> Iterator[tuple[int, list[Member]]]:
+    @cached_property
+    def _positions(self) -> Int64[np.ndarray, "n V"]:
+        """Where each image is in the store of each view; -1 where it has no matched box."""
+        return np.stack([view.positions_of(self._image_ids) for view in self._views], 1)
+
+    def members(self, start: int, stop: int) -> Iterator[tuple[int, list[Member]]]:
         """Every step, and view and position of this rank's images."""
-        size, seed = self._config.batch_size, self._config.seed
-        positions = np.stack([view.positions_of(self._image_ids) for view in self._views], 1)
+        size, seed, positions = self.config.batch_size, self.config.seed, self._positions
         rows = range(len(positions))
         for step in range(start, stop):
             epoch, index = divmod(step, self.steps_per_epoch)
@@ -144,16 +178,23 @@ class StoredSource:
                 batches = epoch_batches(rows, sizes_hw, size, seed, epoch)
             yield step, [chosen[row] for row in share(batches[index])]
 
-    def _load(self, numbered: tuple[int, list[Member]]) -> TrainingBatch | None:
-        step, members = numbered
-        if not members:
-            return None
+    def read(self, members: Sequence[Member]) -> ReadImages:
+        """Features and targets of the images, one at least."""
         images = [view.features(position) for view, position in members]
         targets = [view.targets[position] for view, position in members]
         names = [view.name(position) for view, position in members]
         read = sum(image.num_bytes for image in images)
         read += sum(runs.nbytes for t in targets for runs in t.objects.runs)
-        batch = replace(
-            assemble(images, targets, names, self._head, self._config, step), bytes_read=read
-        )
-        return batch.pin_memory() if self._pin else batch
+        return ReadImages(images, targets, names, read)
+
+    def made_of(self, read: ReadImages, step: int) -> TrainingBatch:
+        """The batch of a step, of the images that were read for it."""
+        batch = assemble(read.images, read.targets, read.names, self.head, self.config, step)
+        return replace(batch, bytes_read=read.num_bytes)
+
+    def _load(self, numbered: tuple[int, list[Member]]) -> TrainingBatch | None:
+        step, members = numbered
+        if not members:
+            return None
+        batch = self.made_of(self.read(members), step)
+        return batch.pin_memory() if self.pin_memory else batch

@@ -2,6 +2,7 @@
 
 import signal
 import time
+from collections.abc import Callable, Generator
 from contextlib import closing
 from typing import Any
 
@@ -22,8 +23,10 @@ from mfd.headtrain.training.loggers import Logger, open_logger
 from mfd.headtrain.training.metrics import MetricsLog, Record, read_metrics
 from mfd.headtrain.training.step import TUNED_VALUE_NAMES, VALUE_NAMES, StepWindow, train_step
 from mfd.headtrain.training.validation import Validation, Validator
-from mfd.progress import Advance, progress
-from mfd.stopping import Stopped, stop_requested
+from mfd.stopping import Stopped
+
+Batches = Callable[[int, int], Generator[TrainingBatch | None, None, None]]
+"""As `BatchSource.batches`."""
 
 
 class TrainingLoop:
@@ -34,6 +37,7 @@ class TrainingLoop:
     Attributes:
         progress: how far the head has come.
         total: steps of all epochs.
+        images: of all epochs.
         validator: what validation has found.
     """
 
@@ -48,6 +52,7 @@ class TrainingLoop:
         self._run, self._head, self._source, self._config = run, head, source, config
         self._device = next(head.parameters()).device
         self.total = config.epochs * source.steps_per_epoch
+        self.images = config.epochs * source.images_per_epoch
         self._tuned = None if source.tuned is None else source.tuned.module
         self._optimizer = make_optimizer(head, config, source.tuned)
         self._average = WeightAverage(head, config.ema_decay) if config.ema_decay else None
@@ -66,8 +71,19 @@ class TrainingLoop:
         """The head that the training has led to so far: the average of the weights, if kept."""
         return self._average.head if self._average else self._head
 
-    def run(self) -> Record:
-        """Take all steps that are left; returns the last metrics.
+    def steps(
+        self, batches: Batches, stop_signal: Callable[[], int]
+    ) -> Generator[tuple[int, str], None, Record]:
+        """Take all steps that are left; yields, after each, its images and a note on the progress.
+
+        Between two steps other work may be done: no time of it is counted.
+
+        Args:
+            batches: of the source's, those of steps from one number to another.
+            stop_signal: the signal that asked to stop, 0 if none has.
+
+        Returns:
+            The last metrics.
 
         Raises:
             TrainingError: a loss was not finite; the latest checkpoint is from before.
@@ -77,22 +93,19 @@ class TrainingLoop:
         autocast = autocast_dtype(config, self._device)
         names = VALUE_NAMES if self._tuned is None else TUNED_VALUE_NAMES
         window = StepWindow(config.batch_size, self._device, names)
-        images = config.epochs * self._source.images_per_epoch
         record: Record = {}
         self._head.train()
         with (
             closing(self._open_logger()) as logger,
             MetricsLog(self._run.metrics_file, self.progress.step, also=logger.write) as log,
-            progress("train", total=images, done=self.progress.images) as advance,
-            closing(self._source.batches(self.progress.step, total)) as batches,
-            stop_requested() as stop_signal,
+            closing(batches(self.progress.step, total)) as read,
         ):
-            self._validate(log, advance)  # a kill can have come between
+            yield from self._validate(log)  # a kill can have come between
             if self.validator.ends_early:
                 return record
             logged, clock = self.progress, time.monotonic()
             saved = clock
-            for batch in batches:
+            for batch in read:
                 moved = batch and batch.to(self._device)
                 result = train_step(
                     self._head, self._optimizer, moved, config, self.progress.step, total, autocast
@@ -100,10 +113,10 @@ class TrainingLoop:
                 if self._average:
                     self._average.update(self._head)
                 seconds, clock = time.monotonic() - clock, time.monotonic()
-                seen, read, detector_seconds, stop, late = self._everyones(
+                seen, bytes_read, detector_seconds, stop, late = self._everyones(
                     batch, stop_signal(), clock - saved >= config.checkpoint_seconds
                 )
-                self.progress = self.progress.after(seen, seconds, read, detector_seconds)
+                self.progress = self.progress.after(seen, seconds, bytes_read, detector_seconds)
                 step = self.progress.step
                 window.add(step, moved, result)
                 save = (
@@ -122,9 +135,12 @@ class TrainingLoop:
                     saved = time.monotonic()
                 if stop:
                     raise self._stopped(stop)
-                if self._validate(log, advance):
+                if (yield from self._validate(log)):
                     clock = saved = time.monotonic()
-                advance(seen, self._note(record))
+                del batch, moved  # their memory is free while other heads take this step
+                paused = time.monotonic()
+                yield seen, self._note(record)
+                clock += time.monotonic() - paused
                 if self.validator.ends_early:
                     break
         return record
@@ -148,12 +164,12 @@ class TrainingLoop:
         run = self._run
         return open_logger(self._config.log, run.path, self.progress.step, run.config.to_json())
 
-    def _validate(self, log: MetricsLog, advance: Advance) -> bool:
+    def _validate(self, log: MetricsLog) -> Generator[tuple[int, str], None, bool]:
         """Validate the head as it is saved, if that is due; whether it was."""
         step = self.progress.step
         if not self.validator.is_due(step):
             return False
-        advance(0, f"{self._epoch()}, validating")
+        yield 0, f"{self._epoch()}, validating"
         try:
             self.validator.validate(self.trained, step, log)
         except Stopped as stop:
