@@ -103,10 +103,9 @@ class Run:
         """
         if name is None:
             return cls._latest(runs, finished=False)
-        folder = run_dir(runs, name)
-        if not cls(folder).begun:
-            raise ConfigError(f"there is no run {folder} to resume; start it without --resume")
-        return cls.open(folder)
+        if not (run := cls(run_dir(runs, name))).begun:
+            raise ConfigError(f"there is no run {run.path} to resume; start it without --resume")
+        return cls.open(run.path)
 
     @classmethod
     def _latest(cls, runs: Path, *, finished: bool) -> "Run":
@@ -202,10 +201,9 @@ class Run:
             TrainingError: the folder holds another run, or a run and `resume` is not set.
             ConfigError: the run already there cannot be read.
         """
-        path = self.path / CONFIG_FILE
-        if not path.exists():
+        if not self.begun:
             self.path.mkdir(parents=True, exist_ok=True)
-            write_json(path, config.to_json())
+            write_json(self.path / CONFIG_FILE, config.to_json())
         elif not resume:
             raise TrainingError(
                 f"{self.path} already holds a run; resume it by --resume, or choose another name"

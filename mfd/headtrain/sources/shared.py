@@ -63,6 +63,7 @@ class SharedReading:
         self._batches = None
         if self._stream is not None:
             self._stream.close()
+            self._stream = None
 
     def _of(self, number: int, step: int) -> TrainingBatch | None:
         if step != self._step:

@@ -23,7 +23,7 @@ def follow(
     Args:
         trainings: begun.
         batches: of each.
-        say: is told of a head that fails while others continue.
+        say: is told why a head fails.
 
     Raises:
         Stopped: after Ctrl-C, SIGTERM or SIGHUP, when all have written a checkpoint.
