@@ -16,10 +16,15 @@ class Part:
     """One of the parts that an extraction is divided into: `number` from 1 to `count`.
 
     Every `count`th window of units belongs to it, so that the parts are done at the same time.
+
+    Attributes:
+        watches: whether its process speaks for all that a launcher started with it, so that it
+            stays until the store is complete.
     """
 
     number: int = 1
     count: int = 1
+    watches: bool = False
 
     @classmethod
     def parse(cls, text: str | None) -> "Part":
@@ -30,7 +35,7 @@ class Part:
         """
         if text is None:
             rank, size = launched()
-            return cls(rank + 1, size)
+            return cls(rank + 1, size, watches=rank == 0 and size > 1)
         found = re.fullmatch(r"(\d+)/(\d+)", text)
         if found is None or not 1 <= int(found[1]) <= int(found[2]):
             raise ConfigError(f"there is no part {text!r}; expected 1/4 for the first of four")

@@ -16,11 +16,12 @@ from mfd.errors import ConfigError, DataError
 from mfd.extract.config import ExtractConfig
 from mfd.extract.features import WINDOW_UNITS, encoded_features, load_stored
 from mfd.extract.parts import Part, claimed_windows
+from mfd.files import locks_wanted
 from mfd.images import LoadedImage, parse_view
 from mfd.prefetch import prefetch
 from mfd.progress import progress
 
-_LOOK_SECONDS = 1.0  # between two looks at what other processes have finished
+_LOOK_SECONDS = 1.0  # between two looks at what other processes do
 _STORE_THREADS = 3  # each waits for the disk most of the time
 
 
@@ -29,7 +30,8 @@ class Extraction:
     """What an extraction did.
 
     Attributes:
-        images: of this run, without those that it resumed from or that others made.
+        images: of this run, without those that it resumed from or that others made; of a part that
+            watches, those that all processes made meanwhile.
         complete: whether the store is; if not, units of other processes are missing.
     """
 
@@ -61,7 +63,8 @@ def extract(
         writer: open on the store of this detector and data set.
         say: is told, line by line, of the weights' digest and of images that cannot be used.
         part: of the units, if others fill the store at the same time; None: all. Who has done its
-            own does those of others; who finds nothing left to do declares the store complete.
+            own does those of others; who finds nothing left to do declares the store complete. One
+            that watches waits for those that are at work, and makes what they leave undone.
 
     Raises:
         DataError: images could not be used. The store is complete and marks them invalid, or,
@@ -83,7 +86,7 @@ def extract(
         writer.revoke(again)
     todo = writer.todo
     total = len(writer.identity.images)
-    shown = writer.num_images_done
+    before = shown = writer.num_images_done
     fresh = 0
     started = looked = time.monotonic()
     try:
@@ -94,17 +97,24 @@ def extract(
             say(f"weights before: sha256 {digest}")
             if todo:
                 _check_repeatable(detector, dataset, writer.images(todo[0]), config)
-            with (
-                closing(_features(detector, dataset, writer, config, say, part)) as units,
-                closing(_write_behind(writer, units)) as written,
-            ):
-                for count in written:
-                    fresh += count
-                    if time.monotonic() - looked > _LOOK_SECONDS:
-                        writer.refresh()  # the bar is of all processes together
-                        looked = time.monotonic()
-                    advance(writer.num_images_done - shown)
-                    shown = writer.num_images_done
+            while True:
+                with (
+                    closing(_features(detector, dataset, writer, config, say, part)) as units,
+                    closing(_write_behind(writer, units)) as written,
+                ):
+                    for count in written:
+                        fresh += count
+                        if time.monotonic() - looked > _LOOK_SECONDS:
+                            writer.refresh()  # the bar is of all processes together
+                            looked = time.monotonic()
+                        advance(writer.num_images_done - shown)
+                        shown = writer.num_images_done
+                if not (part.watches and locks_wanted() and writer.todo):
+                    break
+                time.sleep(_LOOK_SECONDS)
+                writer.refresh()
+                advance(writer.num_images_done - shown)
+                shown = writer.num_images_done
     except KeyboardInterrupt:
         say(
             f"stopped: {writer.num_units - len(writer.todo)} of {writer.num_units} units are "
@@ -120,6 +130,8 @@ def extract(
             "whoever makes the last one declares the store complete"
         )
         return Extraction(writer.path, fresh, seconds, digest, complete=False)
+    if part.watches:
+        fresh = writer.num_images_done - before
     path = writer.finish()
     _refuse_invalid(Store.open(path).invalid, total)
     return Extraction(path, fresh, seconds, digest)

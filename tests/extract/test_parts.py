@@ -12,6 +12,7 @@ from mfd.extract import ExtractConfig, Extraction, Part, extract, image_digests,
 from mfd.extract.parts import claimed_windows, windows
 from mfd.files import use_locks
 from tests.builders import tiny
+from tests.builders.features import features_of
 from tests.builders.tiny import make_dataset
 
 TINY = f"{tiny.__file__}:detector"
@@ -58,6 +59,8 @@ def test_parts_are_given_by_name_or_told_by_the_launcher(monkeypatch: pytest.Mon
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "3")
     assert Part.parse(None) == Part(2, 3)
+    monkeypatch.setenv("RANK", "0")
+    assert Part.parse(None) == Part(1, 3, watches=True)
     assert Part.parse("1/1") == Part(1, 1)
 
 
@@ -127,3 +130,31 @@ def test_claimed_units_are_left_to_their_process_until_it_ends(tmp_path: Path) -
         other.refresh()
         assert other.todo == tuple(range(9))
     assert not list(tmp_path.glob("stores/*/_units/.unit-000009.lock"))
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_the_first_of_launched_processes_stays_and_speaks_for_all(
+    dies: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The other makes its window while the first waits, or ends without having made it."""
+    waits = []
+    with open_writer(tmp_path, "stores", 2) as other:
+        assert next(claimed_windows(other, Part(2, 2))) == range(4, 8)
+
+        def work(seconds: float) -> None:
+            waits.append(seconds)
+            if dies:
+                other.close()
+            elif len(waits) > 1:
+                unit, of = 2 + len(waits), other.identity
+                other.write(unit, features_of(other.images(unit), of.spec, of.dtype))
+
+        monkeypatch.setattr("mfd.extract.run.time.sleep", work)
+        done, _ = fill(tmp_path, "stores", Part(1, 2, watches=True))
+    assert (done.complete, done.images) == (True, IMAGES)
+    assert len(waits) == (1 if dies else 5)
+    shown = capsys.readouterr().err.splitlines()
+    assert any(line.startswith(f"extract: {IMAGES}/{IMAGES}, ") for line in shown)
