@@ -1,9 +1,10 @@
 """`mfd train-head` and `mfd evaluate` by several processes, forked from one that imported torch.
 
 `python -m tests.commands.rank_driver FOLDER` makes a project in FOLDER and trains the same head by
-1, 2 and 3 processes, from the store and beside the detector; kills one of two and resumes that run
-by three; evaluates by 1 and 3. What each process says is in FOLDER/WHAT-RANK.txt. Prints, as JSON,
-the exit codes, and what `sum_gradients` made of three ranks' gradients.
+1, 2 and 3 processes, from the store and beside the detector, which is trained too by 1 and 2;
+sweeps that head and another one by two; kills one of two and resumes that run by three; asks one of
+two to stop; evaluates by 1 and 3. What each process says is in FOLDER/WHAT-RANK.txt. Prints, as
+JSON, the exit codes, and what `sum_gradients` made of three ranks' gradients.
 """
 
 import json
@@ -12,7 +13,8 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -30,18 +32,29 @@ RECIPE = [
 ]
 """Of 13 images with objects: each fourth step has one, so that two of three ranks have none."""
 
-KILLED_AT = 7
+SIGNALLED_AT = 7
 PLAIN = StoredSource.batches
+TUNED = [
+    *("--live", "--detector=demo", "--finetune=transformer", "--val=none", "--mask-fraction=0.4"),
+    *("--set=epochs=1", "--set=batch_size=2", "--set=log_every=1"),
+]
 
 
-def batches_until_killed(
-    self: StoredSource, start: int, stop: int
-) -> Generator[TrainingBatch | None, None, None]:
-    """The batches, but for rank 1, which does not live to see the last of them."""
-    for step, batch in enumerate(PLAIN(self, start, stop), start):
-        if step == KILLED_AT and distributed.rank() == 1:
-            os.kill(os.getpid(), signal.SIGKILL)
-        yield batch
+@contextmanager
+def rank_1_gets(signum: signal.Signals) -> Iterator[None]:
+    """Within it, rank 1 sends itself the signal in a step, and the others none."""
+
+    def batches(
+        self: StoredSource, start: int, stop: int
+    ) -> Generator[TrainingBatch | None, None, None]:
+        for step, batch in enumerate(PLAIN(self, start, stop), start):
+            if step == SIGNALLED_AT and distributed.rank() == 1:
+                os.kill(os.getpid(), signum)
+            yield batch
+
+    StoredSource.batches = batches  # type: ignore[method-assign]
+    yield
+    StoredSource.batches = PLAIN  # type: ignore[method-assign]
 
 
 def summed() -> None:
@@ -98,9 +111,13 @@ def main() -> None:
             train(count, f"stored-{count}", *RECIPE)
         for count in (1, 3):
             train(count, f"live-{count}", *RECIPE, "--set=epochs=1", "--live", "--val=none")
-        StoredSource.batches = batches_until_killed  # type: ignore[method-assign]
-        train(2, "killed", *RECIPE)
-        StoredSource.batches = PLAIN  # type: ignore[method-assign]
+        for count in (1, 2):
+            train(count, f"tuned-{count}", *SMALL, *TUNED)
+        report["swept"] = launch(2, "swept", "sweep", "swept:lr=1e-3", "steep:lr=5e-3", *RECIPE)
+        with rank_1_gets(signal.SIGKILL):
+            train(2, "killed", *RECIPE)
+        with rank_1_gets(signal.SIGTERM):
+            train(2, "stopped", *RECIPE)
         report["resumed"] = launch(3, "resumed", "train-head", "--run", "killed", "--resume")
         train(5, "many", *RECIPE)
         for count in (1, 3):
