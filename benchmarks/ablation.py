@@ -24,7 +24,7 @@ import torch
 from benchmarks.record import environment, write
 from mfd.cache import Store, find_store
 from mfd.coco import CocoDataset, read_dataset, split_paths
-from mfd.detectors.contract import DetectorSpec
+from mfd.detectors.spec import DetectorSpec
 from mfd.headtrain import (
     HeadConfig,
     Run,

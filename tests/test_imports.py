@@ -3,10 +3,12 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import mfd
+from mfd.cache import StoreWriter
+from tests.builders.features import make_identity
 
 ROOT = Path(mfd.__file__).parent
 
@@ -77,11 +79,25 @@ def test_rooms_meet_at_their_faces() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def test_help_does_not_import_torch() -> None:
+def without(modules: str, lines: Sequence[str], folder: Path) -> None:
+    """Run the commands in a folder, one after the other, and see what they imported."""
     code = (
-        "import sys; from typer.testing import CliRunner; from mfd.cli import app;"
-        "result = CliRunner().invoke(app, ['--help']); assert result.exit_code == 0, result.output;"
-        "heavy = {'torch', 'zarr', 'transformers', 'scipy'} & set(sys.modules);"
+        "import sys; from typer.testing import CliRunner; from mfd.cli import app\n"
+        f"for line in {[line.split() for line in lines]}:\n"
+        "    result = CliRunner().invoke(app, line); assert not result.exit_code, result.output\n"
+        f"heavy = set({modules.split()}) & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=folder)
+
+
+def test_help_and_presets_do_not_import_torch(tmp_path: Path) -> None:
+    without("torch zarr transformers scipy", ["--help", "presets", "presets --settings"], tmp_path)
+
+
+def test_managing_stores_does_not_import_torch(tmp_path: Path) -> None:
+    with StoreWriter.open(tmp_path / "stores", make_identity()) as writer:
+        name = writer.path.name
+    lines = ["cache ls", f"cache info {name}", "cache gc", f"cache rm {name}"]
+    without("torch transformers scipy", lines, tmp_path)
+    assert not writer.path.exists()

@@ -15,8 +15,8 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from mfd.detectors.contract import DetectorSpec
 from mfd.detectors.deformable.model import Predictions
+from mfd.detectors.spec import DetectorSpec
 from mfd.headtrain.targets.match import matching_cost
 from mfd.nn.boxes import cxcywh_to_xyxy
 

@@ -26,10 +26,10 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 
 from mfd.demo import CATEGORIES, generate
-from mfd.detectors.contract import DetectorSpec
 from mfd.detectors.deformable.detector import DeformableDetector
 from mfd.detectors.deformable.model import DeformableDetr
 from mfd.detectors.demo.detector import demo_network, save_demo
+from mfd.detectors.spec import DetectorSpec
 
 TEST_SEED = 4_000_000  # of pictures that only measure
 

@@ -7,8 +7,8 @@ from .format.records import StoreImage as StoreImage
 from .manage.derived import add_reference as add_reference
 from .manage.derived import derived_dir as derived_dir
 from .manage.derived import references as references
+from .manage.finished import finished_store as finished_store
 from .manage.list import find_store as find_store
-from .manage.list import finished_store as finished_store
 from .manage.list import list_stores as list_stores
 from .manage.probe import DiskSpeed as DiskSpeed
 from .manage.probe import probe_disk as probe_disk

@@ -4,8 +4,6 @@ from .compute import autocast_context as autocast_context
 from .compute import device_of as device_of
 from .contract import Detector as Detector
 from .contract import DetectorOutput as DetectorOutput
-from .contract import DetectorSpec as DetectorSpec
-from .contract import Preprocessing as Preprocessing
 from .deformable import DeformableConfig as DeformableConfig
 from .deformable import DeformableDetector as DeformableDetector
 from .deformable import Predictions as Predictions
@@ -27,5 +25,7 @@ from .padding import padding_step as padding_step
 from .repeat import check_repeatable as check_repeatable
 from .scores import class_scores as class_scores
 from .scores import top_detections as top_detections
+from .spec import DetectorSpec as DetectorSpec
+from .spec import Preprocessing as Preprocessing
 from .stage1 import C1Source as C1Source
 from .stage1 import PendingC1 as PendingC1

@@ -5,7 +5,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mfd.detectors.contract import DetectorOutput, DetectorSpec
+from mfd.detectors.contract import DetectorOutput
+from mfd.detectors.spec import DetectorSpec
 from mfd.errors import DetectorError
 
 

@@ -10,10 +10,11 @@ from torch import Tensor
 from mfd.config import Precision
 from mfd.detectors.check import check_output
 from mfd.detectors.compute import autocast_context, device_of
-from mfd.detectors.contract import Detector, DetectorOutput, DetectorSpec
+from mfd.detectors.contract import Detector, DetectorOutput
 from mfd.detectors.foreign import described
 from mfd.detectors.image_features import ImageFeatures, copy_to_cpu
 from mfd.detectors.padding import padding_step, valid_sizes
+from mfd.detectors.spec import DetectorSpec
 from mfd.errors import DetectorError, MfdError
 from mfd.images import LoadedImage, collate_images, equal_sizes, padded_size
 

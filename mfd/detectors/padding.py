@@ -4,7 +4,7 @@ import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mfd.detectors.contract import DetectorSpec
+from mfd.detectors.spec import DetectorSpec
 
 _MAX_STEP = 32
 

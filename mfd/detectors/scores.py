@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mfd.detectors.contract import DetectorSpec
+from mfd.detectors.spec import DetectorSpec
 
 
 def class_scores(logits: Float[Tensor, "*Q K"], spec: DetectorSpec) -> Float[Tensor, "*Q C"]:

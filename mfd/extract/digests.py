@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import stat
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -47,30 +48,33 @@ def image_digests(dataset: CocoDataset, remembered_in: Path, workers: int = 4) -
 
     names = [image.file_name for image in dataset.images]
     found: list[Entry] = []
-    with (
-        progress("hash images", len(names)) as advance,
-        closing(prefetch(digest, names, workers, ahead=4 * workers)) as entries,
-    ):
-        for entry in entries:
-            found.append(entry)
-            advance()
-    now = {name: entry for name, entry in zip(names, found, strict=True) if entry[1] != ABSENT}
-    if any(known.get(name) != entry for name, entry in now.items()):
-        files = {**known, **now}
-        content = {"sha256": json_sha256(files), "files": files}
-        with disk_errors(memory, "rerun the command"):
-            _remember(memory, json.dumps(content).encode())
+    try:
+        with (
+            progress("hash images", len(names)) as advance,
+            closing(prefetch(digest, names, workers, ahead=4 * workers)) as entries,
+        ):
+            for entry in entries:
+                found.append(entry)
+                advance()
+    finally:  # what was hashed before Ctrl-C need not be hashed again
+        now = dict(zip(names, found, strict=False))
+        _remember(memory, known, {name: e for name, e in now.items() if e[1] != ABSENT})
     return [sha256 for _, sha256 in found]
 
 
-def _remember(memory: Path, content: bytes) -> None:
-    """Write the file unless it is not ours to write; a shared folder is hashed again next time."""
-    try:
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(memory, content)
-    except OSError as error:
-        if error.errno not in _NOT_OURS:
-            raise
+def _remember(memory: Path, known: Mapping[str, Entry], now: Mapping[str, Entry]) -> None:
+    """Write what is new unless it is not ours to write: a shared folder is hashed again."""
+    if all(known.get(name) == entry for name, entry in now.items()):
+        return
+    files = {**known, **now}
+    content = {"sha256": json_sha256(files), "files": files}
+    with disk_errors(memory, "rerun the command"):
+        try:
+            memory.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(memory, json.dumps(content).encode())
+        except OSError as error:
+            if error.errno not in _NOT_OURS:
+                raise
 
 
 def _read(path: Path) -> dict[str, Entry]:

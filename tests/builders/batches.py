@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mfd.detectors.contract import DetectorSpec
 from mfd.detectors.image_features import ImageFeatures
+from mfd.detectors.spec import DetectorSpec
 from mfd.headtrain.head.batch import FeatureBatch, collate
 
 SIZES = [(101, 131), (140, 77), (67, 150)]

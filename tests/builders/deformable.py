@@ -5,12 +5,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from mfd.detectors.contract import DetectorSpec
 from mfd.detectors.deformable.config import DeformableConfig
 from mfd.detectors.deformable.detector import DeformableDetector
 from mfd.detectors.deformable.model import DeformableDetr
 from mfd.detectors.dino import DINO
 from mfd.detectors.hdetr import HDETR
+from mfd.detectors.spec import DetectorSpec
 
 SMALL = {
     "dim": 32,

@@ -9,8 +9,8 @@ import torch
 
 from mfd.cache import StoreIdentity, StoreImage, StoreWriter, encode_features
 from mfd.config import StoredDtype
-from mfd.detectors.contract import DetectorSpec
 from mfd.detectors.image_features import ImageFeatures
+from mfd.detectors.spec import DetectorSpec
 from mfd.images.preprocessing import Preprocessing
 
 SPEC = DetectorSpec(

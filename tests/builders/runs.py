@@ -11,7 +11,7 @@ from pycocotools import mask as coco_mask
 
 from mfd.cache import Store, StoreWriter
 from mfd.coco import CocoDataset, read_dataset
-from mfd.detectors.contract import DetectorSpec
+from mfd.detectors.spec import DetectorSpec
 from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.config.train import TrainConfig
 from mfd.headtrain.head.batch import FeatureBatch

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mfd.cache import Store, StoreIdentity, StoreImage, StoreWriter
 from mfd.coco import CocoDataset, decode_segmentation, read_dataset
 from mfd.detectors import ImageFeatures
-from mfd.detectors.contract import DetectorSpec
+from mfd.detectors.spec import DetectorSpec
 from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.head.batch import FeatureBatch
 from mfd.headtrain.head.model import HeadOutput, MaskHead

@@ -9,7 +9,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from mfd.coco import Annotations, CocoDataset, ImageEntry
-from mfd.detectors.contract import DetectorOutput, DetectorSpec
+from mfd.detectors.contract import DetectorOutput
+from mfd.detectors.spec import DetectorSpec
 from mfd.images.preprocessing import Preprocessing
 
 SIZES_HW = ((48, 64), (64, 48), (37, 53), (51, 90), (48, 64), (70, 33))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from mfd.detectors.contract import DetectorSpec
 from mfd.detectors.scores import class_scores, top_detections
+from mfd.detectors.spec import DetectorSpec
 from mfd.errors import DetectorError
 from mfd.images.preprocessing import Preprocessing
 

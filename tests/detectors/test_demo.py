@@ -13,9 +13,9 @@ from torch import Tensor
 
 from mfd.demo.dataset import random_scene
 from mfd.detectors import detect_all, load_detector
-from mfd.detectors.contract import DetectorSpec
 from mfd.detectors.demo.detector import WEIGHTS, demo_network, load_demo, save_demo
 from mfd.detectors.image_features import ImageFeatures
+from mfd.detectors.spec import DetectorSpec
 from mfd.errors import DetectorError
 from mfd.images import LoadedImage, prepare_image
 from mfd.images.preprocessing import Preprocessing

@@ -85,6 +85,27 @@ def test_a_changed_byte_of_the_memory_makes_no_other_digest(tmp_path: Path) -> N
         assert image_digests(dataset, tmp_path) == first
 
 
+def test_what_was_hashed_before_ctrl_c_is_not_hashed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = make_dataset(tmp_path / "images", 5)
+    read: list[str] = []
+    original = digests.file_sha256
+
+    def stopped_at_the_fourth(path: Path) -> str:
+        read.append(path.name)
+        if len(read) == 4:
+            raise KeyboardInterrupt
+        return original(path)
+
+    monkeypatch.setattr(digests, "file_sha256", stopped_at_the_fourth)
+    with pytest.raises(KeyboardInterrupt):
+        image_digests(dataset, tmp_path, workers=1)
+    del read[4:]  # such as a worker has begun meanwhile
+    image_digests(dataset, tmp_path, workers=1)
+    assert read[4:] == [entry.file_name for entry in dataset.images[3:]]
+
+
 def test_progress_is_shown_while_files_are_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,13 +1,19 @@
 """Which feature maps a store has, and how each kind of them lies in its arrays."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from mfd.cache.format.records import ImageRecord
 from mfd.config import Profile
-from mfd.detectors import DetectorSpec, ImageFeatures
+from mfd.detectors import DetectorSpec
+
+if TYPE_CHECKING:  # they would import torch, which takes seconds
+    from torch import Tensor
+
+    from mfd.detectors import ImageFeatures
 
 UNIT = 16  # consecutive images that are written, committed and repaired together
 

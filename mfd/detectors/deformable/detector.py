@@ -5,8 +5,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from mfd.detectors.contract import DetectorOutput, DetectorSpec
+from mfd.detectors.contract import DetectorOutput
 from mfd.detectors.deformable.model import DeformableDetr, Predictions
+from mfd.detectors.spec import DetectorSpec
 from mfd.errors import DetectorError
 
 

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from mfd.coco import COCO_IDS, COCO_NAMES
-from mfd.detectors.contract import DetectorSpec
 from mfd.detectors.deformable.backbone import Backbone
 from mfd.detectors.deformable.config import DeformableConfig
 from mfd.detectors.deformable.detector import DeformableDetector
 from mfd.detectors.deformable.model import DeformableDetr
 from mfd.detectors.keys import KeyMap
+from mfd.detectors.spec import DetectorSpec
 
 SWIN_INDEX = "relative_position_index"  # follows from the window
 _CLASS_BIAS = "class_embed.0.bias"  # of the first decoder layer, in every family

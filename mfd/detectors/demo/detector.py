@@ -8,11 +8,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from mfd.detectors.backbones.resnet import ResNet
-from mfd.detectors.contract import DetectorSpec
 from mfd.detectors.deformable.config import DeformableConfig
 from mfd.detectors.deformable.detector import DeformableDetector
 from mfd.detectors.deformable.model import DeformableDetr
 from mfd.detectors.dino import DINO
+from mfd.detectors.spec import DetectorSpec
 from mfd.errors import DetectorError
 from mfd.text import first_line
 

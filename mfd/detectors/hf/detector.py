@@ -10,10 +10,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mfd.detectors.capture import capture_outputs, run_up_to
-from mfd.detectors.contract import DetectorOutput, DetectorSpec
+from mfd.detectors.contract import DetectorOutput
 from mfd.detectors.hf.categories import category_ids, category_names
 from mfd.detectors.hf.families import Family
 from mfd.detectors.hf.heads import keep_heads_in_float32
+from mfd.detectors.spec import DetectorSpec
 from mfd.errors import DetectorError
 from mfd.images import Preprocessing
 from mfd.text import first_line

@@ -8,10 +8,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from mfd.detectors.contract import DetectorOutput, DetectorSpec
+from mfd.detectors.contract import DetectorOutput
 from mfd.detectors.hf.categories import category_ids, category_names
 from mfd.detectors.hf.families import Family
 from mfd.detectors.hf.heads import keep_heads_in_float32
+from mfd.detectors.spec import DetectorSpec
 from mfd.errors import DetectorError
 from mfd.images import Preprocessing
 

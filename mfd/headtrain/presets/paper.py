@@ -1,7 +1,9 @@
 """Every head that the paper measures, by name, with the paper's figures for it; and ours."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from mfd.detectors import DetectorSpec
@@ -10,8 +12,10 @@ from mfd.headtrain.config.head import BoxEncoder, HeadConfig, ImageEncoder
 from mfd.headtrain.config.train import Finetune, TrainConfig
 from mfd.headtrain.presets.ours import MFD
 from mfd.headtrain.presets.preset import DINO_FOCALNET_L, HDETR_R50, HDETR_SWIN_L, Preset
-from mfd.headtrain.presets.sizes import head_size
 from mfd.text import suggest
+
+COUNTED = Path(__file__).with_name("counted.json")
+"""Parameters and multiply-accumulates of each preset; `python -m tools.count_presets` writes it."""
 
 _DETECTORS = {"r50": HDETR_R50, "swin-l": HDETR_SWIN_L, "focalnet-l": DINO_FOCALNET_L}
 _MODES: dict[str, Finetune] = {"frozen": "none", "partial": "transformer", "finetune": "all"}
@@ -50,13 +54,15 @@ def default_preset(spec: DetectorSpec) -> Preset:
 def preset_table() -> list[dict[str, Any]]:
     """Our sizes beside the paper's, one JSON object per preset, as `mfd presets` prints them."""
 
+    sizes = json.loads(COUNTED.read_text())
+
     def row(preset: Preset) -> dict[str, Any]:
-        size = head_size(preset.config, preset.spec, num_boxes=preset.num_boxes)
+        parameters, macs = sizes[preset.name]
         return {
             "name": preset.name,
             "table": preset.table,
-            "params_m": size.parameters / 1e6,
-            "macs_g": size.macs / 1e9,
+            "params_m": parameters / 1e6,
+            "macs_g": macs / 1e9,
             "paper_params_m": preset.paper_params_m,
             "paper_macs_g": preset.paper_macs_g,
             "paper_ap": preset.paper_ap,

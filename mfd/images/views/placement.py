@@ -1,18 +1,21 @@
 """Where an image lies in a view of it: the pixels of the view, and the map in both directions."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from jaxtyping import Float64
 from PIL import Image
 
 from mfd.errors import StoreError
-from mfd.images.prepare import LoadedImage, prepare_image
 from mfd.images.preprocessing import Preprocessing
 from mfd.images.views.affine import map_boxes
+
+if TYPE_CHECKING:
+    from mfd.images.prepare import LoadedImage
 
 _NUM_VALUES = 13
 
@@ -85,6 +88,10 @@ class Placement:
             rgb: the image, of size `original_hw`.
             preprocessing: for mean and standard deviation; the sizes are the placement's.
         """
+        import torch  # here, as it takes seconds: most commands read placements and no pixels
+
+        from mfd.images.prepare import LoadedImage, prepare_image
+
         assert (rgb.height, rgb.width) == self.original_hw
         if self.flip:
             rgb = rgb.transpose(Image.Transpose.FLIP_LEFT_RIGHT)

@@ -11,17 +11,23 @@ from mfd.errors import ConfigError
 from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.config.train import TrainConfig
 from mfd.headtrain.presets.paper import (
+    COUNTED,
     default_preset,
     find_preset,
     preset_table,
     presets,
 )
 from mfd.headtrain.presets.preset import HDETR_R50
+from tools.count_presets import counted
 
 
 @pytest.fixture(scope="module")
 def table() -> list[dict[str, Any]]:
     return preset_table()
+
+
+def test_sizes_that_are_written_down_are_the_counted_ones() -> None:
+    assert json.loads(COUNTED.read_text()) == {name: [*size] for name, size in counted().items()}
 
 
 def test_all_parameter_counts_equal_the_papers_to_the_last_digit(

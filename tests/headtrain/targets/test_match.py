@@ -7,7 +7,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from mfd.detectors.contract import DetectorSpec
+from mfd.detectors.spec import DetectorSpec
 from mfd.headtrain.targets.match import match, matching_cost
 from mfd.nn import cxcywh_to_xyxy, pairwise_giou
 

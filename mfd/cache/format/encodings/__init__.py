@@ -1,19 +1,23 @@
 """The element types of a store: one file each, named as in `mfd.config.StoredDtype`."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from importlib import import_module
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from jaxtyping import Float, Num
-from torch import Tensor
 
 from mfd.cache.format.encodings.encoding import CONSTANT_DTYPE, Encoding
 from mfd.config import StoredDtype
 
+if TYPE_CHECKING:  # it would import torch, which takes seconds
+    from torch import Tensor
+
 ENCODINGS: Mapping[StoredDtype, Encoding] = {
     name: import_module(f"{__name__}.{name}").ENCODING for name in get_args(StoredDtype)
 }
-_BY_TORCH_DTYPE = {encoding.torch_dtype: encoding for encoding in ENCODINGS.values()}
+_BY_DTYPE = {encoding.dtype: encoding for encoding in ENCODINGS.values()}
 
 
 def decode_maps(
@@ -24,7 +28,7 @@ def decode_maps(
     The tensor's own type says how it is encoded; of a type that no store has, it is returned as it
     is.
     """
-    encoding = _BY_TORCH_DTYPE.get(stored.dtype)
+    encoding = _BY_DTYPE.get(str(stored.dtype).removeprefix("torch."))
     return stored if encoding is None else encoding.decode(stored, constants)
 
 

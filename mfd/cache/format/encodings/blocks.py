@@ -1,10 +1,15 @@
 """Maps in the order in which a CPU has them at hand, for encodings that look at them twice."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from math import prod
+from typing import TYPE_CHECKING
 
 from jaxtyping import Float
-from torch import Tensor
+
+if TYPE_CHECKING:  # it would import torch, which takes seconds
+    from torch import Tensor
 
 _BLOCK = 1 << 18  # values that a CPU's cache holds as float32
 

@@ -1,12 +1,18 @@
 """What an element type does to feature maps; the base class is a float type."""
 
-from collections.abc import Mapping
+from __future__ import annotations
 
-import torch
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
 from jaxtyping import Bool, Float, Float32, Num
-from torch import Tensor
 
 from mfd.config import StoredDtype
+
+if TYPE_CHECKING:  # it would import torch, which takes seconds
+    import torch
+    from torch import Tensor
 
 CONSTANT_DTYPE = "float32"
 
@@ -35,8 +41,15 @@ class Encoding:
     ) -> None:
         self.dtype = dtype or name
         self.query_dtype = query_dtype or name
-        self.torch_dtype: torch.dtype = getattr(torch, self.dtype)
-        self.itemsize = self.torch_dtype.itemsize
+        self.itemsize = np.dtype(self.dtype).itemsize
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        """`dtype` of tensors."""
+        import torch
+
+        found: torch.dtype = getattr(torch, self.dtype)
+        return found
 
     def width(self, channels: int) -> int:
         """Stored numbers for each position of a map."""
@@ -58,7 +71,8 @@ class Encoding:
         self, stored: Num[Tensor, "*n _P"], constants: Mapping[str, Float32[Tensor, " C"]]
     ) -> Bool[Tensor, ""]:
         """Whether what was encoded is without NaN and overflow."""
-        return torch.stack(torch.aminmax(stored)).isfinite().all()  # a NaN is both min and max
+        least, largest = stored.aminmax()  # a NaN is both
+        return least.isfinite() & largest.isfinite()
 
     @property
     def constant_bytes(self) -> int:

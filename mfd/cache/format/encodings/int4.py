@@ -9,18 +9,22 @@ is, 7.0 and 9.0 % with 0.05 and 0.5 % of the values clipped at either end, 7.8 %
 rotation of the channels.
 """
 
-from collections.abc import Mapping
+from __future__ import annotations
 
-import torch
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
 from jaxtyping import Bool, Float, Float32, Num, UInt8
-from torch import Tensor
 
 from mfd.cache.format.encodings.blocks import channel_range, in_blocks
 from mfd.cache.format.encodings.encoding import Encoding
 from mfd.config import StoredDtype
-from mfd.kernels import unpack
 
-_TINY = torch.finfo(torch.float32).tiny  # the scale of a constant channel
+if TYPE_CHECKING:  # it would import torch, which takes seconds
+    from torch import Tensor
+
+_TINY = float(np.finfo(np.float32).tiny)  # the scale of a constant channel
 
 
 class PackedEncoding(Encoding):
@@ -47,10 +51,10 @@ class PackedEncoding(Encoding):
         least, largest = (bound.float() for bound in channel_range(values))
         scale = ((largest - least) / self._steps).clamp(min=_TINY)
         width = self.width(values.shape[-1])
-        packed = torch.empty((*values.shape[:-1], width), dtype=torch.uint8, device=values.device)
+        packed = values.new_empty((*values.shape[:-1], width), dtype=self.torch_dtype)
         for block, place in in_blocks(values, packed):
-            levels = torch.sub(block, least).div_(scale).round_().clamp_(0, self._steps)
-            codes = levels.to(torch.uint8)
+            levels = block.sub(least).div_(scale).round_().clamp_(0, self._steps)
+            codes = levels.to(self.torch_dtype)
             high = codes[..., width:]
             place.copy_(codes[..., :width])
             place[..., : high.shape[-1]] |= high << 4
@@ -60,6 +64,8 @@ class PackedEncoding(Encoding):
         self, stored: UInt8[Tensor, "*B H W _P"], constants: Mapping[str, Float32[Tensor, "*B C"]]
     ) -> Float32[Tensor, "*B H W C"]:
         """The values of the codes."""
+        from mfd.kernels import unpack  # imports torch
+
         *batch, height, width, _ = stored.shape
         offset, scale = (
             constants[name].reshape(-1, constants[name].shape[-1]) for name in self.constants
@@ -71,7 +77,8 @@ class PackedEncoding(Encoding):
         self, stored: Num[Tensor, "*n _P"], constants: Mapping[str, Float32[Tensor, " C"]]
     ) -> Bool[Tensor, ""]:
         """Whether all constants are."""
-        return torch.stack([constants[name].isfinite().all() for name in self.constants]).all()
+        offset, scale = (constants[name].isfinite().all() for name in self.constants)
+        return offset & scale
 
 
 ENCODING = PackedEncoding("int4", levels=16)
