@@ -36,8 +36,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
         return folder
 
     yield resize
-    # lazily: FFmpeg keeps a file open that it could not finish
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    subprocess.run(["umount", str(folder)], check=True)  # refused if a file is still open
 
 
 def refused(command: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -105,6 +104,7 @@ def test_predict_names_the_video_that_has_no_room(
     line = refused(["predict", "clip.mp4", "--out", str(out), "--min-score", "0"], capsys)
     assert line.startswith(f"error: {out} cannot be written (No space left on device")
     assert line.endswith("make room and rerun the command")
+    assert not list(out.parent.glob("*seen*mp4"))
 
 
 def test_predict_and_report_name_what_is_full(

@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import resource
 import signal
 import weakref
 from collections.abc import Sequence
@@ -267,3 +268,18 @@ def test_files_of_others_are_not_replaced(tmp_path: Path) -> None:
         predict_video(Middle(), clip, tmp_path / "out.gif")
     for _ in range(2):  # the second time over the first
         assert predict_video(Middle(), clip, tmp_path / "new.mkv").frames == 6
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's list of files")
+def test_video_that_cannot_be_written_is_closed_and_removed(tmp_path: Path) -> None:
+    """A limit on the size of files stands for a full disk."""
+    clip, before = make(tmp_path / "clip.mp4"), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            predict_video(Middle(), clip, tmp_path / "out" / "seen.mp4")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.glob("out/*.mp4"))
+    files = (os.path.realpath(file) for file in Path("/proc/self/fd").iterdir())
+    assert not [file for file in files if "seen" in file]

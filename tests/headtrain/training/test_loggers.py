@@ -2,8 +2,10 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +140,24 @@ def test_trackio_gets_every_value_and_a_resumed_run_goes_on(
     ]
     write("trackio", run, RECORDS)  # from the start: another run
     assert trackio.calls[7][1]["name"] != name
+
+
+def test_trackio_keeps_a_run_on_this_machine(tmp_path: Path) -> None:
+    """The real package, wherever its older Pillow may be installed."""
+    pytest.importorskip("trackio", reason="trackio is not installed (extra `trackio`)")
+    run, home = tmp_path / "paper-1", tmp_path / "trackio"
+    local = {"TRACKIO_DIR": str(home), "HF_HUB_OFFLINE": "1", "HOME": str(tmp_path)}
+    apart("trackio", run, RECORDS, 0, **local)
+    apart("trackio", run, [{"step": 6, "loss": 0.25}], 4, **local)
+    with closing(sqlite3.connect(home / "mfd.db")) as base:
+        found = base.execute("select run_name, step, metrics from metrics order by step").fetchall()
+    name = f"paper-1-{(run / 'log-id').read_text()}"
+    assert [(step, json.loads(values)) for _, step, values in found] == [
+        (2, {"loss": 1.5}),
+        (4, {"loss": 0.5, "val_mask_ap": 0.25}),
+        (6, {"loss": 0.25}),
+    ]
+    assert {each for each, _, _ in found} == {name}
 
 
 def test_service_that_cannot_begin_is_said_in_one_line(

@@ -1,5 +1,6 @@
 """A video file that is written frame by frame and can be played whenever it ends."""
 
+import contextlib
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from mfd.errors import ConfigError
 from mfd.headtrain.inference.files import SOFTWARE
 from mfd.headtrain.inference.video.library import require_av
 
-SUFFIXES = (".mp4", ".mov", ".mkv")
+_FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
+SUFFIXES = tuple(_FORMATS)
 _TICKS = 90_000  # per second, of times in the file
 _QUALITY = {"crf": "20", "preset": "veryfast"}
 
@@ -19,8 +21,8 @@ class VideoSink:
     """H.264 in yuv420p, which every player and browser shows.
 
     Times of frames are kept, so a rate may vary. A side of odd length is extended by one pixel,
-    since the format has none. The file takes its name when it is closed; without a frame there
-    will be none.
+    since the format has none. The file takes its name when it is closed; without a frame, or if it
+    cannot be written, there will be none.
 
     Raises:
         ConfigError: `path` has another ending, or is a file that mfd did not make.
@@ -38,7 +40,9 @@ class VideoSink:
         self.path = path
         self._unfinished = path.with_name(f".{path.stem}.unfinished{path.suffix}")
         self._rate = Fraction(rate).limit_denominator(1000)
-        self._container = self._av.open(str(self._unfinished), "w")
+        # a file of ours: FFmpeg leaves its own open when the end cannot be written
+        self._file = self._unfinished.open("wb")
+        self._container = self._av.open(self._file, "w", format=_FORMATS[path.suffix.lower()])
         self._container.metadata["comment"] = SOFTWARE
         self._stream: Any = None
         self._frames = 0
@@ -57,14 +61,25 @@ class VideoSink:
         self._frames += 1
 
     def close(self) -> None:
-        """Finish the file."""
-        if self._stream is not None:
-            self._container.mux(self._stream.encode())
-        self._container.close()
-        if self._frames:
-            self._unfinished.replace(self.path)
-        else:
-            self._unfinished.unlink(missing_ok=True)
+        """Finish the file, or leave none.
+
+        Raises:
+            OSError: as the file system does.
+        """
+        finished = False
+        try:
+            if self._stream is not None:
+                self._container.mux(self._stream.encode())
+            self._container.close()
+            self._file.close()
+            finished = self._frames > 0
+        finally:
+            with contextlib.suppress(OSError):  # what could not be written is said already
+                self._file.close()
+            if finished:
+                self._unfinished.replace(self.path)
+            else:
+                self._unfinished.unlink(missing_ok=True)
 
 
 def is_ours(path: Path) -> bool:
