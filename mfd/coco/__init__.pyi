@@ -6,6 +6,9 @@ from .consistency import require_consistent as require_consistent
 from .dataset import ANY_CATEGORY as ANY_CATEGORY
 from .dataset import CocoDataset as CocoDataset
 from .dataset import sample_evenly as sample_evenly
+from .federated import ABSENT as ABSENT
+from .federated import PARTIAL as PARTIAL
+from .federated import Federated as Federated
 from .findings import Finding as Finding
 from .layout import split_names_of as split_names_of
 from .layout import split_paths as split_paths

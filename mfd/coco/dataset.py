@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from mfd.coco.annotations import Annotations
+from mfd.coco.federated import Federated
 from mfd.coco.findings import Finding, by_kind
 from mfd.coco.records import ImageEntry
 from mfd.errors import DataError
@@ -31,6 +32,7 @@ class CocoDataset:
         renumbered: category ids in the file and here, where they differ; see `match_categories`.
         label_files: YOLO's, which its annotations were read from.
         findings: what its files leave open, such as images without labels.
+        federated: what its images were looked for, if it is one like LVIS.
         file_sha256: of `annotations_file`, as it was read; empty if that is not known yet.
     """
 
@@ -43,6 +45,7 @@ class CocoDataset:
     renumbered: tuple[tuple[int, int], ...] = ()
     label_files: tuple[Path, ...] = ()
     findings: tuple[Finding, ...] = ()
+    federated: Federated | None = None
     file_sha256: str = ""
 
     @cached_property

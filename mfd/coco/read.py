@@ -15,6 +15,7 @@ import numpy as np
 
 from mfd.coco.annotations import Annotations
 from mfd.coco.dataset import CocoDataset
+from mfd.coco.federated import FederatedNotes
 from mfd.coco.findings import Finding, RecordError, by_kind, summary
 from mfd.coco.records import (
     Annotation,
@@ -124,12 +125,16 @@ def _parsed(file: Path, images_dir: Path, members: Iterable[tuple[str, Any]]) ->
     annotations, waiting = Annotations.of(), list[Mapping[str, Any]]()
     bad: dict[str, list[Finding]] = {}
     faults: list[Fault] = []
+    federated = FederatedNotes()
     for key, value in members:
         if key == "images":
             records = _objects(file, key, value)
-            images, bad[key] = _by_id("image", records, lambda r: parse_image(r, folder))
+            images, bad[key] = _by_id(
+                "image", records, lambda r: parse_image(r, folder), federated.image
+            )
         elif key == "categories":
-            categories, bad[key] = _by_id("category", _objects(file, key, value), parse_category)
+            records = _objects(file, key, value)
+            categories, bad[key] = _by_id("category", records, parse_category, federated.category)
         elif key == "annotations" and images is not None:
             annotations = Annotations.of(_usable(_objects(file, key, value), images, faults))
         elif key == "annotations":
@@ -147,6 +152,7 @@ def _parsed(file: Path, images_dir: Path, members: Iterable[tuple[str, Any]]) ->
         categories=categories,
         annotations=_of_categories(annotations, categories, faults),
         skipped=tuple(faults),
+        federated=federated.result(),
     )
 
 
@@ -210,8 +216,9 @@ def _by_id(
     name: str,
     records: Iterable[Mapping[str, Any]],
     parse: Callable[[Mapping[str, Any]], tuple[int, Value]],
+    note: Callable[[int, Mapping[str, Any]], None],
 ) -> tuple[dict[int, Value], list[Finding]]:
-    """The parsed records by id, and what is wrong with the others."""
+    """The parsed records by id, of each a further note, and what is wrong with the others."""
     found: dict[int, Value] = {}
     faults: list[Fault] = []
     total = 0
@@ -223,6 +230,7 @@ def _by_id(
                 raise RecordError(
                     f"{name} id twice", f"{name} {key} occurs twice; ids must be unique"
                 )
+            note(key, record)
         except RecordError as error:
             faults.append((error.kind, str(error)))
             continue

@@ -100,7 +100,7 @@ def parse_image(record: Mapping[str, Any], images_dir: Path) -> tuple[int, Image
             "height and width that no image has",
             f"{owner} has height and width {size_hw}, expected at least 1 and below 2**31 pixels",
         )
-    file_name = record.get("file_name")
+    file_name = record.get("file_name", _name_in_url(record.get("coco_url")))
     if not isinstance(file_name, str) or not 0 < len(file_name) < _MAX_PATH or "\0" in file_name:
         raise RecordError(
             "file_name that is no path",
@@ -122,6 +122,11 @@ def parse_image(record: Mapping[str, Any], images_dir: Path) -> tuple[int, Image
             f"{images_dir}; expected a path inside it",
         )
     return image_id, ImageEntry(image_id, inside, size_hw)
+
+
+def _name_in_url(url: Any) -> str | None:
+    """Folder and file, such as val2017/000000000139.jpg: LVIS names its images by addresses."""
+    return "/".join(url.split("/")[-2:]) if isinstance(url, str) else None
 
 
 def _inside(file_name: str, images_dir: Path) -> str | None:

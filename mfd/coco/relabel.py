@@ -104,4 +104,9 @@ def _renumbered(dataset: CocoDataset, changed: Mapping[int, int]) -> CocoDataset
     if not changed:
         return dataset
     annotations = dataset.annotations.renumbered(changed)
-    return replace(dataset, annotations=annotations, renumbered=tuple(sorted(changed.items())))
+    return replace(
+        dataset,
+        annotations=annotations,
+        federated=dataset.federated and dataset.federated.renumbered(changed),
+        renumbered=tuple(sorted(changed.items())),
+    )

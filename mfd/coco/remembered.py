@@ -19,12 +19,13 @@ from jaxtyping import Shaped
 
 from mfd.coco.annotations import Annotations, Ragged
 from mfd.coco.dataset import CocoDataset
+from mfd.coco.federated import Federated
 from mfd.coco.records import ImageEntry
 from mfd.console import say
 from mfd.distributed import launched
 from mfd.files import file_sha256, write_atomically
 
-_PARSER = 1  # raised whenever another data set, or another text, comes out of the same file
+_PARSER = 2  # raised whenever another data set, or another text, comes out of the same file
 _MIN_BYTES = 2**22  # of a file that takes longer to parse than to look for
 _NOT_OURS = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS}
 _ALIGNED = 8
@@ -86,6 +87,7 @@ def remember(folder: Path, source: Source, dataset: CocoDataset) -> None:
         "sha256": dataset.file_sha256,
         "categories": list(dataset.categories.items()),
         "skipped": dataset.skipped,
+        "federated": dataset.federated and dataset.federated.to_json(),
         "arrays": {name: (str(a.dtype), a.shape) for name, a in arrays.items()},
     }
     body = [each for a in arrays.values() for each in (a, bytes(-a.nbytes % _ALIGNED))]
@@ -146,5 +148,6 @@ def _unpacked(source: Source, head: Mapping[str, Any], arrays: Mapping[str, Colu
         categories=dict(head["categories"]),
         annotations=Annotations(**columns),
         skipped=tuple((kind, text) for kind, text in head["skipped"]),
+        federated=head["federated"] and Federated.from_json(head["federated"]),
         file_sha256=head["sha256"],
     )

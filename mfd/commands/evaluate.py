@@ -56,7 +56,7 @@ class Options:
         default=(),
     )
     evaluator: Evaluator = setting(
-        "Who computes AP; vernier (extra eval) computes the same, and boundary AP too.",
+        "Who computes AP; vernier (extra eval) also knows boundary AP and LVIS's rules.",
         default="pycocotools",
     )
     per_category: bool = setting("Also print the AP of every category.", default=False)

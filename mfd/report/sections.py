@@ -45,18 +45,20 @@ def figures_table(subjects: Sequence[Subject]) -> Table:
     everything = [row for _, rows in rows_of for row in rows]
     with_intervals = any(row.get("intervals") for row in everything)
     with_seconds = any(row.get("seconds") is not None for row in everything)
+    known = (name for row in everything for name in row["figures"])
+    names = list(dict.fromkeys([*FIGURES, *known]))  # LVIS's at the end
     table = []
     for subject, rows in rows_of:
         lead = f"{subject.name}: " if len(subjects) > 1 else ""
         for row in rows:
             against = {} if subject is subjects[0] else reference.get(row["name"], {})
             ap, *others = (
-                average_precision(row["figures"].get(name), against.get(name)) for name in FIGURES
+                average_precision(row["figures"].get(name), against.get(name)) for name in names
             )
             interval = [_interval(row)] if with_intervals else []
             seconds = [number(row.get("seconds"), 1)] if with_seconds else []
             table.append([text(lead + row["name"]), ap, *interval, *others, *seconds])
-    header = list(_HEADER)
+    header = [*_HEADER, *(name.removeprefix("ap_") for name in names[len(FIGURES) :])]
     if with_intervals:
         header.insert(2, "95 %")
     return Table([*header, "seconds"] if with_seconds else header, table)

@@ -1,5 +1,6 @@
 """COCO's records as `CocoDataset` gives them; faults are told by kind, all at once."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -236,3 +237,21 @@ def test_a_sample_spreads_over_the_images_and_is_no_larger_than_asked_for() -> N
     assert [entry.image_id for entry in sample_evenly(images, 3)] == [0, 3, 6]
     assert sample_evenly(images, 99) == images
     assert sample_evenly([], 3) == []
+
+
+def test_images_named_by_address_lie_in_their_folder(tmp_path: Path) -> None:
+    """As LVIS names them: by folder and file of COCO's."""
+    image = {"id": 4, "height": 3, "width": 5, "coco_url": "http://host/some/val2017/04.jpg"}
+    file = tmp_path / "lvis.json"
+    file.write_text(json.dumps({"images": [image], "categories": []}))
+    (entry,) = read_dataset(file, tmp_path).images
+    assert entry.file_name == "val2017/04.jpg"
+
+
+@pytest.mark.parametrize("ids", [3, ["a"], [True]])
+def test_categories_looked_for_that_are_none_are_refused(ids: object, tmp_path: Path) -> None:
+    image = {"id": 4, "height": 3, "width": 5, "file_name": "a.jpg", "neg_category_ids": ids}
+    file = tmp_path / "lvis.json"
+    file.write_text(json.dumps({"images": [image], "categories": []}))
+    with pytest.raises(DataError, match=r"image 4 has neg_category_ids .* list of category ids"):
+        read_dataset(file, tmp_path)

@@ -34,7 +34,10 @@ def file(tmp_path: Path) -> Path:
         annotation(7, category_id=17),
         annotation(8, bbox=[1, 2, 3]),
     ]
-    images = [{**each, "file_name": f"é/{each['id']}.jpg"} for each in content()["images"]]
+    images = [
+        {**each, "file_name": f"é/{each['id']}.jpg", "neg_category_ids": [90, each["id"]]}
+        for each in content()["images"]
+    ]
     write(tmp_path / "a.json", images=images, annotations=records)
     return tmp_path / "a.json"
 
@@ -73,6 +76,7 @@ def test_a_remembered_data_set_is_the_parsed_one(file: Path, parsed: list[Path])
     again = read(file)
     assert len(parsed) == 2
     assert plain == first == again
+    assert again.federated.absent == {9: {9, 90}, 25: {25, 90}}  # type: ignore[union-attr]
     assert len(again.skipped) == 2
     assert again.annotations_sha256 == plain.annotations_sha256
     for name, column in remembered._packed(plain).items():
@@ -89,7 +93,7 @@ def test_what_is_parsed_changes_with_the_parsers_number_only(file: Path) -> None
     digest = hashlib.sha256(json.dumps([*dataset.categories.items(), *dataset.skipped]).encode())
     for name, column in remembered._packed(dataset).items():
         digest.update(f"{name} {column.dtype} {column.shape}".encode() + column.tobytes())
-    assert (remembered._PARSER, digest.hexdigest()[:16]) == (1, "0a862b41611fa2fd")
+    assert (remembered._PARSER, digest.hexdigest()[:16]) == (2, "0a862b41611fa2fd")
 
 
 def test_a_changed_file_is_parsed_again_and_a_touched_one_is_not(

@@ -3,6 +3,7 @@
 import numpy as np
 
 from mfd.coco import ANY_CATEGORY, CocoDataset, check_consistency, unknown_classes
+from mfd.config import Evaluator
 from mfd.errors import DataError, StoreError
 from mfd.headtrain.inference.select import Candidates
 from mfd.headtrain.sources.features import Features
@@ -31,7 +32,9 @@ def check_size(chosen: Candidates, annotated_hw: tuple[int, int]) -> None:
         )
 
 
-def notes_on(features: Features, dataset: CocoDataset) -> tuple[str, ...]:
+def notes_on(
+    features: Features, dataset: CocoDataset, evaluator: Evaluator = "pycocotools"
+) -> tuple[str, ...]:
     """What makes the figures differ from what a reader may expect.
 
     Raises:
@@ -52,6 +55,9 @@ def notes_on(features: Features, dataset: CocoDataset) -> tuple[str, ...]:
     notes = []
     if dataset.class_agnostic:
         notes.append("class-agnostic: categories are ignored, each query counts once")
+    if dataset.federated is not None and (dataset.class_agnostic or evaluator != "vernier"):
+        cure = "" if dataset.class_agnostic else "; --evaluator vernier keeps LVIS's rules"
+        notes.append(f"objects that LVIS leaves out count as false alarms here{cure}")
     if objects.is_crowd.all():
         notes.append("AP is undefined: the annotations contain no objects")
     if unknown := sorted(set(objects.category_ids.tolist()) - known):

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mfd.coco import CocoDataset
+from mfd.config import Evaluator
 from mfd.errors import DataError
 from mfd.headtrain.evaluation.metrics.bootstrap import (
     Interval,
@@ -87,12 +88,13 @@ class Comparison:
         table = Table(caption=Text(caption), caption_justify="left")
         for name in ("", *map(printable, self.names), "difference", "95 %"):
             table.add_column(Text(name), justify="right" if name else "left")
+        last_of_boxes = [each.name for each in self.differences if "box" in each.name][-1]
         for each in self.differences:
             values = (f"{v:.3f}" if v is not None else "-" for v in (each.first, each.second))
             value = "-" if each.value is None else f"{each.value:+.3f}"
             ends = "-" if each.interval is None else "{:+.3f} to {:+.3f}".format(*each.interval)
             name = each.name.replace("ap", "AP").replace("_", " ")
-            table.add_row(name, *values, value, ends, end_section=each.name == "box ap_large")
+            table.add_row(name, *values, value, ends, end_section=each.name == last_of_boxes)
         return table
 
     def to_json(self) -> dict[str, Any]:
@@ -155,5 +157,6 @@ def _resampled(
     kind: Kind, dataset: CocoDataset, entries: Sequence[Entry], weights: Int[np.ndarray, "W I"]
 ) -> tuple[Overall, list[dict[str, float | None]]]:
     """The figures, and those of every resample."""
-    evaluation = scored(ground_truth(dataset, kind), entries, kind)
+    evaluator: Evaluator = "pycocotools" if dataset.federated is None else "vernier"
+    evaluation = scored(ground_truth(dataset, kind), entries, kind, evaluator)
     return figures_of(evaluation).overall, Matches(evaluation).figures(weights)

@@ -16,6 +16,7 @@ from mfd.headtrain.evaluation.checks import check_size, notes_on, rows_of
 from mfd.headtrain.evaluation.compared import Compared
 from mfd.headtrain.evaluation.metrics.coco import ground_truth
 from mfd.headtrain.evaluation.metrics.evaluators import coco_eval
+from mfd.headtrain.evaluation.metrics.federated import MAX_DETECTIONS
 from mfd.headtrain.evaluation.oracles.boxes import true_boxes
 from mfd.headtrain.evaluation.oracles.masks import true_classes, true_masks, true_ranking
 from mfd.headtrain.evaluation.report import Evaluation
@@ -65,7 +66,7 @@ def evaluate(
         evaluator: who computes AP; vernier adds the boundary AP of the masks.
         bootstrap: resamples of the images for confidence intervals; 0: none.
         split: what the result calls the data set.
-        max_detections: per image; None: as many as the detector's own evaluation keeps.
+        max_detections: per image; None: as many as the detector's own evaluation keeps, or LVIS's.
         batch_size: images per forward pass; one has boxes enough to fill a device, and several
             leave the caches of a CPU.
 
@@ -76,7 +77,7 @@ def evaluate(
     started = time.monotonic()
     spec = features.spec
     heads = _heads(head, spec, baselines, device)
-    count = spec.max_detections if max_detections is None else max_detections
+    count = _detections(spec, dataset) if max_detections is None else max_detections
     if count < 1:
         raise ConfigError(f"max_detections is {count}, expected at least 1")
     if bootstrap < 0:
@@ -91,7 +92,7 @@ def evaluate(
         )
     if head is not None and head.config.class_agnostic and not dataset.class_agnostic:
         dataset = dataset.without_categories()
-    notes = notes_on(features, dataset)
+    notes = notes_on(features, dataset, evaluator)
     needs_masks = bool(heads or compared or baselines or oracles)
     truth = ground_truth(dataset, "segm" if needs_masks else "bbox")
 
@@ -143,6 +144,11 @@ def evaluate(
     )
     from_first(evaluation.without_results)
     return evaluation
+
+
+def _detections(spec: DetectorSpec, dataset: CocoDataset) -> int:
+    """How many of an image count."""
+    return spec.max_detections if dataset.federated is None else MAX_DETECTIONS
 
 
 def _on_rank_0() -> Evaluation:

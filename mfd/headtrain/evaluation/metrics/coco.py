@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,10 @@ from jaxtyping import Float
 from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 
-from mfd.coco import ANY_CATEGORY, CocoDataset, encode_segmentation
+from mfd.coco import ABSENT, ANY_CATEGORY, PARTIAL, CocoDataset, Federated, encode_segmentation
 from mfd.config import Evaluator
 from mfd.headtrain.evaluation.metrics.evaluators import Kind, coco_eval
+from mfd.headtrain.evaluation.metrics.federated import FederatedEval
 from mfd.headtrain.evaluation.metrics.figures import Figures
 from mfd.headtrain.evaluation.results import Entry
 
@@ -41,12 +42,33 @@ def ground_truth(dataset: CocoDataset, kind: Kind) -> COCO:
                 rle = encode_segmentation(found.segmentation or [], image.size_hw)
                 annotation["segmentation"] = rle
             annotations.append(annotation)
-    images = [
+    images: list[dict[str, Any]] = [
         {"id": image.image_id, "height": image.size_hw[0], "width": image.size_hw[1]}
         for image in dataset.images
     ]
-    categories = [{"id": key, "name": name} for key, name in dataset.categories.items()]
+    categories: list[dict[str, Any]] = [
+        {"id": key, "name": name} for key, name in dataset.categories.items()
+    ]
+    if dataset.federated is not None and not dataset.class_agnostic:
+        _add_federated(dataset, dataset.federated, images, categories)
     return _coco(images, categories, annotations)
+
+
+def _add_federated(
+    dataset: CocoDataset,
+    federated: Federated,
+    images: list[dict[str, Any]],
+    categories: list[dict[str, Any]],
+) -> None:
+    """LVIS's fields. A category of which an image has no object is not annotated in part there."""
+    for image in images:
+        objects = dataset.annotations.get(image["id"], ())
+        partial = federated.partial.get(image["id"], frozenset())
+        image[ABSENT] = sorted(federated.absent.get(image["id"], ()))
+        image[PARTIAL] = sorted(partial & {found.category_id for found in objects})
+    for category in categories:
+        if frequency := federated.frequency.get(category["id"]):
+            category["frequency"] = frequency
 
 
 def average_precision(
@@ -61,9 +83,10 @@ def scored(
 ) -> Any:
     """A COCOeval that has matched and accumulated the detections.
 
-    The 100 best per image and category count. Detections of categories that the annotations do
-    not know are ignored, as by COCO's server. Where the annotations have the category of any
-    object, all detections have it: pycocotools' `useCats=0`.
+    The 100 best per image and category count; of federated annotations see `FederatedEval`.
+    Detections of categories that the annotations do not know are ignored, as by COCO's server.
+    Where the annotations have the category of any object, all detections have it: pycocotools'
+    `useCats=0`.
 
     Args:
         truth: of `ground_truth`, for boundaries that of masks.
@@ -78,8 +101,11 @@ def scored(
         truth.dataset["categories"],
         [{**entry, **whole, **_extent(entry, kind), "iscrowd": 0} for entry in entries],
     )
-    evaluation = coco_eval(evaluator, kind)(truth, found, kind)
-    evaluation.params.maxDets = [_PER_CATEGORY]
+    if evaluator == "vernier" and is_federated(truth):
+        evaluation: Any = FederatedEval(truth, found, kind)
+    else:
+        evaluation = coco_eval(evaluator, kind)(truth, found, kind)
+        evaluation.params.maxDets = [_PER_CATEGORY]
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation.evaluate()
         evaluation.accumulate()
@@ -91,14 +117,15 @@ def figures_of(evaluation: Any) -> Figures:
 
     `ap` is the mean over the IoU thresholds .50, .55 ... .95 and over the categories; `ap50` and
     `ap75` are at one threshold; `ap_small` is of objects up to 32 * 32 pixels (`area` in the
-    annotations), `ap_medium` from there to 96 * 96, `ap_large` above.
+    annotations), `ap_medium` from there to 96 * 96, `ap_large` above; `ap_rare`, `ap_common` and
+    `ap_frequent` are of some of the categories, where the annotations sort them so.
 
     Curves: `ap_by_iou` at each of the ten thresholds; `precision_50` and `precision_75` at recalls
     of 0, .01 ... 1, the mean over the categories.
     """
     precision = evaluation.eval["precision"][..., 0]  # (thresholds, recalls, categories, sizes)
     return Figures(
-        overall=overall(precision),
+        overall=overall(precision, columns_by_frequency(evaluation)),
         per_category={
             int(category_id): mean_defined(precision[:, :, column, 0])
             for column, category_id in enumerate(evaluation.params.catIds)
@@ -111,8 +138,30 @@ def figures_of(evaluation: Any) -> Figures:
     )
 
 
-def overall(precision: Float[np.ndarray, "T R K A"]) -> dict[str, float | None]:
-    """The six figures over all categories: .50 and .75 are the thresholds 0 and 5."""
+def is_federated(truth: COCO) -> bool:
+    """Whether its images say which categories they were looked for."""
+    return any(ABSENT in image for image in truth.dataset["images"])
+
+
+def columns_by_frequency(evaluation: Any) -> dict[str, list[int]]:
+    """Places of the categories that are rare, common and frequent; empty if nothing says so."""
+    found: dict[str, list[int]] = {}
+    for name, letter in (("ap_rare", "r"), ("ap_common", "c"), ("ap_frequent", "f")):
+        columns = [
+            column
+            for column, category_id in enumerate(evaluation.params.catIds)
+            if evaluation.cocoGt.cats[category_id].get("frequency") == letter
+        ]
+        if columns:
+            found[name] = columns
+    return found
+
+
+def overall(
+    precision: Float[np.ndarray, "T R K A"], columns: Mapping[str, Sequence[int]]
+) -> dict[str, float | None]:
+    """The six figures over all categories, .50 and .75 being the thresholds 0 and 5, and AP of
+    some of the columns."""
     return {
         "ap": mean_defined(precision[:, :, :, 0]),
         "ap50": mean_defined(precision[0, :, :, 0]),
@@ -120,6 +169,7 @@ def overall(precision: Float[np.ndarray, "T R K A"]) -> dict[str, float | None]:
         "ap_small": mean_defined(precision[:, :, :, 1]),
         "ap_medium": mean_defined(precision[:, :, :, 2]),
         "ap_large": mean_defined(precision[:, :, :, 3]),
+        **{name: mean_defined(precision[:, :, some, 0]) for name, some in columns.items()},
     }
 
 

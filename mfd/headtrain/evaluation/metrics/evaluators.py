@@ -20,13 +20,22 @@ def coco_eval(evaluator: Evaluator, kind: Kind) -> Any:
         ConfigError: it is not installed, or does not know the kind.
     """
     if evaluator == "vernier":
-        try:
-            return importlib.import_module("vernier").COCOeval
-        except ImportError as error:
-            raise ConfigError(
-                f"the evaluator vernier cannot be imported ({error}); install mfd with its extra, "
-                "`pip install 'mfd[eval]'`, or use --evaluator pycocotools"
-            ) from error
+        return vernier().COCOeval
     if kind == "boundary":
         raise ConfigError("pycocotools does not know boundary AP; use --evaluator vernier")
     return COCOeval
+
+
+def vernier(module: str = "vernier") -> Any:
+    """The package vernier, or a module of it.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ConfigError(
+            f"the evaluator vernier cannot be imported ({error}); install mfd with its extra, "
+            "`pip install 'mfd[eval]'`, or use --evaluator pycocotools"
+        ) from error

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from mfd.headtrain.evaluation.metrics.coco import overall
+from mfd.headtrain.evaluation.metrics.coco import columns_by_frequency, overall
 
 _CHUNK = 32  # weightings at a time: bounds the memory to 83 MB for 80 categories
 
@@ -92,6 +92,7 @@ class Matches:
         self._recalls = np.asarray(params.recThrs)
         self._shape = (len(params.iouThrs), len(params.recThrs))
         self._sizes = len(params.areaRng)
+        self._columns = columns_by_frequency(evaluation)
         entries = iter(evaluation.evalImgs)  # categories, then sizes, then images
         self._cells = [
             [_Cell.of([next(entries) for _ in range(self.images)]) for _ in range(self._sizes)]
@@ -106,7 +107,7 @@ class Matches:
             chunk = weights[first : first + _CHUNK]
             precision = buffer[: len(chunk)]
             self._accumulate(chunk, precision)
-            found += [overall(each.transpose(2, 3, 0, 1)) for each in precision]
+            found += [overall(each.transpose(2, 3, 0, 1), self._columns) for each in precision]
         return found
 
     def _accumulate(
