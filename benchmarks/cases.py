@@ -1,6 +1,6 @@
 """The shapes that decide: those of the paper's head on 800 x 1333 images, most telling first."""
 
-from benchmarks.inputs import AttentionCase, BoxCase
+from benchmarks.inputs import AttentionCase, BoxCase, NormCase
 
 PYRAMID = ((100, 167), (50, 84), (25, 42), (13, 21))  # 800 x 1333
 ATTENTION = (
@@ -19,5 +19,10 @@ BOXES = (
     BoxCase("100 boxes, one image, 256 channels", 1, 100, (200, 334), 256),
     BoxCase("56 boxes, batch 8, odd sizes", 8, 56, (199, 301), 256),
 )
+NORMS = (
+    NormCase("image encoder, batch 8", 8 * 22223, 256),
+    NormCase("box encoder, 56 boxes", 56 * 1024, 128),
+)
 SMALL_ATTENTION = (AttentionCase("small", 1, ((6, 9), (3, 5)), 2, 12),)
 SMALL_BOXES = (BoxCase("small", 2, 3, (21, 30), 16, cells=8),)
+SMALL_NORMS = (NormCase("small", 21, 12),)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.device import Gpu
-from benchmarks.inputs import AttentionCase, BoxCase
+from benchmarks.inputs import AttentionCase, BoxCase, NormCase
 from benchmarks.peers import (
     Call,
     Inputs,
@@ -16,6 +16,7 @@ from benchmarks.peers import (
     attention_inputs,
     box_calls,
     box_inputs,
+    norm_calls,
 )
 from benchmarks.plan import Plan
 from benchmarks.record import relative_error
@@ -35,6 +36,7 @@ class Job:
     Attributes:
         leaves: inputs with a gradient.
         smooth: where gradients of offsets are compared; None: everywhere.
+        oracle: which of the calls is right, in float64.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Job:
     calls: dict[str, Call]
     leaves: tuple[str, ...]
     smooth: Callable[[Inputs], Tensor] | None = None
+    oracle: str = "grid_sample"
 
 
 def attention_job(case: AttentionCase, dtype: torch.dtype, device: Gpu, compiled: bool) -> Job:
@@ -66,6 +69,17 @@ def box_job(case: BoxCase, dtype: torch.dtype, device: Gpu) -> Job:
     )
 
 
+def norm_job(case: NormCase, dtype: torch.dtype, device: Gpu) -> Job:
+    return Job(
+        f"LayerNorm of a sum, {case.name}",
+        dtype,
+        lambda: case.make(dtype, device.name),
+        norm_calls(),
+        ("x", "y", "weight", "bias"),
+        oracle="PyTorch",
+    )
+
+
 def errors(job: Job) -> list[float]:
     """Relative errors of ours, forward and gradients, against float64 on the same inputs.
 
@@ -75,7 +89,7 @@ def errors(job: Job) -> list[float]:
     inputs = job.make()
     widened = (*job.leaves, *WIDENED)
     wide = {k: v.double() if k in widened else v for k, v in inputs.items()}
-    exact = forward_backward(job.calls["grid_sample"], wide, job.leaves)
+    exact = forward_backward(job.calls[job.oracle], wide, job.leaves)
     ours = forward_backward(job.calls["ours"], inputs, job.leaves)
     if job.smooth is not None:
         place, keep = 1 + job.leaves.index("offsets"), job.smooth(inputs)

@@ -13,7 +13,7 @@ class Gpu:
     """The first NVIDIA device."""
 
     name = "cuda"
-    autocast: torch.dtype | None = torch.bfloat16
+    autocast = torch.bfloat16
     compiler = "inductor"
     activity, events = ProfilerActivity.CUDA, DeviceType.CUDA
     small = False
@@ -72,7 +72,6 @@ class Pretended(Gpu):
     """
 
     name = "cpu"
-    autocast = None
     compiler = "eager"
     activity, events = ProfilerActivity.CPU, DeviceType.CPU
     small = True

@@ -17,8 +17,16 @@ from typing import Any
 
 import torch
 
-from benchmarks.cases import ATTENTION, BOXES, SMALL_ATTENTION, SMALL_BOXES
-from benchmarks.compare import Job, WrongResultError, attention_job, box_job, errors, times
+from benchmarks.cases import ATTENTION, BOXES, NORMS, SMALL_ATTENTION, SMALL_BOXES, SMALL_NORMS
+from benchmarks.compare import (
+    Job,
+    WrongResultError,
+    attention_job,
+    box_job,
+    errors,
+    norm_job,
+    times,
+)
 from benchmarks.device import Gpu, Pretended
 from benchmarks.micro import measure
 from benchmarks.peers import missing
@@ -47,11 +55,11 @@ def main() -> int:
     for line in missing("deformops", "torchvision"):
         plan.leave_out(*line.split(": "))
 
-    for job in jobs(SMALL_ATTENTION, SMALL_BOXES, device):
+    small = (SMALL_ATTENTION, SMALL_BOXES, SMALL_NORMS)
+    for job in jobs(*small, device):
         check(job, content, plan)
     content["head_step"] = plan.attempt("head step", lambda: head_step(device))
-    attention, boxes = (SMALL_ATTENTION, SMALL_BOXES) if device.small else (ATTENTION, BOXES)
-    todo = jobs(attention, boxes, device)
+    todo = jobs(*(small if device.small else (ATTENTION, BOXES, NORMS)), device)
     for job in todo[:3]:
         compare(job, content, plan, device)
     for part in (measure, region_route, detector_forward):
@@ -68,7 +76,7 @@ def main() -> int:
     return 1 if content["wrong"] else 0
 
 
-def jobs(attention: Any, boxes: Any, device: Gpu) -> list[Job]:
+def jobs(attention: Any, boxes: Any, norms: Any, device: Gpu) -> list[Job]:
     """All cases; in bfloat16 first the two attentions and RoIAlign of a training step."""
     found = []
     for dtype in (torch.bfloat16, torch.float32, torch.float16):
@@ -77,7 +85,7 @@ def jobs(attention: Any, boxes: Any, device: Gpu) -> list[Job]:
             for number, case in enumerate(attention)
         ]
         of_dtype[2:2] = [box_job(case, dtype, device) for case in boxes]
-        found += of_dtype
+        found += of_dtype + [norm_job(case, dtype, device) for case in norms]
     return found
 
 

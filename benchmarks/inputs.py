@@ -139,6 +139,24 @@ class BoxCase:
         }
 
 
+@dataclass(frozen=True)
+class NormCase:
+    """Tokens and what is added to them before they are normalised."""
+
+    name: str
+    rows: int
+    dim: int
+
+    def make(self, dtype: torch.dtype, device: str) -> dict[str, Tensor]:
+        """Both parts of the sum, weight and bias in float32, the gradient of the output, fresh."""
+        tokens = {
+            name: torch.randn(self.rows, self.dim, device=device).to(dtype)
+            for name in ("x", "y", "grad")
+        }
+        affine = {name: torch.randn(self.dim, device=device) for name in ("weight", "bias")}
+        return tokens | affine
+
+
 def upsampled(coarse: Tensor, fine: tuple[int, int]) -> Tensor:
     """Channels-last maps, bilinearly up-sampled."""
     large = interpolate(coarse.permute(0, 3, 1, 2), fine, mode="bilinear")

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 
 import torch
 from torch import Tensor
+from torch.nn.functional import layer_norm
 
 from benchmarks.inputs import (
     AttentionCase,
@@ -15,7 +16,7 @@ from benchmarks.inputs import (
     locations_and_weights,
     upsampled,
 )
-from mfd.kernels import ms_deform_attn_fused, roi_align_upsampled
+from mfd.kernels import add_layer_norm, ms_deform_attn_fused, roi_align_upsampled
 
 Inputs = dict[str, Tensor]
 Call = Callable[[Inputs], Tensor]
@@ -97,3 +98,16 @@ def box_inputs(case: BoxCase, dtype: torch.dtype, device: str) -> Inputs:
     inputs = case.make(dtype, device)
     inputs["add"] = torch.randn_like(inputs["grad"])
     return inputs
+
+
+def norm_calls() -> dict[str, Call]:
+    """Ours, and PyTorch's sum and LayerNorm in the type of the tokens."""
+
+    def ours(i: Inputs) -> Tensor:
+        return add_layer_norm(i["x"], i["y"], i["weight"], i["bias"])
+
+    def plain(i: Inputs) -> Tensor:
+        x, dim = i["x"], i["x"].shape[-1:]
+        return layer_norm(x + i["y"], dim, i["weight"].to(x), i["bias"].to(x))
+
+    return {"ours": ours, "PyTorch": plain}

@@ -41,7 +41,8 @@ def head_step(device: Gpu) -> dict[str, Any]:
     batch_size, size = (2, (96, 160)) if device.small else (8, (800, 1333))
     head = MaskHead(find_preset("paper").config, HDETR_R50).to(device.name)
     optimizer = torch.optim.AdamW(head.parameters(), fused=device.name == "cuda")
-    batch = random_batch(batch_size, size, 4 * head.config.roi_size).to(device.name)
+    batch = random_batch(batch_size, size, 4 * head.config.roi_size)
+    batch = batch.to(device.name, device.autocast)
     run = lambda: train_step(head, optimizer, batch, TrainConfig(), 0, 1, device.autocast)  # noqa: E731
     found = device.step(run, 12)
     launched = device.kernels(run)
@@ -70,7 +71,8 @@ def region_route(device: Gpu) -> dict[str, Any]:
     batch_size, size = (2, (96, 160)) if device.small else (8, (800, 1333))
     config = find_preset("paper").config
     regions = Regions(config, HDETR_R50).to(device.name).train()
-    batch = random_batch(batch_size, size, 8).features.to(device.name)
+    batch = random_batch(batch_size, size, 8).features
+    batch = batch.to(device.name, device.autocast)
     finest = batch.memory[0].requires_grad_()
     scale = torch.tensor(size[::-1], device=device.name).repeat(2) / regions.stride
     centre, side = (batch.boxes * scale).split(2, -1)
@@ -146,4 +148,4 @@ def detector_forward(device: Gpu) -> dict[str, Any]:
 
 def autocast(device: Gpu) -> torch.autocast:
     """As in training on this device."""
-    return torch.autocast(device.name, device.autocast, enabled=device.autocast is not None)
+    return torch.autocast(device.name, device.autocast)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import compare, gpu
-from benchmarks.cases import SMALL_ATTENTION, SMALL_BOXES
+from benchmarks.cases import SMALL_ATTENTION, SMALL_BOXES, SMALL_NORMS
 from benchmarks.device import Pretended
 from benchmarks.inputs import grid_sample_roi_align
 from benchmarks.pipeline import region_route
@@ -35,10 +35,10 @@ def test_dry_run_checks_every_kernel_and_times_every_peer(tmp_path: Path) -> Non
     found = json.loads(out.read_text())
     assert found["left_out"] == ["torchvision: not installed"]
     assert found["wrong"] == []
-    assert len(found["kernels"]) == 3 * (len(SMALL_ATTENTION) + len(SMALL_BOXES))
+    assert len(found["kernels"]) == 3 * sum(map(len, (SMALL_ATTENTION, SMALL_BOXES, SMALL_NORMS)))
     timed = {label for row in found["kernels"] for label in row["of"]}
     deformops = {"deformops, fp32 sums", "deformops, own sums"}
-    assert timed == {"ours", "grid_sample", "grid_sample compiled"} | deformops
+    assert timed == {"ours", "grid_sample", "grid_sample compiled", "PyTorch"} | deformops
     assert found["head_step"]["launches"] > 100
     for part in ("head_step", "detector_forward"):
         assert found[part]["median_ms"] > 0
@@ -82,7 +82,7 @@ def test_end_of_the_time_leaves_the_rest_out_and_writes_what_there_is(
     assert found["kernels"] == []
     assert found["head_step"] is None
     late = [line for line in found["left_out"] if line.endswith("the 0 seconds were over")]
-    assert len(late) == 16  # 6 small checks, 6 cases, 4 parts
+    assert len(late) == 22  # 9 small checks, 9 cases, 4 parts
     assert all(f"- {line}" in out.with_suffix(".md").read_text() for line in late)
 
 

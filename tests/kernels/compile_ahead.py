@@ -18,6 +18,8 @@ from triton.compiler import ASTSource, compile
 
 from mfd.kernels.deform_attn import triton as deform_attn_triton
 from mfd.kernels.deform_attn.launch import COLLECTED, tile_of
+from mfd.kernels.layer_norm import triton as norm_triton
+from mfd.kernels.layer_norm.launch import TILE
 from mfd.kernels.roi_align import triton as roi_triton
 from mfd.kernels.roi_align import triton_tables
 from mfd.kernels.unpack import triton as unpack_triton
@@ -89,6 +91,14 @@ def tables_source(name: str) -> tuple[Any, dict[str, Any]]:
     return source(getattr(triton_tables, name), constants, ROI_TYPES, "*fp32"), {"num_warps": 4}
 
 
+def norm_source(name: str, dtype: str, dim: int) -> tuple[Any, dict[str, Any]]:
+    """Likewise for LayerNorm of rows of 128 or 256 channels, weight and bias in float32."""
+    types = {"N": "i32", "eps": "fp32"}
+    types |= dict.fromkeys(("weight", "bias", "mean", "scale", "parts"), "*fp32")
+    constants = {"D": dim, "BLOCK_N": TILE // dim, "BLOCK_D": dim, "ACC": triton.language.float32}
+    return source(getattr(norm_triton, name), constants, types, FLOATS[dtype]), {"num_warps": 4}
+
+
 def unpack_source() -> tuple[Any, dict[str, Any]]:
     """Likewise for unpacking, 256 channels."""
     types = {"stored": "*u8", **dict.fromkeys(("N", "P", "C"), "i32")}
@@ -156,6 +166,11 @@ def main() -> None:
             item = report(*tables_source(name), capability)
             label = {"kernel": name, "case": "roi", "dtype": "fp32", "sm": capability}
             reports.append(label | item)
+        for dim, dtype in ((256, "bf16"), (128, "bf16"), (256, "fp32")):
+            for name in ("forward_kernel", "backward_kernel"):
+                item = report(*norm_source(name, dtype, dim), capability)
+                label = {"kernel": f"norm_{name}", "case": str(dim), "dtype": dtype}
+                reports.append(label | {"sm": capability} | item)
         label = {"kernel": "unpack_kernel", "case": "unpack", "dtype": "fp32", "sm": capability}
         reports.append(label | report(*unpack_source(), capability))
     json.dump(reports, sys.stdout)

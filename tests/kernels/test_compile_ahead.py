@@ -32,7 +32,7 @@ def name(report: dict[str, Any]) -> str:
 
 def test_every_kernel_is_compiled_for_both_devices(reports: list[dict[str, Any]]) -> None:
     assert {r["sm"] for r in reports} == {80, 90}
-    assert len({name(r) for r in reports}) == 58
+    assert len({name(r) for r in reports}) == 70
 
 
 def test_no_register_is_spilled(reports: list[dict[str, Any]]) -> None:
@@ -71,6 +71,13 @@ def test_value_is_added_to_in_vectors_where_the_device_has_them(
             assert report["barriers"] <= (0 if report["sm"] == 90 else 3), name(report)
             if report["sm"] == 90:
                 assert report["vector_reductions"] == report["reductions"], name(report)
+
+
+def test_layer_norm_reads_16_bytes_at_a_time(reports: list[dict[str, Any]]) -> None:
+    loads = {"norm_forward_kernel": 2, "norm_backward_kernel": 3}
+    norms = [r for r in reports if r["kernel"] in loads]
+    assert not [name(r) for r in norms if r["vector_loads"] < loads[r["kernel"]]]
+    assert not [name(r) for r in norms if r["registers"] > 64]
 
 
 def test_gradient_of_points_meets_at_few_barriers(reports: list[dict[str, Any]]) -> None:

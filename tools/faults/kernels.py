@@ -58,6 +58,22 @@ KERNELS = [
         ("up-sampling past the border", " * ratio - 0.5).clamp(min=0)", " * ratio - 0.5)"),
     ),
     *faults(
+        "mfd/kernels/layer_norm/triton.py", "tests/kernels/layer_norm",
+        ("channels that are not there in the variance", "centred = tl.where((d < D)[None, :], total - middle[:, None], 0.0)", "centred = total - middle[:, None]"),
+        ("eps lost", "/ D + eps)", "/ D)"),
+        ("gradient of the mean forgotten", "(g - (tl.sum(g, 1) / D)[:, None] - normed", "(g - normed"),
+        ("weight forgotten on the way back", "        g *= w[None, :]\n", ""),
+        ("blocks of rows beyond the programs skipped", "        block += tl.num_programs(0)\n", "        block += N\n"),
+    ),
+    *faults(
+        "mfd/kernels/layer_norm/launch.py", "tests/kernels/layer_norm",
+        ("result in the type of its sums", "out = torch.empty(x.shape, dtype=x.dtype", "out = torch.empty(x.shape, dtype=exact"),
+    ),
+    *faults(
+        "mfd/kernels/layer_norm/op.py", "tests/kernels/layer_norm",
+        ("gradient of one part in the other's type", "of_sum.to(y.dtype)", "of_sum.to(x.dtype).float()"),
+    ),
+    *faults(
         "mfd/kernels/unpack/triton.py", "tests/kernels/unpack",
         ("high code of the last byte stored for an odd number of channels", "high = p + P < C", "high = p < P"),
         ("constants of the first image used for all", "channel = image * C + p", "channel = p"),
