@@ -1,15 +1,17 @@
 """Layers that detectors and head share, each once."""
 
+from mfd.nn.add_norm import AddLayerNorm
 from mfd.nn.boxes import cxcywh_to_xyxy, enlarged, pairwise_giou, pairwise_iou, xyxy_to_cxcywh
 from mfd.nn.deform_attn import DeformableAttention, DeformableEncoderLayer
 from mfd.nn.mlp import MLP, FeedForward
-from mfd.nn.sine import box_encoding, grid_encoding, sine_encoding
+from mfd.nn.sine import box_encoding, grid_encoding, grid_encodings, sine_encoding
 from mfd.nn.sizes import sizes_tensor
 from mfd.nn.state_names import keep_state_names
 from mfd.nn.swin import SwinLayer
 
 __all__ = [
     "MLP",
+    "AddLayerNorm",
     "DeformableAttention",
     "DeformableEncoderLayer",
     "FeedForward",
@@ -18,6 +20,7 @@ __all__ = [
     "cxcywh_to_xyxy",
     "enlarged",
     "grid_encoding",
+    "grid_encodings",
     "keep_state_names",
     "pairwise_giou",
     "pairwise_iou",

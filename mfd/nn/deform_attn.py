@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from mfd.kernels import ms_deform_attn_fused
+from mfd.nn.add_norm import AddLayerNorm
 from mfd.nn.mlp import FeedForward
 
 
@@ -99,9 +100,9 @@ class DeformableEncoderLayer(nn.Module):
     ) -> None:
         super().__init__()
         self.attention = DeformableAttention(dim, num_heads, num_levels, num_points)
-        self.attention_norm = nn.LayerNorm(dim)
+        self.attention_norm = AddLayerNorm(dim)
         self.feed_forward = FeedForward(dim, hidden, activation)
-        self.feed_forward_norm = nn.LayerNorm(dim)
+        self.feed_forward_norm = AddLayerNorm(dim)
 
     def forward(
         self,
@@ -116,5 +117,5 @@ class DeformableEncoderLayer(nn.Module):
         Args are those of `DeformableAttention`; every token is a query.
         """
         read = self.attention(x + position, references, x, spatial_shapes, padding)
-        x = self.attention_norm(x + read)
-        return self.feed_forward_norm(x + self.feed_forward(x))
+        x = self.attention_norm(x, read)
+        return self.feed_forward_norm(x, self.feed_forward(x))

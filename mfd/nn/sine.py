@@ -1,6 +1,7 @@
 """Sine position encodings (Vaswani et al. 2017; in two dimensions as DETR's)."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -31,6 +32,27 @@ def grid_encoding(
     """The encoding of every cell of a grid: the first half of the channels from y, then x."""
     rows, columns = (sine_encoding(axis, dim // 2, temperature) for axis in (y, x))
     return torch.cat(torch.broadcast_tensors(rows, columns), -1)
+
+
+def grid_encodings(
+    grids: Sequence[tuple[Float[Tensor, "B _h 1"], Float[Tensor, "B 1 _w"]]],
+    dim: int,
+    dtype: torch.dtype,
+) -> list[Float[Tensor, "B _h _w dim"]]:
+    """`grid_encoding` of several grids, in another type: all their sines are taken at once.
+
+    Args:
+        grids: (y, x) of each.
+        dim: channels, a multiple of 4.
+        dtype: of the result; sines are computed in the type of the positions.
+    """
+    axes = [axis.flatten(1) for grid in grids for axis in grid]
+    encoded = sine_encoding(torch.cat(axes, 1), dim // 2).to(dtype)
+    parts = iter(encoded.split([axis.shape[1] for axis in axes], 1))
+    return [
+        torch.cat(torch.broadcast_tensors(rows[:, :, None], columns[:, None]), -1)
+        for rows, columns in zip(parts, parts, strict=True)
+    ]
 
 
 def box_encoding(boxes: Float[Tensor, "*N 4"], dim: int) -> Float[Tensor, "*N dim"]:

@@ -9,7 +9,7 @@ from transformers.models.deformable_detr.modeling_deformable_detr import (
 
 from mfd.headtrain.head.padding import valid_pixels
 from mfd.headtrain.head.position import pixel_positions
-from mfd.nn import box_encoding, grid_encoding, sine_encoding
+from mfd.nn import box_encoding, grid_encoding, grid_encodings, sine_encoding
 
 
 def test_sines_and_cosines_alternate_with_falling_frequencies() -> None:
@@ -49,3 +49,10 @@ def test_boxes_that_differ_in_one_number_are_encoded_differently() -> None:
     encoded = box_encoding(boxes, 256)
     assert encoded.shape == (5, 256)
     assert (torch.cdist(encoded, encoded) + torch.eye(5)).min() > 0.1
+
+
+def test_grids_encoded_at_once_are_those_encoded_one_by_one() -> None:
+    grids = [(torch.rand(2, h, 1), torch.rand(2, 1, w)) for h, w in ((7, 5), (3, 11))]
+    for dtype in (torch.float32, torch.bfloat16):
+        for grid, found in zip(grids, grid_encodings(grids, 16, dtype), strict=True):
+            assert found.equal(grid_encoding(*grid, 16).to(dtype))

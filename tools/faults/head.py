@@ -10,7 +10,7 @@ HEAD = [
         "mfd/headtrain/head/regions.py", "tests/headtrain/head",
         ("one RoIAlign sample per cell and axis", "= config.sampling_ratio", "= 1"),
         ("C1 lost from the map", "c1 + upsample(", "upsample("),
-        ("bias added outside the image, too", "+ inside * self.mapper.bias", "+ self.mapper.bias"),
+        ("bias added outside the image, too", "inside * self.mapper.bias.to(inside)", "self.mapper.bias.to(inside)"),
     ),
     *faults(
         "mfd/headtrain/head/query_encoder.py", "tests/headtrain/head/test_query_encoder.py",
@@ -25,6 +25,18 @@ HEAD = [
     *faults(
         "mfd/headtrain/head/regions.py", "tests/headtrain/training/test_cost.py",
         ("taps made again for every map", "inside = read.coarse(torch.ones_like(", "inside = BoxReader(boxes_xyxy, image_index, self.roi_size, fine_hw=maps.fine_hw, coarse_hw=maps.coarse_hw, sampling_ratio=self.sampling_ratio).coarse(torch.ones_like("),
+    ),
+    *faults(
+        "mfd/headtrain/head/batch.py", "tests/headtrain/training/test_cost.py",
+        ("maps of float32 under autocast", "memory=[maps.to(dtype) for maps in self.memory],", "memory=[maps.float() for maps in self.memory],"),
+    ),
+    *faults(
+        "mfd/headtrain/head/neck.py", "tests/headtrain/training/test_cost.py",
+        ("float32 behind the neck under autocast", "affine[image_index].to(x)", "affine[image_index]"),
+    ),
+    *faults(
+        "mfd/headtrain/head/box_encoders/deformable.py", "tests/headtrain/training/test_cost.py",
+        ("positions of float32 added to regions", "[None].to(regions)", "[None]"),
     ),
     *faults(
         "mfd/headtrain/presets/sizes.py", "tests/headtrain/presets",

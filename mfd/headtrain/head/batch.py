@@ -77,6 +77,21 @@ class FeatureBatch:
             c1_constants={},
         )
 
+    def in_working_type(self) -> "FeatureBatch":
+        """Maps and queries in the type that matrix products have: autocast's, or their own."""
+        device = self.queries.device.type
+        if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
+            return self
+        if self.queries.dtype == torch.float64:  # autocast leaves it as it is
+            return self
+        dtype = torch.get_autocast_dtype(device)
+        return replace(
+            self,
+            memory=[maps.to(dtype) for maps in self.memory],
+            c1=None if self.c1 is None else self.c1.to(dtype),
+            queries=self.queries.to(dtype),
+        )
+
     def pin_memory(self) -> "FeatureBatch":
         """The same batch in pages that a GPU can copy from while other work runs."""
         return self._each(Tensor.pin_memory)

@@ -65,6 +65,7 @@ class MaskHead(nn.Module):
 
     def forward(self, batch: FeatureBatch) -> HeadOutput:
         """The masks of all boxes of a batch."""
+        batch = batch.in_working_type()
         memory = [
             zero_padding(level, batch.memory_hw[:, index])
             for index, level in enumerate(batch.memory)

@@ -36,15 +36,15 @@ class ChannelMoments:
         They carry gradients if the maps do, which those of a frozen detector do not.
         """
         with torch.autocast(maps.device.type, enabled=False):
-            exact = maps.flatten(1, 2)
-            exact = exact if exact.dtype == torch.float64 else exact.float()
+            values = maps.flatten(1, 2)
+            exact = torch.float64 if values.dtype == torch.float64 else torch.float32
             pixels = sizes_hw.prod(1).to(exact)[:, None]
-            mean = exact.sum(1) / pixels
+            mean = values.sum(1, dtype=exact) / pixels
             valid = valid_pixels(sizes_hw, *maps.shape[1:3]).flatten(1)
-            covariance = exact.new_zeros(*mean.shape, mean.shape[1])
-            at_once = _CENTRED_ON_CPU if exact.is_cpu else _CENTRED_ON_GPU
+            covariance = mean.new_zeros(*mean.shape, mean.shape[1])
+            at_once = _CENTRED_ON_CPU if values.is_cpu else _CENTRED_ON_GPU
             step = max(1, at_once // mean.numel())
-            for part, own in zip(exact.split(step, 1), valid.split(step, 1), strict=True):
+            for part, own in zip(values.split(step, 1), valid.split(step, 1), strict=True):
                 centred = (part - mean[:, None]) * own[..., None]
                 covariance = covariance.baddbmm(centred.transpose(1, 2), centred)
         return cls(mean, covariance / pixels[..., None])
@@ -90,7 +90,8 @@ class Neck(nn.Module):
         """
         scale, shift = self._affine(moments)
         x = nn.functional.linear(regions, self.convolution.weight)
-        return x * scale[image_index, None, None] + inside * shift[image_index, None, None]
+        scale, shift = (affine[image_index].to(x)[:, None, None] for affine in (scale, shift))
+        return x * scale + inside * shift
 
     def _affine(self, moments: ChannelMoments) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
         """Scale and shift of each image and channel that convolution bias and GroupNorm make."""

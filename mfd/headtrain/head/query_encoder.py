@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from mfd.headtrain.config.head import HeadConfig
-from mfd.nn import FeedForward, box_encoding
+from mfd.nn import AddLayerNorm, FeedForward, box_encoding
 
 BOX_ENCODING = 256
 """Channels of the boxes' sine encoding: 64 for each of its four numbers."""
@@ -21,7 +21,7 @@ class QueryLayer(nn.Module):
         self.object_to_object = ObjectToObject(dim, heads) if config.query_o2o else None
         self.box_to_object = BoxToObject(dim, heads) if config.query_b2o else None
         self.feed_forward = FeedForward(dim, 4 * dim) if config.query_ffn else None
-        self.feed_forward_norm = nn.LayerNorm(dim) if config.query_ffn else None
+        self.feed_forward_norm = AddLayerNorm(dim) if config.query_ffn else None
         for parameter in self.parameters():
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter)  # DETR's, for every matrix of its decoder
@@ -39,7 +39,7 @@ class QueryLayer(nn.Module):
         if self.box_to_object is not None:
             queries = self.box_to_object(queries, regions)
         if self.feed_forward is not None and self.feed_forward_norm is not None:
-            queries = self.feed_forward_norm(queries + self.feed_forward(queries))
+            queries = self.feed_forward_norm(queries, self.feed_forward(queries))
         return queries
 
 
@@ -50,7 +50,7 @@ class ObjectToObject(nn.Module):
         super().__init__()
         self.position = nn.Linear(BOX_ENCODING, dim)
         self.attention = nn.MultiheadAttention(dim, num_heads, batch_first=True)
-        self.norm = nn.LayerNorm(dim)
+        self.norm = AddLayerNorm(dim)
 
     def forward(
         self,
@@ -66,7 +66,7 @@ class ObjectToObject(nn.Module):
         attended, _ = self.attention(
             placed, placed, queries[None], attn_mask=other_image, need_weights=False
         )
-        return self.norm(queries + attended[0])
+        return self.norm(queries, attended[0])
 
 
 class BoxToObject(nn.Module):
@@ -81,7 +81,7 @@ class BoxToObject(nn.Module):
     def __init__(self, dim: int, num_heads: int) -> None:
         super().__init__()
         self.attention = nn.MultiheadAttention(dim, num_heads, batch_first=True)
-        self.norm = nn.LayerNorm(dim)
+        self.norm = AddLayerNorm(dim)
 
     def forward(
         self, queries: Float[Tensor, "N D"], regions: Float[Tensor, "N s s D"]
@@ -97,4 +97,4 @@ class BoxToObject(nn.Module):
         cells = regions.flatten(1, 2)[:, None].to(looked_for)  # (N, 1, s * s, D)
         read = scaled_dot_product_attention(looked_for, cells, cells, scale=(dim // heads) ** -0.5)
         attended = torch.einsum("nmc,mdc->nmd", read[:, 0], weight[2]) + bias[2]
-        return self.norm(queries + self.attention.out_proj(attended.flatten(1)))
+        return self.norm(queries, self.attention.out_proj(attended.flatten(1)))

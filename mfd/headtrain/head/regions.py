@@ -97,11 +97,12 @@ class Regions(nn.Module):
             if self.neck is not None:
                 moments = ChannelMoments.of(maps.c1, maps.fine_hw)
                 added = self.neck.on_regions(added, inside, image_index, moments)
-            added = added.to(maps.coarse.dtype)  # they differ under autocast
         regions = read.coarse(maps.coarse, added)
         if self.mapper is None:
             return regions
-        return nn.functional.linear(regions, self.mapper.weight) + inside * self.mapper.bias
+        return nn.functional.linear(regions, self.mapper.weight) + inside * self.mapper.bias.to(
+            regions
+        )
 
     def _roi_align(
         self, full: Tensor, boxes_xyxy: Tensor, image_index: Tensor, sizes_hw: Tensor

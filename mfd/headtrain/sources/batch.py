@@ -36,11 +36,15 @@ class TrainingBatch:
     detector_loss: Float[Tensor, ""] | None = None
     detector_objects: int = 0
 
-    def to(self, device: torch.device | str) -> "TrainingBatch":
-        """The same batch on another device in float32, copied asynchronously from pinned memory."""
+    def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> "TrainingBatch":
+        """The same batch on another device, copied asynchronously from pinned memory.
+
+        Args:
+            dtype: of maps and queries.
+        """
         return replace(
             self,
-            features=self.features.to(device, torch.float32),
+            features=self.features.to(device, dtype),
             crops=self.crops.to(device, non_blocking=True),
             area_ratio=self.area_ratio.to(device, non_blocking=True),
             keys=self.keys.to(device, non_blocking=True),

@@ -106,7 +106,7 @@ class TrainingLoop:
             logged, clock = self.progress, time.monotonic()
             saved = clock
             for batch in read:
-                moved = batch and batch.to(self._device)
+                moved = batch and batch.to(self._device, autocast or torch.float32)
                 result = train_step(
                     self._head, self._optimizer, moved, config, self.progress.step, total, autocast
                 )

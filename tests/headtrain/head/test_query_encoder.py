@@ -57,7 +57,8 @@ def test_box_to_object_is_attention_of_a_query_over_its_own_region() -> None:
             for part in (slice(8), slice(8, 16))
         ]
         expected.append(query + module.attention.out_proj(torch.cat(heads)))
-    assert error(module(queries, regions), module.norm(torch.stack(expected))) < 1e-5
+    normed = module.norm(torch.stack(expected), torch.zeros_like(queries))
+    assert error(module(queries, regions), normed) < 1e-5
 
 
 def test_each_part_is_optional_and_none_leaves_the_queries_as_they_are() -> None:

@@ -32,7 +32,7 @@ class DeformableBoxEncoder(nn.Module):
 
     def forward(self, regions: Float[Tensor, "N s s D"], layer: int) -> Float[Tensor, "N s s D"]:
         """The regions after one layer."""
-        position = self.position.flatten(0, 1)[None]
+        position = self.position.flatten(0, 1)[None].to(regions)
         refined = self.layers[layer](regions.flatten(1, 2), position, self.centres, self.shapes)
         return refined.view(regions.shape)
 

@@ -9,7 +9,7 @@ from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.head.deformable import deformable_layer
 from mfd.headtrain.head.padding import valid_pixels
 from mfd.headtrain.head.position import pixel_centres, pixel_positions
-from mfd.nn import grid_encoding, sizes_tensor
+from mfd.nn import grid_encodings, sizes_tensor
 
 
 class DeformableImageEncoder(nn.Module):
@@ -28,16 +28,16 @@ class DeformableImageEncoder(nn.Module):
         """The refined finest level; padding holds nothing of use."""
         height, width, dim = memory[0].shape[1:]
         memory_hw = memory_hw.to(memory[0].device)
-        shapes = sizes_tensor([(m.shape[1], m.shape[2]) for m in memory], memory[0].device)
-        padding, centres, encodings = [], [], []
-        for level, (rows, columns) in enumerate(maps.shape[1:3] for maps in memory):
-            y, x = pixel_positions(memory_hw[:, level], rows, columns)
+        sizes = [(maps.shape[1], maps.shape[2]) for maps in memory]
+        shapes = sizes_tensor(sizes, memory[0].device)
+        padding, centres = [], []
+        for level, (rows, columns) in enumerate(sizes):
             padding.append(~valid_pixels(memory_hw[:, level], rows, columns).flatten(1))
-            centres.append(pixel_centres(y, x))
-            encodings.append(grid_encoding(y, x, dim).flatten(1, 2))
+            centres.append(pixel_positions(memory_hw[:, level], rows, columns))
         own_share = (memory_hw / shapes).flip(-1)[:, None]  # (B, 1, L, 2): image / padded map, xy
-        references = torch.cat(centres, 1)[:, :, None] * own_share
-        position = torch.cat(encodings, 1)
+        references = torch.cat([pixel_centres(y, x) for y, x in centres], 1)[:, :, None] * own_share
+        encodings = grid_encodings(centres, dim, memory[0].dtype)
+        position = torch.cat([encoding.flatten(1, 2) for encoding in encodings], 1)
         tokens = torch.cat([level.flatten(1, 2) for level in memory], 1)
         is_padding = torch.cat(padding, 1)
         for layer in self.layers:
