@@ -1,6 +1,6 @@
 """`mfd extract`: stage one, the frozen detector once over a split, its features into a store."""
 
-from mfd import cache, coco, extract, opening
+from mfd import cache, coco, detectors, extract, opening
 from mfd.commands.declared import Extraction, device_setting, skip_invalid_setting
 from mfd.commands.findings import say_notable, say_repeated_files
 from mfd.config import Codec, Project
@@ -48,6 +48,9 @@ def run(project: Project, options: Options) -> None:
     device = opening.pick_device(options.device)
     detector = opening.open_detector(project.choice, device, project.exif)
     opening.in_categories_of(detector.spec, project, dataset)
+    precision = detectors.precision_on(device, options.precision)
+    if options.precision == "auto" and precision != "float32":
+        say(f"precision: {precision}, which this GPU has; --precision float32 for another store")
     digests = extract.image_digests(dataset, project.stores, options.workers)
     identity = extract.store_identity(
         detector.spec,
@@ -57,7 +60,7 @@ def run(project: Project, options: Options) -> None:
         view=options.view,
         profile=options.profile,
         dtype=options.dtype,
-        precision=options.precision,
+        precision=precision,
     )
     say_repeated_files(dataset, identity.images)
     if finished := cache.finished_store(project.stores, identity, options.codec):

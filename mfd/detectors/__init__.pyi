@@ -2,6 +2,7 @@ from .capture import capture_outputs as capture_outputs
 from .check import check_contract as check_contract
 from .compute import autocast_context as autocast_context
 from .compute import device_of as device_of
+from .compute import precision_on as precision_on
 from .contract import Detector as Detector
 from .contract import DetectorOutput as DetectorOutput
 from .deformable import DeformableConfig as DeformableConfig

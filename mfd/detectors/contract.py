@@ -43,8 +43,9 @@ class Detector(Protocol):
     Images are normalised float32, padded with zeros at the right and bottom; `padding_mask` is True
     on the padding. (`pixel_mask` of Transformers is the opposite.)
 
-    With `--autocast` the call runs inside `torch.autocast`. What must not lose precision, such as
-    the layers that predict boxes, leaves it by `torch.autocast(device_type, enabled=False)`.
+    With a `--precision` of 16 bits the call runs inside `torch.autocast`. What must not lose
+    precision, such as the layers that predict boxes, leaves it by
+    `torch.autocast(device_type, enabled=False)`.
 
     A detector that also has `stage1(images, padding_mask) -> c1` (channels last, as in
     `DetectorOutput`) can feed stores of the `lite` profile, which leave c1 out.

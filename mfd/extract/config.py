@@ -1,6 +1,6 @@
 """The settings of an extraction."""
 
-from mfd.config import Precision
+from mfd.config import PrecisionChoice
 from mfd.settings import setting, settings
 
 
@@ -18,7 +18,9 @@ class ExtractConfig:
     )
     batch_size: int = setting("Images per forward pass, at most the 16 of a unit.", default=4, ge=1)
     workers: int = setting("Threads that decode and resize images.", default=4, ge=1)
-    precision: Precision = setting(
-        "Element type of the detector's matrix products.", default="float32"
+    precision: PrecisionChoice = setting(
+        "Element type of the detector's matrix products; auto is bfloat16 on GPUs that have it, "
+        "else float32.",
+        default="auto",
     )
     strict: bool = setting("Stop at the first image that cannot be used.", default=False)

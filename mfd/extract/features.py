@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mfd.cache import UNIT, StoreImage, encode_batch
 from mfd.config import StoredDtype
-from mfd.detectors import Detector, ImageFeatures, detect_all
+from mfd.detectors import Detector, ImageFeatures, detect_all, device_of, precision_on
 from mfd.errors import DataError
 from mfd.extract.config import ExtractConfig
 from mfd.images import LoadedImage, Preprocessing, View, load_view, parse_view
@@ -40,6 +40,7 @@ def encoded_features(
     """
 
     view, preprocessing = parse_view(config.view), detector.spec.preprocessing
+    precision = precision_on(device_of(detector), config.precision)
 
     def load(image: StoreImage) -> LoadedImage | DataError:
         return load_stored(image, images_dir, preprocessing, view)
@@ -53,7 +54,7 @@ def encoded_features(
             [image for image in loaded if isinstance(image, LoadedImage)],
             [window[i].image_id for i in usable],
             config.batch_size,
-            precision=config.precision,
+            precision=precision,
             with_c1=has_c1,
             finish=lambda features: encode_batch(features, dtype),
         )

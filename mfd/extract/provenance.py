@@ -4,6 +4,7 @@ import torch
 
 import mfd
 from mfd.config import DetectorChoice
+from mfd.detectors import precision_on
 from mfd.extract.config import ExtractConfig
 
 
@@ -13,7 +14,7 @@ def provenance(
     """Texts to keep with a new store: how its detector is loaded again, and by what it ran."""
     return {
         **choice.notes(),
-        "precision": config.precision,
+        "precision": precision_on(device, config.precision),
         "device": str(device),
         "mfd": mfd.__version__,
         "torch": torch.__version__,

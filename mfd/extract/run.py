@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice, tee
 from pathlib import Path
 from threading import Lock
@@ -74,6 +74,8 @@ def extract(
         StoreError: features cannot be stored, such as NaN.
     """
     config, part = config or ExtractConfig(), part or Part()
+    if config.precision == "auto":
+        config = replace(config, precision=writer.identity.precision)
     given = {"view": parse_view(config.view).name, "precision": config.precision}
     for field, wanted in given.items():
         if wanted != (stored := getattr(writer.identity, field)):
@@ -96,7 +98,7 @@ def extract(
         ):
             say(f"weights before: sha256 {digest}")
             if todo:
-                _check_repeatable(detector, dataset, writer.images(todo[0]), config)
+                _check_repeatable(detector, dataset, writer, todo[0])
             while True:
                 with (
                     closing(_features(detector, dataset, writer, config, say, part)) as units,
@@ -138,14 +140,14 @@ def extract(
 
 
 def _check_repeatable(
-    detector: Detector, dataset: CocoDataset, images: Sequence[StoreImage], config: ExtractConfig
+    detector: Detector, dataset: CocoDataset, writer: StoreWriter, unit: int
 ) -> None:
-    """Try the detector on the first of the images that can be read."""
-    view, preprocessing = parse_view(config.view), detector.spec.preprocessing
-    for image in images:
+    """Try the detector on the first of the unit's images that can be read."""
+    view, preprocessing = parse_view(writer.identity.view), detector.spec.preprocessing
+    for image in writer.images(unit):
         loaded = load_stored(image, dataset.images_dir, preprocessing, view)
         if isinstance(loaded, LoadedImage):  # others are reported when their turn comes
-            check_repeatable(detector, loaded, config.precision)
+            check_repeatable(detector, loaded, writer.identity.precision)
             return
 
 

@@ -6,9 +6,12 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from mfd import detectors
+from mfd.cache import Store
 from mfd.cli import main
 from tests.headtrain.evaluation.test_sam import tiny_sam
 
@@ -76,6 +79,22 @@ def test_an_extraction_that_is_complete_is_not_paid_for_again(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["extract", "--split", "val"]) == 0
+    assert "complete: nothing was left to do" in capsys.readouterr().err
+
+
+def test_an_extraction_says_and_stores_the_precision_that_the_device_chose(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def on_a_gpu(device: torch.device, choice: str) -> str:
+        return "bfloat16" if choice == "auto" else choice
+
+    monkeypatch.setattr(detectors, "precision_on", on_a_gpu)
+    assert main(["extract", "--split", "val", "--stores", "fast"]) == 0
+    assert "precision: bfloat16, which this GPU has; --precision" in capsys.readouterr().err
+    (path,) = Path("fast").glob("*-bf16-*")
+    store = Store.open(path)
+    assert store.identity.precision == "bfloat16"
+    assert main(["extract", "--split", "val", "--precision", "float32"]) == 0
     assert "complete: nothing was left to do" in capsys.readouterr().err
 
 

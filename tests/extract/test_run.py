@@ -237,6 +237,22 @@ def test_autocast_of_another_store_is_refused(
         assert len(Store.open(extract(detector, dataset, writer, config).path)) == 37
 
 
+def test_a_precision_left_open_is_that_of_the_store(
+    detector: Any, dataset: CocoDataset, open_writer: Callable[..., StoreWriter]
+) -> None:
+    autocast: list[bool] = []
+
+    def watch(detector: Any, output: Any) -> None:
+        autocast.append(torch.is_autocast_enabled("cpu"))
+
+    for precision in ("float32", "bfloat16"):
+        watched = Disturbed(detector, 1, watch).eval()
+        with open_writer(detector, dataset, precision=precision) as writer:
+            store = Store.open(extract(watched, dataset, writer).path)
+        assert store.identity.precision == precision
+        assert autocast.pop() == (precision == "bfloat16")
+
+
 @pytest.mark.parametrize("field", ["batch_size", "workers"])
 def test_nonsensical_settings_are_refused(field: str) -> None:
     with pytest.raises(ConfigError, match=f"{field} must be 1 or more"):
