@@ -10,6 +10,7 @@ from pycocotools import mask as mask_utils
 
 from mfd.coco import CocoDataset, read_dataset
 from mfd.errors import DataError
+from mfd.headtrain.evaluation.compare import Side, compare
 from mfd.headtrain.evaluation.evaluate import evaluate
 from mfd.headtrain.evaluation.metrics.coco import average_precision, ground_truth, scored
 from mfd.headtrain.evaluation.metrics.matches import Matches
@@ -188,6 +189,10 @@ def test_evaluation_says_where_the_rules_are_not_kept(tmp_path: Path) -> None:
     for row in ("box", "mask", "boundaries"):
         assert fields[f"{row}_ap_rare"] == fields[f"{row}_ap"] > 0
     assert {"ap", "ap_rare"} <= {*kept["masks"].intervals}
+    kept.write(tmp_path / "kept")
+    side = Side("kept", tmp_path / "kept", data)
+    changes = {change.name: change for change in compare(side, side, bootstrap=5).differences}
+    assert changes["mask ap_rare"].first == kept["masks"].overall["ap_rare"]
     for options in ({}, {"evaluator": "vernier", "dataset": data.without_categories()}):
         notes = evaluate(None, store, **{"dataset": data, **options}).notes  # type: ignore[arg-type]
         assert [note for note in notes if "LVIS leaves out count as false alarms" in note]
