@@ -18,11 +18,10 @@ from mfd.cache import Store, derived_dir
 from mfd.coco import CocoDataset
 from mfd.errors import DataError, StoreError
 from mfd.files import disk_errors, exclusive_lock, json_sha256, new_folder
-from mfd.headtrain.targets.image import image_targets
 from mfd.headtrain.targets.match import CLASS_COST, GIOU_COST, L1_COST
 from mfd.headtrain.targets.objects import TargetCounts
 from mfd.headtrain.targets.read import ARRAYS, TARGETS_SCHEMA, Targets, array_sha256, image_rows
-from mfd.headtrain.targets.view_map import ViewMap
+from mfd.headtrain.targets.workers import each_images_targets
 from mfd.progress import progress
 
 RUNS_PER_CHUNK = 2**14  # of some ten COCO images
@@ -110,19 +109,12 @@ def _build(folder: Path, store: Store, dataset: CocoDataset, identity: dict[str,
     """Write arrays and attributes into an empty folder."""
     started = time.monotonic()
     group = zarr.open_group(folder, mode="w")
-    images = {image.image_id: image for image in dataset.images}
     runs = _RunWriter(group)
     rows: list[dict[str, np.ndarray]] = []
     total = TargetCounts()
     with progress("matching", total=len(store), unit="images") as advance:
-        for position, image_id in enumerate(store.image_ids):
-            logits, boxes = store.detections(position)
-            annotations = dataset.annotations.get(image_id, ())
-            placement = store.placement(position)
-            view = None if placement is None else ViewMap.of(placement)
-            targets, counts = image_targets(
-                logits, boxes, annotations, images[image_id], store.identity.spec, view
-            )
+        found = each_images_targets(store, dataset)
+        for image_id, (targets, counts) in zip(store.image_ids, found, strict=True):
             rows.append(image_rows(image_id, targets))
             runs.append(targets.objects.runs)
             total += counts
@@ -155,16 +147,22 @@ class _RunWriter:
             shards=(RUNS_PER_SHARD,),
             compressors=[ZstdCodec(), Crc32cCodec()],  # most runs are short
         )
-        self._waiting = np.zeros(0, np.uint32)
+        self._waiting: list[Int[np.ndarray, " _n"]] = []
+        self._count = 0
 
     def append(self, masks: Sequence[Int[np.ndarray, " _n"]]) -> None:
-        self._waiting = np.concatenate((self._waiting, *masks), dtype=np.uint32, casting="unsafe")
-        while len(self._waiting) >= RUNS_PER_SHARD:
-            self._write(self._waiting[:RUNS_PER_SHARD])
-            self._waiting = self._waiting[RUNS_PER_SHARD:]
+        self._waiting += [mask.astype(np.uint32) for mask in masks]
+        self._count += sum(map(len, masks))
+        if self._count >= RUNS_PER_SHARD:
+            runs = np.concatenate(self._waiting)
+            whole = self._count // RUNS_PER_SHARD * RUNS_PER_SHARD
+            for start in range(0, whole, RUNS_PER_SHARD):
+                self._write(runs[start : start + RUNS_PER_SHARD])
+            self._waiting, self._count = [runs[whole:]], self._count - whole
 
     def finish(self) -> None:
-        self._write(self._waiting)
+        if self._waiting:
+            self._write(np.concatenate(self._waiting))
 
     def _write(self, runs: Int[np.ndarray, " n"]) -> None:
         if len(runs):

@@ -1,7 +1,7 @@
 """The objects of one image, as its view shows them."""
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int, Int64, UInt8
@@ -86,7 +86,8 @@ class TargetCounts:
     no_mask: int = 0
 
     def __add__(self, other: "TargetCounts") -> "TargetCounts":
-        return TargetCounts(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return TargetCounts(*(a + b for a, b in pairs))
 
     def __str__(self) -> str:
         left_out = {
