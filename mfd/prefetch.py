@@ -1,5 +1,6 @@
 """Working ahead in threads: the next items are made while the current one is used."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -31,3 +32,11 @@ def prefetch(
             yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def awaited(items: Iterable[Item]) -> Generator[tuple[Item, float], None, None]:
+    """Every item, and the seconds that the caller waited for it."""
+    asked = time.monotonic()
+    for item in items:
+        yield item, time.monotonic() - asked
+        asked = time.monotonic()

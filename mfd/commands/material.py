@@ -93,8 +93,13 @@ class StoredMaterial:
         for store in self.stores:
             cache.add_reference(store.path, run.path, self.project.stores)
 
-    def summary(self, done: "headtrain.TrainSummary") -> None:
-        """Nothing more."""
+    def summary(self, done: "headtrain.TrainSummary") -> str | None:
+        """How much of the time went by waiting for the stores; None if none was spent now."""
+        if not done.metrics:
+            return None
+        progress = done.progress
+        share = progress.waiting_seconds / max(progress.seconds, 1e-9)
+        return f"waited for data {share:.1%} of {duration(progress.seconds)}"
 
 
 @dataclass

@@ -95,6 +95,8 @@ def cost_table(subjects: Sequence[Subject]) -> Table:
             seconds, device = entry["seconds"] or 0.0, str(entry.get("device", ""))
             total += seconds
             rows.append([text(lead + stage), *_cost_cells(entry, seconds, device)])
+            if (waiting := entry.get("waiting_seconds")) is not None:
+                rows.append([text(f"{lead}of it waiting for data"), *_cost_cells({}, waiting, "")])
         rows.append([text(lead + "in all"), *_cost_cells({}, total, "")])
     return Table(("stage", "images", "data", "time", "GPU hours", "device"), rows)
 

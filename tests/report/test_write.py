@@ -47,7 +47,8 @@ def runs(dataset: CocoDataset, tmp_path_factory: pytest.TempPathFactory) -> list
                 f'{{"step": {n}, "epoch": {n / 9}, "loss_bce": {1 / n}}}\n' for n in range(1, 20)
             )
         )
-        run.write_cost({"training": {"seconds": 7200.0, "bytes": 5000, "images": 40, "steps": 9}})
+        training = {"seconds": 7200.0, "bytes": 5000, "images": 40, "steps": 9}
+        run.write_cost({"training": {**training, "waiting_seconds": 90.0}})
         found.append(run)
     return found
 
@@ -101,6 +102,7 @@ def test_page_shows_the_figures_of_the_evaluation(
     for key in ("mask_ap", "box_ap", "mask_ap75", "mask_ap_filled_boxes", "mask_ap_untrained"):
         assert f"{evaluation[key]:.3f}" in page.text
     assert "2.0 h" in page.text
+    assert "of it waiting for data--90 s" in "".join(page.text.split("\n")).replace("  ", "")
     masks, oracle = (
         next(row for row in evaluation["rows"] if row["name"] == name)
         for name in ("masks", "oracle masks")

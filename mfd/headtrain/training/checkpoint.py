@@ -29,6 +29,8 @@ class Progress:
         seconds: of training, pauses left out.
         bytes_read: by the batch source.
         detector_seconds: how many of the seconds a detector in the loop took.
+        waiting_seconds: how many of them went by before the next batch was there; a GPU may have
+            been busy with earlier steps meanwhile.
     """
 
     step: int = 0
@@ -36,9 +38,15 @@ class Progress:
     seconds: float = 0.0
     bytes_read: int = 0
     detector_seconds: float = 0.0
+    waiting_seconds: float = 0.0
 
     def after(
-        self, images: int, seconds: float, bytes_read: int, detector_seconds: float = 0.0
+        self,
+        images: int,
+        seconds: float,
+        bytes_read: int,
+        detector_seconds: float = 0.0,
+        waiting_seconds: float = 0.0,
     ) -> "Progress":
         """One step further."""
         return Progress(
@@ -47,6 +55,7 @@ class Progress:
             self.seconds + seconds,
             self.bytes_read + bytes_read,
             self.detector_seconds + detector_seconds,
+            self.waiting_seconds + waiting_seconds,
         )
 
     def to_cost(self) -> dict[str, Any]:
@@ -56,6 +65,7 @@ class Progress:
             "bytes": self.bytes_read,
             "images": self.images,
             "steps": self.step,
+            "waiting_seconds": round(self.waiting_seconds, 3),
         }
         if self.detector_seconds:
             cost["detector_seconds"] = round(self.detector_seconds, 3)
@@ -68,7 +78,7 @@ class Progress:
         found = cost.get("training")
         entry = found if isinstance(found, Mapping) else {}
         names = {"step": "steps", "images": "images", "seconds": "seconds", "bytes_read": "bytes"}
-        names["detector_seconds"] = "detector_seconds"
+        names |= {name: name for name in ("detector_seconds", "waiting_seconds")}
         return cls(
             **{
                 field: entry[name]

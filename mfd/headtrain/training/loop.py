@@ -23,6 +23,7 @@ from mfd.headtrain.training.loggers import Logger, open_logger
 from mfd.headtrain.training.metrics import MetricsLog, Record, read_metrics
 from mfd.headtrain.training.step import TUNED_VALUE_NAMES, VALUE_NAMES, StepWindow, train_step
 from mfd.headtrain.training.validation import Validation, Validator
+from mfd.prefetch import awaited
 from mfd.stopping import Stopped
 
 Batches = Callable[[int, int], Generator[TrainingBatch | None, None, None]]
@@ -105,7 +106,7 @@ class TrainingLoop:
                 return record
             logged, clock = self.progress, time.monotonic()
             saved = clock
-            for batch in read:
+            for batch, waited in awaited(read):
                 moved = batch and batch.to(self._device, autocast or torch.float32)
                 result = train_step(
                     self._head, self._optimizer, moved, config, self.progress.step, total, autocast
@@ -113,10 +114,12 @@ class TrainingLoop:
                 if self._average:
                     self._average.update(self._head)
                 seconds, clock = time.monotonic() - clock, time.monotonic()
-                seen, bytes_read, detector_seconds, stop, late = self._everyones(
-                    batch, stop_signal(), clock - saved >= config.checkpoint_seconds
+                seen, bytes_read, detector_seconds, waited, stop, late = self._everyones(
+                    batch, waited, stop_signal(), clock - saved >= config.checkpoint_seconds
                 )
-                self.progress = self.progress.after(seen, seconds, bytes_read, detector_seconds)
+                self.progress = self.progress.after(
+                    seen, seconds, bytes_read, detector_seconds, waited
+                )
                 step = self.progress.step
                 window.add(step, moved, result)
                 save = (
@@ -146,19 +149,21 @@ class TrainingLoop:
         return record
 
     def _everyones(
-        self, batch: TrainingBatch | None, signum: int, late: bool
-    ) -> tuple[int, int, float, int, bool]:
+        self, batch: TrainingBatch | None, waited: float, signum: int, late: bool
+    ) -> tuple[int, int, float, float, int, bool]:
         """What all ranks say of a step, so that all do the same after it.
 
         Returns:
-            Images, bytes, seconds of the detector per rank, signal or 0, whether to save.
+            Images, bytes, seconds of the detector and of waiting for data per rank, signal or 0,
+            whether to save.
         """
         own = (0, 0, 0.0)
         if batch is not None:
             own = (len(batch.image_names), batch.bytes_read, batch.detector_seconds)
-        seen, read, seconds, stops, saves = totals(*own, signum > 0, late)
+        waited = max(0.0, waited - own[2])  # a detector in the loop makes the batches
+        seen, read, seconds, waited, stops, saves = totals(*own, waited, signum > 0, late)
         stop = signum or (signal.SIGTERM if stops else 0)  # another rank's signal is as good
-        return int(seen), int(read), seconds / size(), stop, saves > 0
+        return int(seen), int(read), seconds / size(), waited / size(), stop, saves > 0
 
     def _open_logger(self) -> Logger:
         run = self._run

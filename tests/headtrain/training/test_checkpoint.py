@@ -135,8 +135,8 @@ def test_a_checkpoint_of_an_earlier_version_is_refused(tmp_path: Path) -> None:
 
 
 def test_progress_is_told_by_the_ledger(tmp_path: Path) -> None:
-    progress = Progress(step=4, images=9, seconds=1.23456, bytes_read=77)
-    entry = {"seconds": 1.235, "bytes": 77, "images": 9, "steps": 4}
+    progress = Progress(step=4, images=9, seconds=1.23456, bytes_read=77, waiting_seconds=0.25)
+    entry = {"seconds": 1.235, "bytes": 77, "images": 9, "steps": 4, "waiting_seconds": 0.25}
     assert progress.to_cost() == entry
     assert Progress.from_cost({"training": entry}) == replace(progress, seconds=1.235)
     assert Progress.from_cost({}) == Progress()

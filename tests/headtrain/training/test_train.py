@@ -6,6 +6,7 @@ import time
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from mfd.headtrain.runs.run import Run
 from mfd.headtrain.sources.batch import TrainingBatch
 from mfd.headtrain.sources.stored import StoredSource
 from mfd.headtrain.targets.read import Targets
+from mfd.headtrain.training import loop
 from mfd.headtrain.training.metrics import read_metrics
 from mfd.headtrain.training.train import TrainSummary, train
 from tests.builders.runs import HEAD, TRAIN, make_run
@@ -92,6 +94,31 @@ def test_a_run_leaves_a_head_and_its_records(whole: Path, material: Material) ->
     assert (config.train, config.preset) == (TRAIN, None)
     assert config.categories[90] == "kind 90"
     assert config.source == StoredSource(*material, HEAD, TRAIN).describe()
+
+
+def test_the_ledger_says_how_long_training_waited_for_batches(
+    material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    batches, step = StoredSource.batches, loop.train_step
+
+    def slow_batches(
+        self: StoredSource, start: int, stop: int
+    ) -> Generator[TrainingBatch | None, None, None]:
+        for batch in batches(self, start, stop):
+            clock[0] += 2
+            yield batch
+
+    def slow_step(*args: Any) -> Any:
+        clock[0] += 6
+        return step(*args)
+
+    monkeypatch.setattr(StoredSource, "batches", slow_batches)
+    monkeypatch.setattr(loop, "train_step", slow_step)
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    config = replace(TRAIN, epochs=1)
+    progress = fit(material, tmp_path, config).progress
+    assert (progress.seconds, progress.waiting_seconds) == (8 * progress.step, 2 * progress.step)
 
 
 def test_the_same_seed_gives_the_same_head_whatever_the_threads(
