@@ -23,6 +23,10 @@ HEAD = [
         ("one full side taken for a map without padding", "maps.shape[1:3])).all())", "maps.shape[1:3])).any())"),
     ),
     *faults(
+        "mfd/headtrain/head/padding.py", "tests/headtrain/training/test_compiled.py",
+        ("compiled graph ended to look for padding", "and not torch.compiler.is_compiling()", "and not torch.compiler.is_exporting()"),
+    ),
+    *faults(
         "mfd/headtrain/head/regions.py", "tests/headtrain/training/test_cost.py",
         ("taps made again for every map", "inside = read.coarse(torch.ones_like(", "inside = BoxReader(boxes_xyxy, image_index, self.roi_size, fine_hw=maps.fine_hw, coarse_hw=maps.coarse_hw, sampling_ratio=self.sampling_ratio).coarse(torch.ones_like("),
     ),

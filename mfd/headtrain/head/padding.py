@@ -17,11 +17,12 @@ def zero_padding(
 ) -> Float[Tensor, "B H W C"]:
     """The maps with zeros on their padding, whatever was there, NaN included.
 
-    On a CPU maps without padding come back as they are; a GPU would have to be waited for.
+    On a CPU maps without padding come back as they are; a GPU would have to be waited for, and a
+    compiled graph would end there.
     """
     if (
         maps.is_cpu
-        and not torch.compiler.is_exporting()
+        and not torch.compiler.is_compiling()
         and bool((sizes_hw == torch.tensor(maps.shape[1:3])).all())
     ):
         return maps

@@ -100,9 +100,8 @@ class Regions(nn.Module):
         regions = read.coarse(maps.coarse, added)
         if self.mapper is None:
             return regions
-        return nn.functional.linear(regions, self.mapper.weight) + inside * self.mapper.bias.to(
-            regions
-        )
+        constant = inside * self.mapper.bias.to(inside)
+        return nn.functional.linear(regions, self.mapper.weight) + constant
 
     def _roi_align(
         self, full: Tensor, boxes_xyxy: Tensor, image_index: Tensor, sizes_hw: Tensor

@@ -112,6 +112,18 @@ def test_a_crowd_of_boxes_in_one_image(path: str) -> None:
     torch.testing.assert_close(grad.sum(), torch.tensor(500.0, device=DEVICE))  # weights sum to 1
 
 
+def test_gradient_reaches_a_block_of_which_one_column_is_read(path: str) -> None:
+    """Of 40 columns the box reads 30 to 32; backward programs make 32 at a time."""
+    features = torch.randn(1, 3, 40, 2, dtype=torch.float64).to(DEVICE).requires_grad_()
+    boxes = torch.tensor([(30.0, 0.5, 33.0, 2.5)], dtype=torch.float64, device=DEVICE)
+    images, sizes = torch.zeros(1, dtype=torch.long, device=DEVICE), torch.tensor([(3, 40)])
+    ours = roi_align(features, boxes, images, 1)
+    theirs = roi_align_loops(features, boxes, images, 1, sizes)
+    (of_ours,), (of_theirs,) = (torch.autograd.grad(o.sum(), features) for o in (ours, theirs))
+    assert of_theirs[0, :, 32].any()
+    torch.testing.assert_close(of_ours, of_theirs)
+
+
 def test_padding_of_a_map_is_never_read(path: str) -> None:
     features, boxes, images = make_inputs()
     poisoned = features.detach().clone()
