@@ -5,13 +5,14 @@
 Small cases of every kernel are compared with float64 before anything is timed, and each case again
 before its own times; a wrong one is not timed and the exit code is 1. Then, most important first: a
 training step of the paper's head (time, memory, launches, shares), the kernels against
-grid_sample, the same compiled, deformops and torchvision, the device's own rates, a detector's
-forward pass. A missing peer, a full memory or the end of the time cost only what they concern, and
-are reported. Written are a JSON file and, beside it, a Markdown table. `--dry-run` runs every line
-on a CPU, on small shapes, with times that are made up.
+grid_sample, the same compiled, deformops and torchvision, the device's own rates, both ways to sum
+the gradient of value, a detector's forward pass. A missing peer, a full memory or the end of the
+time cost only what they concern, and are reported. Written are a JSON file and, beside it, a
+Markdown table. `--dry-run` runs every line on a CPU, on small shapes, with times that are made up.
 """
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from benchmarks.peers import missing
 from benchmarks.pipeline import detector_forward, head_step, region_route
 from benchmarks.plan import Plan
 from benchmarks.record import environment, write
+from benchmarks.sums import tiled_from, value_sums
 from benchmarks.table import markdown
 from mfd.kernels import kernel_report
 
@@ -62,9 +64,12 @@ def main() -> int:
     todo = jobs(*(small if device.small else (ATTENTION, BOXES, NORMS)), device)
     for job in todo[:3]:
         compare(job, content, plan, device)
-    for part in (measure, region_route, detector_forward):
-        content[part.__name__] = plan.attempt(part.__name__, lambda part=part: part(device))
+    for part in (measure, value_sums, region_route, detector_forward):
+        content[part.__name__] = attempt(
+            part.__name__, lambda part=part: part(device), content, plan
+        )
         device.clear()
+    content["tiled_from"] = tiled_from(content["value_sums"] or [])
     for job in todo[3:]:
         compare(job, content, plan, device)
 
@@ -91,10 +96,15 @@ def jobs(attention: Any, boxes: Any, norms: Any, device: Gpu) -> list[Job]:
 
 def check(job: Job, content: dict[str, Any], plan: Plan) -> list[float] | None:
     """Errors of ours; None, and the case among the wrong ones, where they are too large."""
+    return attempt(f"{job.name}, {job.dtype}", lambda: errors(job), content, plan)
+
+
+def attempt(name: str, call: Callable[[], Any], content: dict[str, Any], plan: Plan) -> Any:
+    """What `call` returns; None, and a line among the wrong ones, where it finds ours wrong."""
     try:
-        return plan.attempt(f"{job.name}, {job.dtype}, errors", lambda: errors(job))
+        return plan.attempt(name, call)
     except WrongResultError as error:
-        content["wrong"].append(f"{job.name}, {job.dtype}: {error}")
+        content["wrong"].append(f"{name}: {error}")
         print(f"WRONG: {content['wrong'][-1]}", flush=True)
         return None
 

@@ -28,7 +28,7 @@ BOXES_PER_IMAGE = 7  # the mean of COCO's training images
 
 
 OURS = ("forward_kernel", "points_grad_kernel", "value_grad_kernel", "backward_kernel")
-OURS += ("taps_kernel", "layout_kernel", "mfd::")
+OURS += ("sort_kernel", "tile_kernel", "taps_kernel", "layout_kernel", "mfd::")
 PRODUCTS = ("gemm", "cutlass", "cublas", "nvjet", "aten::mm", "aten::addmm", "aten::bmm")
 
 

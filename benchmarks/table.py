@@ -27,6 +27,22 @@ def markdown(content: dict[str, Any]) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     lines += [line for row in content["kernels"] for line in _rows(row)]
+    if sums := content["value_sums"]:
+        least = content["tiled_from"]
+        least = "in no case" if least is None else f"from {least} points on"
+        lines += [
+            "",
+            f"Gradient of value by additions and by tiles; tiles are faster {least} "
+            "(`TILED` in mfd/kernels/deform_attn/launch.py):",
+            "",
+            "| case | type | points | additions ms | tiles ms |",
+            "|---|---|---|---|---|",
+        ]
+        lines += [
+            f"| {row['case']} | {row['dtype']} | {row['points']} | {row['additions']:.3f} | "
+            f"{row['tiles']:.3f} |"
+            for row in sums
+        ]
     if rates := content["measure"]:
         lines += ["", "| rate | |", "|---|---|"]
         lines += [f"| {name} | {rate:.1f} |" for name, rate in rates.items()]

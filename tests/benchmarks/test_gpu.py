@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks import compare, gpu
+from benchmarks import compare, gpu, sums
 from benchmarks.cases import SMALL_ATTENTION, SMALL_BOXES, SMALL_NORMS
 from benchmarks.device import Pretended
 from benchmarks.inputs import grid_sample_roi_align
@@ -44,7 +44,9 @@ def test_dry_run_checks_every_kernel_and_times_every_peer(tmp_path: Path) -> Non
         assert found[part]["median_ms"] > 0
     table = out.with_suffix(".md").read_text()
     assert "made up" in table
-    assert table.count("| small | bfloat16 |") == 5
+    assert table.count("| small | bfloat16 |") == 5 + 1  # implementations, sums
+    assert [(row["additions"], row["tiles"]) for row in found["value_sums"]] == [(1.0, 1.0)] * 3
+    assert "tiles are faster in no case" in table
 
 
 def test_torchvision_is_timed_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,7 +84,7 @@ def test_end_of_the_time_leaves_the_rest_out_and_writes_what_there_is(
     assert found["kernels"] == []
     assert found["head_step"] is None
     late = [line for line in found["left_out"] if line.endswith("the 0 seconds were over")]
-    assert len(late) == 22  # 9 small checks, 9 cases, 4 parts
+    assert len(late) == 23  # 9 small checks, 9 cases, 5 parts
     assert all(f"- {line}" in out.with_suffix(".md").read_text() for line in late)
 
 
@@ -95,6 +97,25 @@ def test_wrong_kernel_is_reported_and_never_timed(monkeypatch: pytest.MonkeyPatc
     assert content["kernels"] == []
     assert len(content["wrong"]) == 1
     assert content["wrong"][0].startswith("small, torch.float32: output is off by ")
+
+
+def test_wrong_sum_is_reported_and_never_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sums, "GATES", dict.fromkeys(sums.GATES, (0.0, 0.0)))
+    device, content = Pretended(), dict[str, Any](wrong=[])
+    monkeypatch.setattr(device, "clock", lambda _: pytest.fail("timed"))
+    found = gpu.attempt("sums", lambda: sums.value_sums(device), content, Plan(60, device))
+    assert found is None
+    assert "gradient of value by additions is off by" in content["wrong"][0]
+
+
+def test_tiles_pay_from_the_number_of_points_on_from_which_all_cases_are_faster() -> None:
+    rows = [
+        {"points": points, "additions": 1.0, "tiles": tiles}
+        for points, tiles in ((10, 2.0), (20, 0.5), (30, 1.5), (40, 0.9), (50, 0.8), (50, 0.7))
+    ]
+    assert sums.tiled_from(rows) == 40
+    assert sums.tiled_from(rows[:4]) == 40
+    assert sums.tiled_from(rows[:3]) is None
 
 
 def test_failure_of_one_peer_leaves_the_others_their_times() -> None:

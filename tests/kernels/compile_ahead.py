@@ -16,8 +16,10 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
 
+from mfd.kernels.deform_attn import tiles as deform_attn_tiles
 from mfd.kernels.deform_attn import triton as deform_attn_triton
 from mfd.kernels.deform_attn.launch import COLLECTED, tile_of
+from mfd.kernels.deform_attn.launch_tiles import CHOICE, REGISTERS, THREADS
 from mfd.kernels.layer_norm import triton as norm_triton
 from mfd.kernels.layer_norm.launch import TILE
 from mfd.kernels.roi_align import triton as roi_triton
@@ -65,6 +67,33 @@ def attention_source(
     types["reference"] = "*fp64" if dtype == "fp64" else "*fp32"
     if adds:
         types["value_grad"] = types["reference"]
+    return source(kernel, constants, types, FLOATS[dtype]), options
+
+
+def tiles_source(name: str, case: str, dtype: str) -> tuple[Any, dict[str, Any]]:
+    """Likewise for the gradient of value by tiles: `count` or `place` points, or add a `tile`."""
+    sizes = ATTENTION[case]
+    wide = dtype == "fp64"
+    acc, bits = ("float64", "int64") if wide else ("float32", "int32")
+    constants = {"M": sizes["M"], "L": sizes["L"], "BIN": CHOICE.bin}
+    constants["ACC"] = getattr(triton.language, acc)
+    types = {"shapes": "*i64", "table": "*i32", "records": "*i64" if wide else "*i32"}
+    types["reference"] = "*fp64" if wide else "*fp32"
+    types |= dict.fromkeys(("S", "Q", "BINS", "RUN", "RUNS", "TILES"), "i32")
+    if name == "tile":
+        kernel = deform_attn_tiles.tile_kernel
+        constants |= {"D": sizes["D"], "TILE": CHOICE.tile, "CHUNK": CHOICE.chunk}
+        constants["BLOCK_D"] = max(triton.next_power_of_2(sizes["D"]), 16)
+        constants["PRECISION"] = "tf32" if dtype in ("bf16", "fp16") else "ieee"
+    else:
+        kernel = deform_attn_tiles.sort_kernel
+        constants |= {"P": sizes["P"], "PLACE": name == "place", "FUSED": True, "BLOCK": THREADS}
+        constants["BLOCK_P"] = triton.next_power_of_2(sizes["P"])
+        constants["BLOCK_T"] = triton.next_power_of_2(sizes["L"] * sizes["P"])
+        constants["BITS"] = getattr(triton.language, bits)
+    options = {"num_warps": 1}
+    if name == "tile" and not wide:
+        options["maxnreg"] = REGISTERS
     return source(kernel, constants, types, FLOATS[dtype]), options
 
 
@@ -142,6 +171,8 @@ def report(source: Any, options: dict[str, Any], capability: int) -> dict[str, A
         "vector_loads": count(r"LDG.*\.128"),
         "vector_reductions": count(r"REDG?\..*x4|RED\..*128"),
         "reductions": count(r"RED"),
+        "atomics": count(r"ATOM"),
+        "matrix_products": count(r"[HD]MMA"),
         "compare_and_swap": count(r"ATOM.*CAS"),
     }
 
@@ -155,6 +186,10 @@ def main() -> None:
         for case, dtype in cases:
             for name in ("forward_kernel", "points_grad_kernel", "value_grad_kernel"):
                 item = report(*attention_source(name, case, dtype, capability), capability)
+                label = {"kernel": name, "case": case, "dtype": dtype, "sm": capability}
+                reports.append(label | item)
+            for name in ("tile",) if case == "odd" else ("count", "place", "tile"):
+                item = report(*tiles_source(name, case, dtype), capability)
                 label = {"kernel": name, "case": case, "dtype": dtype, "sm": capability}
                 reports.append(label | item)
         for dtype in FLOATS:

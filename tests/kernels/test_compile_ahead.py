@@ -32,7 +32,7 @@ def name(report: dict[str, Any]) -> str:
 
 def test_every_kernel_is_compiled_for_both_devices(reports: list[dict[str, Any]]) -> None:
     assert {r["sm"] for r in reports} == {80, 90}
-    assert len({name(r) for r in reports}) == 70
+    assert len({name(r) for r in reports}) == 98
 
 
 def test_no_register_is_spilled(reports: list[dict[str, Any]]) -> None:
@@ -78,6 +78,21 @@ def test_layer_norm_reads_16_bytes_at_a_time(reports: list[dict[str, Any]]) -> N
     norms = [r for r in reports if r["kernel"] in loads]
     assert not [name(r) for r in norms if r["vector_loads"] < loads[r["kernel"]]]
     assert not [name(r) for r in norms if r["registers"] > 64]
+
+
+def test_gradient_by_tiles_adds_only_to_counters(reports: list[dict[str, Any]]) -> None:
+    """One addition per point to count it, one to place it: none for its channels."""
+    found = {
+        kind: [r for r in reports if r["kernel"] == kind] for kind in ("count", "place", "tile")
+    }
+    assert {(r["reductions"], r["atomics"]) for r in found["count"]} == {(POINTS, 0)}
+    assert {(r["reductions"], r["atomics"]) for r in found["place"]} == {(0, POINTS)}
+    assert {(r["reductions"], r["atomics"]) for r in found["tile"]} == {(0, 0)}
+
+
+def test_tiles_of_half_precision_are_matrix_products(reports: list[dict[str, Any]]) -> None:
+    tiles = [r for r in reports if r["kernel"] == "tile" and r["dtype"] == "bf16"]
+    assert not [name(r) for r in tiles if not r["matrix_products"] or r["registers"] > 128]
 
 
 def test_gradient_of_points_meets_at_few_barriers(reports: list[dict[str, Any]]) -> None:

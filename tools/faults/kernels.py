@@ -8,7 +8,7 @@ from .fault import faults
 KERNELS = [
     *faults(
         "mfd/kernels/deform_attn/cells.py", "tests/kernels/deform_attn",
-        ("axes swapped", "_axis(x, reference_x, width, FUSED)", "_axis(x, reference_x, height, FUSED)"),
+        ("axes swapped", "axis(x, reference_x, width, FUSED)", "axis(x, reference_x, height, FUSED)"),
         ("half a pixel off", "    point -= 0.5\n", ""),
         ("points outside not masked", "first = tl.maximum(1.0 - tl.abs(distance), 0.0)", "first = 1.0 - tl.abs(distance)"),
         ("neighbour beyond a map of one pixel", "has_next = tl.where(size > 1, 1.0, 0.0)", "has_next = 1.0"),
@@ -28,9 +28,30 @@ KERNELS = [
     ),
     *faults(
         "mfd/kernels/deform_attn/launch.py", "tests/kernels/deform_attn",
-        ("gradient of value not cleared first", "of_value = torch.zeros(", "of_value = torch.empty("),
+        ("gradient of value not cleared first", "out = torch.zeros(", "out = torch.empty("),
+        ("additions where two runs must agree", "are_deterministic_algorithms_enabled():\n        return True", "are_deterministic_algorithms_enabled():\n        return False"),
         ("choice of a newer device taken", "and since <= capability]", "]"),
         ("vectors of additions expected of older devices", "kernel == \"value_grad\" and capability < 90", "False"),
+    ),
+    *faults(
+        "mfd/kernels/deform_attn/tiles.py", "tests/kernels/deform_attn/test_tiles.py",
+        ("one counter for all runs", "* RUNS + run)[:, None]", "* RUNS)[:, None]"),
+        ("points placed one too far", ", \"relaxed\") - 1, slot)", ", \"relaxed\"), slot)"),
+        ("line in the place of the column", "x = (column.to(ACC) + x)", "x = (line.to(ACC) + x)"),
+        ("sorted points with weights not normalised", " / exps[:, None]", ""),
+        ("bins of a level among those of the next", "tl.where(other < level, tl.cdiv(area", "tl.where(other <= level, tl.cdiv(area"),
+        ("neighbour a line above and a column before forgotten", "tl.maximum(begin - width - 1, 0)", "tl.maximum(begin - width, 0)"),
+        ("neighbour a column before forgotten", "tl.maximum(begin - 1, 0)", "tl.maximum(begin, 0)"),
+        ("last bin of the line above forgotten", "tl.cdiv(tl.maximum(stop - width, 0), BIN)", "tl.maximum(stop - width, 0) // BIN"),
+        ("points twice where lines are short", "here = tl.maximum(tl.maximum(begin - 1, 0) // BIN, above_end)", "here = tl.maximum(begin - 1, 0) // BIN"),
+        ("tile reads beyond its level", "stop = tl.minimum(begin + TILE, area)", "stop = begin + TILE"),
+        ("hats of lines and columns swapped", "tl.abs(point_y - y)", "tl.abs(point_y - x)"),
+        ("head lost in reading the gradient", "grad += image * Q * M * D + head * D", "grad += image * Q * M * D"),
+    ),
+    *faults(
+        "mfd/kernels/deform_attn/launch_tiles.py", "tests/kernels/deform_attn/test_tiles.py",
+        ("last tiles of the levels forgotten", "call.area // CHOICE.tile + call.levels", "call.area // CHOICE.tile"),
+        ("queries after the last whole run forgotten", "runs = triton.cdiv(call.queries, run)", "runs = max(call.queries // run, 1)"),
     ),
     *faults(
         "mfd/kernels/roi_align/triton.py", "tests/kernels/roi_align",

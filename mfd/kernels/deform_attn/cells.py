@@ -57,7 +57,7 @@ def read_level(
 
 
 @triton.jit
-def _axis(point, reference, size, FUSED: tl.constexpr):
+def axis(point, reference, size, FUSED: tl.constexpr):
     """Index of the lower of the two nearest pixels along an axis, and the distance from it."""
     if FUSED:
         point += reference * size
@@ -75,8 +75,8 @@ def read_point(points, place, height, width, start, reference_x, reference_y,
     """Pixel of S at the upper left of a point's cell, and the distances from it."""
     x = tl.load(points + 2 * place).to(ACC)
     y = tl.load(points + 2 * place + 1).to(ACC)
-    column, x = _axis(x, reference_x, width, FUSED)
-    line, y = _axis(y, reference_y, height, FUSED)
+    column, x = axis(x, reference_x, width, FUSED)
+    line, y = axis(y, reference_y, height, FUSED)
     return start + line * width + column, x, y
 
 

@@ -3,18 +3,17 @@
 Arguments are those of the operators in `op`. Tensors without elements launch nothing.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import triton
-import triton.language as tl
 from torch import Tensor
 
-from mfd.errors import KernelError
+from mfd.kernels.deform_attn import launch_tiles
 from mfd.kernels.deform_attn import triton as kernels
+from mfd.kernels.deform_attn.call import Call
 from mfd.kernels.dispatch import interpreted
 
-MAX_ELEMENTS = 2**31  # of one image's value; offsets inside it are 32 bits wide
 MAX_WARPS = 16  # of a program
 COLLECTED = 16  # least columns of collected gradients: with 8 of them, 20 barriers instead of 3
 INTERPRETED_QUERIES = 64  # the interpreter's cost is per program, whatever its size
@@ -38,6 +37,10 @@ TUNING = {  # by `python -m benchmarks.tune` on an H200
 }
 """What differs from the defaults: by kernel, and compute capability from which on it holds."""
 
+TILED: dict[int, int] = {}
+"""By compute capability from which on it holds: from how many points (B * Q * M * T) on the
+gradient of value is summed by tiles instead of additions to memory. Empty until both are timed."""
+
 
 def forward(
     value: Tensor, shapes: Tensor, points: Tensor, weights: Tensor, reference: Tensor | None
@@ -46,8 +49,8 @@ def forward(
     out = value.new_empty(*weights.shape[:3], value.shape[3])
     if not out.numel() or not value.numel() or not weights.numel():
         return out.zero_()
-    call = _Call(value, shapes, points, weights, reference)
-    block, options = call.tile("forward", value.element_size())
+    call = Call(value, shapes, points, weights, reference)
+    block, options = _tile(call, "forward", value.element_size())
     with torch.cuda.device_of(value):
         kernels.forward_kernel[call.grid(block)](
             value.contiguous(), *call.tensors, out, **call.constants(block), **options
@@ -66,23 +69,19 @@ def backward(
     need_points: bool,
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """The gradients of value, points and weights; None where they are not needed."""
-    call = _Call(value, shapes, points, weights, reference)
+    call = Call(value, shapes, points, weights, reference)
     empty = not value.numel() or not weights.numel()
     of_value = of_points = of_weights = None
-    if need_value:
-        of_value = torch.zeros(value.shape, dtype=call.exact, device=value.device)
+    if need_value and empty:
+        of_value = torch.zeros(value.shape, dtype=value.dtype, device=value.device)
+    elif need_value:
+        of_value = value_grad(call, grad, by_tiles(call))
     if need_points:
         make = torch.zeros if empty else torch.empty
         of_points = make(points.shape, dtype=points.dtype, device=value.device)
         of_weights = make(weights.shape, dtype=weights.dtype, device=value.device)
-    if of_value is not None and not empty:
-        block, options = call.tile("value_grad", of_value.element_size())
-        with torch.cuda.device_of(value):
-            kernels.value_grad_kernel[call.grid(block)](
-                grad.contiguous(), *call.tensors, of_value, **call.constants(block), **options
-            )
     if of_points is not None and not empty:
-        block, options = call.tile("points_grad", value.element_size())
+        block, options = _tile(call, "points_grad", value.element_size())
         constants = call.constants(block)
         constants["BLOCK_T"] = max(constants["BLOCK_T"], COLLECTED)
         with torch.cuda.device_of(value):
@@ -90,7 +89,33 @@ def backward(
                 grad.contiguous(), value.contiguous(), *call.tensors, of_points, of_weights,
                 **constants, **options,
             )  # fmt: skip
-    return None if of_value is None else of_value.to(value.dtype), of_points, of_weights
+    return of_value, of_points, of_weights
+
+
+def value_grad(call: Call, grad: Tensor, tiles: bool) -> Tensor:
+    """The gradient of value (B, S, M, D), of value's type, by tiles or by additions."""
+    if tiles:
+        return launch_tiles.value_grad(call, grad)
+    shape = (call.batch, call.area, call.heads, call.dim)
+    out = torch.zeros(shape, dtype=call.exact, device=grad.device)
+    block, options = _tile(call, "value_grad", out.element_size())
+    with torch.cuda.device_of(grad):
+        kernels.value_grad_kernel[call.grid(block)](
+            grad.contiguous(), *call.tensors, out, **call.constants(block), **options
+        )
+    return out.to(call.dtype)
+
+
+def by_tiles(call: Call) -> bool:
+    """Whether to sum the gradient of value by tiles: the table says so, or two runs are to agree.
+
+    The latter is what `torch.use_deterministic_algorithms` asks for.
+    """
+    if torch.are_deterministic_algorithms_enabled():
+        return True
+    known = [since for since in TILED if since <= call.capability]
+    points = call.batch * call.queries * call.heads * call.points
+    return bool(known) and points >= TILED[max(known)]
 
 
 def tuning_of(kernel: str, capability: int) -> Tuning:
@@ -120,55 +145,8 @@ def tile_of(
     return max(warps * 32 * vector // width, 1), options
 
 
-class _Call:
-    """What the three launches share."""
-
-    def __init__(
-        self,
-        value: Tensor,
-        shapes: Tensor,
-        points: Tensor,
-        weights: Tensor,
-        reference: Tensor | None,
-    ) -> None:
-        _, area, self.heads, self.dim = value.shape
-        if area * self.heads * self.dim >= MAX_ELEMENTS:
-            raise KernelError(
-                f"one image's value has {area * self.heads * self.dim} elements, "
-                f"the kernels take fewer than {MAX_ELEMENTS}; use smaller images"
-            )
-        self.exact = torch.float64 if value.dtype == torch.float64 else torch.float32
-        self.batch, self.queries, _, self.points = weights.shape
-        self.levels, self.area, self.fused = len(shapes), area, reference is not None
-        self.tensors = (
-            shapes.to(value.device).contiguous(),
-            points.contiguous(),
-            weights.contiguous(),
-            weights if reference is None else reference.contiguous(),
-        )
-
-    def tile(self, kernel: str, element_size: int) -> tuple[int, dict[str, int]]:
-        """Queries and options of a program that moves elements of this size, see `tile_of`."""
-        if interpreted():
-            return INTERPRETED_QUERIES, {"num_warps": 1}
-        major, minor = torch.cuda.get_device_capability(self.tensors[0].device)
-        return tile_of(kernel, self.dim, element_size, 10 * major + minor)
-
-    def grid(self, block: int) -> tuple[int]:
-        return (self.batch * self.heads * triton.cdiv(self.queries, block),)
-
-    def constants(self, block: int) -> dict[str, Any]:
-        """The sizes every kernel takes, by name."""
-        return {
-            "S": self.area,
-            "Q": self.queries,
-            "M": self.heads,
-            "D": self.dim,
-            "L": self.levels,
-            "P": self.points // self.levels,
-            "BLOCK_Q": block,
-            "BLOCK_D": triton.next_power_of_2(self.dim),
-            "BLOCK_T": triton.next_power_of_2(self.points),
-            "FUSED": self.fused,
-            "ACC": tl.float64 if self.exact == torch.float64 else tl.float32,
-        }
+def _tile(call: Call, kernel: str, element_size: int) -> tuple[int, dict[str, int]]:
+    """Queries and options of a program that moves elements of this size, see `tile_of`."""
+    if interpreted():
+        return INTERPRETED_QUERIES, {"num_warps": 1}
+    return tile_of(kernel, call.dim, element_size, call.capability)

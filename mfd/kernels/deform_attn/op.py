@@ -54,22 +54,15 @@ def _gradients(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of value, points and weights; empty where they are not needed.
 
-    Triton's additions to value come in any order; `torch.use_deterministic_algorithms` replaces
-    them by the sorted sums of the PyTorch path.
+    Triton's additions to value come in any order, unless it is made to sum by tiles, as
+    `torch.use_deterministic_algorithms` does.
     """
-    inputs = (value, shapes, points, weights, reference)
-    by_triton = choose_path(value.device, value.dtype).path == "triton"
-    sorted_sums = need_value and by_triton and torch.are_deterministic_algorithms_enabled()
-    if not by_triton:
-        found = pytorch.backward(grad, *inputs, need_value, need_points)
-    else:
+    backward = pytorch.backward
+    if choose_path(value.device, value.dtype).path == "triton":
         from mfd.kernels.deform_attn import launch
 
-        triton_value = need_value and not sorted_sums
-        found = launch.backward(grad, *inputs, triton_value, need_points)
-    if sorted_sums:
-        by_pytorch = pytorch.backward(grad, *inputs, True, False)
-        found = (by_pytorch[0], *found[1:])
+        backward = launch.backward
+    found = backward(grad, value, shapes, points, weights, reference, need_value, need_points)
     of_value, of_points, of_weights = (value.new_empty(0) if f is None else f for f in found)
     return of_value, of_points, of_weights
 

@@ -10,8 +10,8 @@ With FUSED the inputs are pixel offsets, logits and reference points, and the so
 without, normalised locations and final weights.
 
 Forward and the gradient of the points are bound by instructions, the gradient of value by its
-reductions into L2 (counted for an H200, not measured). Sums are float32, or float64 for float64
-inputs (ACC). Rows travel through no shared memory.
+additions into L2: 3.4 ms on an H200, where as many take 3.3 ms alone; `tiles` has one without. Sums
+are float32, or float64 for float64 inputs (ACC). Rows travel through no shared memory.
 """
 
 # mypy: disable-error-code="untyped-decorator,no-untyped-def"

@@ -5,6 +5,7 @@ import torch
 
 from mfd.kernels import ms_deform_attn_fused
 from mfd.kernels.deform_attn import launch
+from mfd.kernels.deform_attn.call import Call
 from mfd.kernels.deform_attn.launch import Tuning
 from tests.kernels.deform_attn.inputs import from_fused, fused_inputs
 
@@ -38,3 +39,15 @@ def test_additions_are_single_where_the_device_has_no_vectors() -> None:
     older, older_options = launch.tile_of("value_grad", 32, 4, 80)
     assert queries * 32 == options["num_warps"] * 32 * 4
     assert older * 32 == older_options["num_warps"] * 32
+
+
+def test_tiles_are_chosen_by_device_and_number_of_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRITON_INTERPRET", "1")  # which passes for 9.0
+    inputs = [t.detach() for t in fused_inputs(torch.float32)]
+    points = inputs[3].numel()
+    for table, chosen in (
+        ({}, False), ({90: points}, True), ({90: points + 1}, False), ({100: 0}, False),
+        ({80: 0, 90: points + 1}, False),
+    ):  # fmt: skip
+        monkeypatch.setattr(launch, "TILED", table)
+        assert launch.by_tiles(Call(*inputs)) == chosen
