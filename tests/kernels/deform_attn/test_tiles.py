@@ -85,7 +85,7 @@ def exact_value_grad(value: Tensor, shapes: Tensor, *points: Tensor) -> Tensor:
 def test_order_of_programs_does_not_change_a_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     from triton.runtime.interpreter import interpreter_builder as builder
 
-    inputs = make_inputs(torch.float32, torch.tensor([(2, 3)]), batch=1, queries=40, heads=1, dim=4)
+    inputs = make_inputs(torch.float32, torch.tensor([(2, 3)]), batch=1, queries=70, heads=1, dim=4)
     monkeypatch.setattr(launch_tiles, "INTERPRETED_THREADS", 8)
     first = value_grad(*inputs)
     place = builder.set_grid_idx
