@@ -28,7 +28,7 @@ OPTIONS = {
     "measure device data stores detector weights encoder-layer exif",
     "report": "split images annotations out min-score bootstrap skip-invalid data runs",
     "compare": "split images annotations bootstrap json skip-invalid data runs",
-    "export": "format out parts detector weights runs",
+    "export": "format out parts detector weights data stores runs",
     "push": "private license runs",
     "presets": "settings json",
     "demo": "out",

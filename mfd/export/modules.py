@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mfd.detectors import Detector, top_detections
 from mfd.headtrain import FeatureBatch, MaskHead, maps_and_quality
-from mfd.nn import cxcywh_to_xyxy, sizes_tensor
+from mfd.nn import cxcywh_to_xyxy, sizes_tensor, xyxy_to_cxcywh
 
 
 class Masks(NamedTuple):
@@ -117,7 +117,10 @@ class ImageModule(nn.Module):
         self.register_buffer("category_ids", torch.tensor(detector.spec.category_ids))
 
     def forward(
-        self, images: Float[Tensor, "B 3 H W"], image_hw: Int[Tensor, "2"]
+        self,
+        images: Float[Tensor, "B 3 H W"],
+        image_hw: Int[Tensor, "2"],
+        boxes: Float[Tensor, "B N 4"] | None = None,
     ) -> tuple[Tensor, ...]:
         """The `Detections` that the detector's own evaluation keeps.
 
@@ -125,6 +128,7 @@ class ImageModule(nn.Module):
             images: as the detector's preprocessing leaves them, then zeros at the right and bottom
                 up to multiples of the detector's padding step.
             image_hw: their size before, pixels.
+            boxes: for the head in place of the detector's, as of `Detections`.
         """
         batch, _, height, width = images.shape
         rows, columns = (torch.arange(side, device=images.device) for side in (height, width))
@@ -139,17 +143,17 @@ class ImageModule(nn.Module):
             for out, full, own in zip(m.shape[1:3], (height, width), image_hw, strict=True)
         ]
         scores, queries, columns = top_detections(found.logits, self.spec, self.spec.max_detections)
-        boxes = _take(found.boxes, queries)
+        own_boxes = _take(found.boxes, queries)
         masks, quality, frames = self.head.masks(
             _take(found.queries, queries),
-            boxes,
+            own_boxes if boxes is None else xyxy_to_cxcywh(boxes),
             image_hw,
             found.memory,
             found.c1 if with_c1 else None,
             torch.stack(sizes).view(-1, 2),
         )
         detections = Detections(
-            boxes=cxcywh_to_xyxy(boxes),
+            boxes=cxcywh_to_xyxy(own_boxes),
             scores=scores,
             labels=self.category_ids[columns],
             queries=queries,

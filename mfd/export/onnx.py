@@ -2,7 +2,7 @@
 
 import importlib.util
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from mfd.errors import ConfigError, ExportError
+from mfd.export.check import Run
 from mfd.export.parts import Part
 from mfd.export.program import quiet
 from mfd.text import first_line
@@ -48,18 +49,37 @@ def to_onnx(part: Part, program: ExportedProgram, facts: Mapping[str, Any]) -> b
                 output_names=list(part.outputs),
                 external_data=False,
                 verbose=False,
+                optimize=False,  # its search for patterns takes longer than all else
             )
     except Exception as error:
         raise ExportError(
             f"ONNX cannot express it ({type(error).__name__}: {first_line(error)})"
         ) from error
     assert exported is not None
+    _tidy(exported.model)
     model = exported.model_proto
     _name_sizes(model.graph, part)
     model.producer_name = "mfd"
     entry = model.metadata_props.add()
     entry.key, entry.value = FACTS_KEY, json.dumps(facts)
     return model.SerializeToString()
+
+
+def _tidy(model: Any) -> None:
+    """Compute what is constant, and once what is written several times."""
+    import onnx_ir.passes.common as passes
+    from onnxscript.optimizer import fold_constants
+
+    fold_constants(model)
+    for each in (
+        passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+        passes.DeduplicateInitializersPass(),
+        passes.CommonSubexpressionEliminationPass(),
+        passes.RemoveUnusedNodesPass(),
+        passes.OutputFixPass(),
+        passes.NameFixPass(),
+    ):
+        each(model)
 
 
 def _name_sizes(graph: Any, part: Part) -> None:
@@ -75,19 +95,31 @@ def _name_sizes(graph: Any, part: Part) -> None:
                 size.dim_param = names[size.dim_param]
 
 
-def run_onnx(content: bytes) -> Callable[..., list[Tensor]]:
+def run_onnx(content: bytes) -> Run:
     """An ONNX file as a function of its inputs, run by onnxruntime on the CPU."""
+    import onnx
     import onnxruntime
 
+    model = onnx.load_from_string(content)
+    answers = len(model.graph.output)
+    for node in model.graph.node:
+        if node.op_type == "TopK":
+            places = onnx.helper.make_tensor_value_info(
+                node.output[1], onnx.TensorProto.INT64, None
+            )
+            model.graph.output.append(places)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors
     options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
     names = [value.name for value in session.get_inputs()]
 
-    def run(*arguments: Any) -> list[Tensor]:
+    def run(*arguments: Any) -> tuple[list[Tensor], list[Tensor]]:
         tensors = [t for a in arguments for t in (a if isinstance(a, list) else [a])]
         inputs = {name: t.numpy() for name, t in zip(names, tensors, strict=True)}
-        return [torch.from_numpy(value) for value in session.run(None, inputs)]
+        found = [torch.from_numpy(value) for value in session.run(None, inputs)]
+        return found[:answers], found[answers:]
 
     return run

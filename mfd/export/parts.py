@@ -1,25 +1,19 @@
-"""What is exported: a module with its inputs' names and sizes, and samples to trace and check it.
-
-Samples are of odd sizes, not square, with boxes that reach out of the image.
-"""
+"""What is exported: a module, its inputs' names and sizes, and what it is traced and checked on."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.export import Dim
-from torch.nn.functional import interpolate, pad
 
-from mfd.detectors import DeformableDetector, Detector, DetectorSpec, padding_step
+from mfd.detectors import DeformableDetector, Detector, ImageFeatures
 from mfd.errors import ExportError
 from mfd.export.modules import Detections, HeadModule, ImageModule, Masks
+from mfd.export.samples import head_arguments, image_arguments, random_features, random_images
 from mfd.headtrain import MaskHead
-
-SIZES_HW = ((150, 203), (97, 231), (233, 101), (128, 161))
-"""Of the samples' images, pixels, before what the detector demands."""
+from mfd.images import LoadedImage
 
 
 @dataclass(frozen=True)
@@ -32,7 +26,9 @@ class Part:
         outputs: the fields of what it returns.
         inputs: the names of the dimensions of each input; None for one whose size is fixed.
         bounds: least size of dimensions that have one.
-        sample: arguments of a call, others for each number.
+        example: arguments of a call, on which it is traced: random numbers.
+        samples: arguments of calls on which files are compared with it: what it is for.
+        taken: outputs of a file that the module takes too, to be compared in what follows.
     """
 
     name: str
@@ -40,7 +36,9 @@ class Part:
     outputs: tuple[str, ...]
     inputs: dict[str, tuple[str | None, ...]]
     bounds: dict[str, int]
-    sample: Callable[[int], tuple[Any, ...]]
+    example: tuple[Any, ...]
+    samples: Sequence[tuple[Any, ...]] = ()
+    taken: tuple[str, ...] = ()
 
     def dynamic(self) -> tuple[Any, ...]:
         """The sizes that are to stay open, argument by argument, as `torch.export` takes them."""
@@ -55,12 +53,15 @@ class Part:
         flat = iter(each)
         return tuple(
             [next(flat) for _ in argument] if isinstance(argument, list) else next(flat)
-            for argument in self.sample(0)
+            for argument in self.example
         )
 
 
-def head_part(head: MaskHead) -> Part:
+def head_part(head: MaskHead, features: Sequence[ImageFeatures] = ()) -> Part:
     """The head: masks from queries, boxes and maps.
+
+    Args:
+        features: of pictures to check it on.
 
     Raises:
         ExportError: the head computes what no exported program can.
@@ -83,12 +84,16 @@ def head_part(head: MaskHead) -> Part:
             **({"c1": ("images", "height_c1", "width_c1", None)} if with_c1 else {}),
         },
         bounds={},
-        sample=lambda number: _features(spec, number, with_c1),
+        example=random_features(spec, with_c1=with_c1),
+        samples=[head_arguments(each, spec, with_c1=with_c1) for each in features],
     )
 
 
-def image_part(detector: Detector, head: MaskHead) -> Part:
+def image_part(detector: Detector, head: MaskHead, images: Sequence[LoadedImage] = ()) -> Part:
     """The detector and the head in one.
+
+    Args:
+        images: to check it on.
 
     Raises:
         ExportError: they compute what no exported program can.
@@ -99,11 +104,12 @@ def image_part(detector: Detector, head: MaskHead) -> Part:
             "its queries attend to one another (query_o2o), and a detector's best (query, "
             "category) pairs may name one several times"
         )
-    fixed = detector.spec.preprocessing.size_hw
+    spec = detector.spec
+    fixed = spec.preprocessing.size_hw
     bounds = {}
     if isinstance(detector, DeformableDetector):  # smaller images are padded, a case of its own
-        stride = detector.spec.strides[0]
-        least = stride * math.isqrt(detector.spec.num_queries - 1) + stride
+        stride = spec.strides[0]
+        least = max(stride * math.isqrt(spec.num_queries - 1) + stride, 2 * max(spec.strides))
         bounds = {"height": least, "width": least}
     least = max(bounds.values(), default=0)
     return Part(
@@ -115,7 +121,9 @@ def image_part(detector: Detector, head: MaskHead) -> Part:
             "image_hw": (None,),
         },
         bounds=bounds,
-        sample=lambda number: _pictures(number, fixed, least, padding_step(detector.spec)),
+        example=random_images(spec, least),
+        samples=[image_arguments(each, spec, least) for each in images],
+        taken=("boxes",),
     )
 
 
@@ -128,37 +136,3 @@ def _check_head(head: MaskHead) -> None:
             "sampling_ratio=0 lets the number of samples depend on the boxes; train with "
             "sampling_ratio=2"
         )
-
-
-def _features(spec: DetectorSpec, number: int, with_c1: bool) -> tuple[Any, ...]:
-    """Random features of 2 to 4 images with 3 to 9 queries each."""
-    random = torch.Generator().manual_seed(number)
-    height, width = SIZES_HW[number % len(SIZES_HW)]
-    images, queries = 2 + number % 3, 3 + number % 7
-
-    def some_map(stride: int, channels: int) -> Tensor:
-        size_hw = (-(-height // stride), -(-width // stride))
-        return torch.randn(images, *size_hw, channels, generator=random)
-
-    boxes = torch.rand(images, queries, 4, generator=random)
-    boxes[..., 2:] = 0.05 + 0.6 * boxes[..., 2:]
-    features = (
-        torch.randn(images, queries, spec.dim, generator=random),
-        boxes,
-        torch.tensor([height, width]),
-        [some_map(stride, spec.dim) for stride in spec.strides],
-    )
-    return (*features, some_map(spec.c1_stride, spec.c1_channels)) if with_c1 else features
-
-
-def _pictures(
-    number: int, fixed_hw: tuple[int, int] | None, least: int, step: int
-) -> tuple[Tensor, Tensor]:
-    """Two to three images of coarse noise, padded, and their size before."""
-    random = torch.Generator().manual_seed(number)
-    height, width = (max(side, least) for side in SIZES_HW[number % len(SIZES_HW)])
-    coarse = torch.randn(2 + number % 2, 3, 7, 5, generator=random)
-    pictures = interpolate(coarse, fixed_hw or (height, width), mode="bicubic")
-    image_hw = torch.tensor(pictures.shape[2:])
-    below, beside = (-image_hw % step).tolist()
-    return pad(pictures, (0, beside, 0, below)), image_hw

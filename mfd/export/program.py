@@ -4,7 +4,7 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from mfd.errors import ExportError
+from mfd.export.check import Ranking, Run
 from mfd.export.operators import Gathers
 from mfd.export.parts import Part
 from mfd.text import first_line
@@ -29,7 +30,7 @@ def to_program(part: Part) -> ExportedProgram:
     try:
         with quiet(), _plain_attention(), Gathers(), torch.no_grad():
             return torch.export.export(
-                part.module, part.sample(0), dynamic_shapes=part.dynamic(), strict=False
+                part.module, part.example, dynamic_shapes=part.dynamic(), strict=False
             )
     except Exception as error:
         raise ExportError(
@@ -45,10 +46,17 @@ def to_bytes(program: ExportedProgram, facts: Mapping[str, Any]) -> bytes:
     return file.getvalue()
 
 
-def run_bytes(content: bytes) -> Callable[..., Sequence[Tensor]]:
+def run_bytes(content: bytes) -> Run:
     """The program in a file as a function."""
     with quiet():
-        return torch.export.load(io.BytesIO(content)).module()
+        module = torch.export.load(io.BytesIO(content)).module()
+
+    def run(*arguments: Any) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        with torch.no_grad(), Ranking() as ranking:
+            answers = module(*arguments)
+        return answers, ranking.places
+
+    return run
 
 
 @contextmanager

@@ -1,12 +1,14 @@
 """The folder of an export: checked files, and a script that runs them."""
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import mfd
 from mfd.config import ExportFormat, ExportParts
-from mfd.detectors import Detector, padding_step
+from mfd.detectors import Detector, ImageFeatures, detect, padding_step
 from mfd.errors import ExportError
 from mfd.export.check import check_agreement
 from mfd.export.modules import Detections, Masks
@@ -15,6 +17,7 @@ from mfd.export.parts import Part, head_part, image_part
 from mfd.export.program import run_bytes, to_bytes, to_program
 from mfd.files import write_atomically
 from mfd.headtrain import Run, threshold_of
+from mfd.images import LoadedImage
 
 SUFFIX = {"onnx": "onnx", "torch": "pt2"}
 SCRIPT = Path(__file__).with_name("predict.py")
@@ -27,6 +30,8 @@ def write_export(
     kind: ExportFormat = "onnx",
     parts: ExportParts = "both",
     *,
+    images: Sequence[LoadedImage] = (),
+    features: Sequence[ImageFeatures] = (),
     say: Callable[[str], object] = lambda line: None,
 ) -> list[Path]:
     """Write the head, and the detector with the head in one file; what was written.
@@ -38,27 +43,34 @@ def write_export(
         run: a finished one.
         detector: the one that it was trained for, on the CPU; None for the head alone.
         folder: made if it is not there; files of the same names are replaced.
+        images: to compare detector and head on.
+        features: of images, to compare the head on; by default the detector's, of `images`.
 
     Raises:
         ConfigError: the run is unfinished, or packages are missing.
         ExportError: head or detector cannot be exported, or the file computes something else.
+        OSError: as the file system does.
     """
     if kind == "onnx":
         check_onnx_installed()
     head = run.load_head()
     facts = facts_of(run)
     folder.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=folder).close()  # a folder that refuses does so now
     written = []
     if parts != "model":
-        written.append(_write(head_part(head), folder, kind, facts, say))
+        if detector is not None and not features:
+            features = [detect(detector, [image], [0])[0] for image in images]
+        written.append(_write(head_part(head, features), folder, kind, facts, say))
     if parts == "head":
         return written
     assert detector is not None
     try:
-        written.append(_write(image_part(detector, head), folder, kind, facts, say))
+        part = image_part(detector, head, images)
+        written.append(_write(part, folder, kind, facts, say))
     except ExportError as error:
         if parts == "model":
-            raise
+            raise ExportError(f"{error}; the head alone: --parts head") from error
         say(f"without the detector: {error}")
         return written
     if kind == "onnx":
@@ -80,7 +92,8 @@ def _write(
     difference = check_agreement(part, (run_onnx if kind == "onnx" else run_bytes)(content))
     path = folder / f"{part.name}.{SUFFIX[kind]}"
     write_atomically(path, content)
-    say(f"{path.name}: differs from PyTorch by at most {difference:.0e}")
+    count = len(part.samples)
+    say(f"{path.name}: differs from PyTorch by at most {difference:.0e} on {count} images")
     return path
 
 
@@ -97,7 +110,7 @@ def facts_of(run: Run) -> dict[str, Any]:
         "encoder_layer": spec.encoder_layer,
         "category_ids": spec.category_ids,
         "categories": {str(id_): names.get(id_, str(id_)) for id_ in spec.category_ids},
-        "preprocessing": {**how.to_json(), "longer_side": how.max_side},
+        "preprocessing": {**asdict(how), "longer_side": how.max_side},
         "padding_step": padding_step(spec),
         "threshold": threshold_of(run.config.head),
         "frame_margin": run.config.head.frame_margin,

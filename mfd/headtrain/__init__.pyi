@@ -19,6 +19,7 @@ from .inference.formats.names import TOLERANCE as TOLERANCE
 from .inference.formats.names import Format as Format
 from .inference.inputs import ImageInput as ImageInput
 from .inference.inputs import upright_rgb as upright_rgb
+from .inference.masks import collate_candidates as collate_candidates
 from .inference.masks import maps_and_quality as maps_and_quality
 from .inference.masks import threshold_of as threshold_of
 from .inference.outline import outlines as outlines

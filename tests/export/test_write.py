@@ -2,9 +2,10 @@
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,16 +14,24 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import nn
 
 from mfd import MaskFrozenDETR
 from mfd.config import DetectorChoice
-from mfd.detectors import Detector, load_detector
+from mfd.detectors import Detector, detect, load_detector
 from mfd.errors import ExportError
-from mfd.export.check import TOLERANCE, check_agreement
-from mfd.export.parts import Part, head_part, image_part
+from mfd.export.parts import head_part, image_part
 from mfd.export.write import SCRIPT, facts_of
-from mfd.headtrain import HeadConfig, MaskHead, Prediction, Run, RunConfig
+from mfd.headtrain import (
+    HeadConfig,
+    MaskHead,
+    Prediction,
+    Run,
+    RunConfig,
+    collate_candidates,
+    select_detections,
+)
+from mfd.headtrain.inference.masks import predict_masks
+from mfd.images import Preprocessing, prepare_image
 from tests.builders import tiny
 from tests.builders.batches import randomise
 from tests.builders.runs import HEAD
@@ -55,14 +64,19 @@ def run(detector: Detector, tmp_path_factory: pytest.TempPathFactory) -> Run:
 def exported(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the command writes; by a process of its own, for under pytest shapes are no symbols."""
     folder = tmp_path_factory.mktemp("exported")
-    options = ["--parts", "model", "--out", str(folder)]
-    command = [sys.executable, "-m", "mfd", "export", str(run.path), *options]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder.parent)
+    each = [["--parts", "model"], ["--format", "torch"]]
+    calls = [["export", str(run.path), "--out", str(folder), *options] for options in each]
+    code = f"from mfd.cli import main; assert not any(map(main, {calls}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=folder.parent
+    )
     assert done.returncode == 0, done.stderr
-    assert "model.onnx: differs from PyTorch by at most" in done.stderr
-    written = ["model.onnx", "predict.py"]
+    assert "compared on generated images, for there are no val images here" in done.stderr
+    assert re.search(r"model.onnx: differs from PyTorch by at most .* on 3 images", done.stderr)
+    assert f"without mfd and PyTorch: python {folder / 'predict.py'} PICTURE" in done.stderr
+    written = ["model.onnx", "predict.py", "head.pt2", "model.pt2"]
     assert done.stdout.splitlines() == [str(folder / name) for name in written]
-    assert sorted(path.name for path in folder.iterdir()) == written
+    assert sorted(path.name for path in folder.iterdir()) == sorted(written)
     return folder
 
 
@@ -125,6 +139,25 @@ def test_script_finds_what_mfd_finds(
     compare(open_script(SCRIPT.parent).find(session, image, min_score=0.0), expected)
 
 
+@pytest.mark.parametrize(
+    "how",
+    [
+        Preprocessing(),
+        Preprocessing(40, 64, multiple_of=16),
+        Preprocessing(40, 2000),
+        Preprocessing(size_hw=(50, 30), mean=(0, 0, 0), std=(1, 1, 1)),
+    ],
+)
+@pytest.mark.parametrize("size_hw", [(48, 64), (95, 61), (40, 301), (700, 3), (40, 40)])
+def test_script_resizes_and_normalises_as_mfd_does(
+    how: Preprocessing, size_hw: tuple[int, int]
+) -> None:
+    image = picture(*size_hw)
+    facts = {**asdict(how), "longer_side": how.max_side}
+    found = open_script(SCRIPT.parent).pixels(image, facts)
+    assert torch.equal(torch.from_numpy(found.copy()), prepare_image(image, how).pixels)
+
+
 @pytest.mark.slow
 def test_exported_model_finds_what_mfd_finds(exported: Path, run: Run, detector: Detector) -> None:
     image = picture(95, 61)
@@ -174,31 +207,68 @@ def test_exported_script_needs_neither_torch_nor_mfd(exported: Path, tmp_path: P
         assert drawn.size == (70, 45)
 
 
-class Rounded(nn.Module):
-    """Its answer jumps where its input passes a half."""
-
-    def forward(self, values: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return (values.round(),)
-
-
-def part_of(module: nn.Module, value: float) -> Part:
-    sample = (torch.full((2, 3), value),)
-    return Part("part", module, ("values",), {"values": (None, None)}, {}, lambda _: sample)
+def features_of(size_hw: tuple[int, int], images: int, queries: int) -> tuple[Any, ...]:
+    """Arguments of a head for the tiny detector."""
+    height, width = size_hw
+    maps = [torch.randn(images, -(-height // s), -(-width // s), n) for s, n in ((8, 8), (16, 8))]
+    c1 = torch.randn(images, -(-height // 4), -(-width // 4), 6)
+    content = torch.randn(images, queries, 8)
+    return content, torch.rand(images, queries, 4), torch.tensor(size_hw), maps, c1
 
 
-@pytest.mark.parametrize("wrong", [2 * TOLERANCE, float("nan")])
-def test_wrong_file_is_not_kept(wrong: float) -> None:
-    part = part_of(Rounded(), 0.2)
-    assert check_agreement(part, part.module) == 0
-    assert check_agreement(part, lambda x: (x.round() + TOLERANCE / 2,)) <= TOLERANCE
-    with pytest.raises(ExportError, match=r"differs from PyTorch by .* it was not kept"):
-        check_agreement(part, lambda x: (x.round() + wrong,))
+def test_programs_give_what_the_modules_give_at_every_size(
+    exported: Path, run: Run, detector: Detector, tmp_path: Path
+) -> None:
+    torch.manual_seed(7)
+    head, hw = run.load_head(), torch.tensor
+    calls = {
+        "head": [features_of((60, 91), 1, 4), features_of((33, 47), 3, 9)],
+        "model": [
+            (torch.randn(1, 3, 48, 64), hw([40, 51])),
+            (torch.randn(3, 3, 96, 32), hw([96, 32])),
+        ],
+    }
+    torch.save(calls, tmp_path / "calls.pt")
+    code = """
+import sys, torch
+sys.modules["mfd"] = None
+folder, work = sys.argv[1:]
+found = {
+    name: [torch.export.load(f"{folder}/{name}.pt2").module()(*a) for a in arguments]
+    for name, arguments in torch.load(f"{work}/calls.pt").items()
+}
+torch.save(found, f"{work}/found.pt")
+"""
+    command = [sys.executable, "-c", code, str(exported), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = torch.load(tmp_path / "found.pt")
+    modules = {"head": head_part(head).module, "model": image_part(detector, head).module}
+    for name, module in modules.items():
+        for arguments, answers in zip(calls[name], found[name], strict=True):
+            with torch.no_grad():
+                expected = module(*arguments)
+            for ours, theirs in zip(answers, expected, strict=True):
+                torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
 
 
-def test_input_on_which_pytorch_itself_is_unsteady_is_not_compared() -> None:
-    part = part_of(Rounded(), 0.4999999)
-    with pytest.raises(ExportError, match="cannot be compared"):
-        check_agreement(part, part.module)
+def test_files_are_compared_on_what_evaluation_computes(run: Run, detector: Detector) -> None:
+    image = prepare_image(picture(48, 64), detector.spec.preprocessing)
+    (features,) = detect(detector, [image], [0])
+    head = run.load_head()
+    part = head_part(head, [features])
+    with torch.no_grad():
+        masks, quality, frames = part.module(*part.samples[0])
+    chosen = select_detections(features, head.spec, head.spec.max_detections)
+    (expected,) = predict_masks(head, collate_candidates([features], [chosen]), [chosen])
+    torch.testing.assert_close(masks[0], expected.maps)
+    of_pairs = quality[0][chosen.query_row, chosen.columns]
+    torch.testing.assert_close(of_pairs, expected.quality)
+    in_pixels = frames[0].double() * torch.tensor([64, 48] * 2)
+    torch.testing.assert_close(in_pixels, expected.frames_xyxy)
+    pixels, (height, width) = image_part(detector, head, [image]).samples[0]
+    assert torch.equal(pixels[0, :, :height, :width], image.pixels)
+    assert torch.equal(pixels[1, :, :height, :width], image.pixels.flip(2))
 
 
 @pytest.mark.parametrize(
