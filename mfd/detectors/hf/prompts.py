@@ -18,6 +18,8 @@ from mfd.errors import DetectorError
 from mfd.text import short, some
 
 _END = "."
+_SEPARATORS = {101, 102, 1012, 1029}
+"""[CLS], [SEP], "." and "?" of BERT, by whose numbers the models tell prompts apart."""
 
 
 def fix_prompts(name: str, model: Any, tokenizer: Any, prompts: Sequence[str]) -> None:
@@ -38,7 +40,7 @@ def fix_prompts(name: str, model: Any, tokenizer: Any, prompts: Sequence[str]) -
     for words in tokens:
         sentence += [*words, end]
     sentence.append(tokenizer.sep_token_id)
-    if not {sentence[0], end, sentence[-1]} <= set(model.model.special_tokens.tolist()):
+    if not {sentence[0], end, sentence[-1]} <= _SEPARATORS:
         raise DetectorError(
             f"{name} has a tokenizer with other numbers than its model; download both again"
         )
