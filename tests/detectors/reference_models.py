@@ -83,7 +83,7 @@ def differences(
     manifest = read_manifest(folder, model)
     reference = np.load(folder / f"{model}.reference.npz")
     expected = {k.removeprefix(f"{case}."): reference[k] for k in reference if k.startswith(case)}
-    official = torch.from_numpy(expected["topk_idx"])
+    official = torch.from_numpy(expected["topk_idx"]).long()
     ranked: list[Tensor] = []
 
     def in_official_order(module: Proposals, inputs: Any, selection: Selection) -> Selection:
