@@ -56,7 +56,8 @@ def to_onnx(part: Part, program: ExportedProgram, facts: Mapping[str, Any]) -> b
             f"ONNX cannot express it ({type(error).__name__}: {first_line(error)})"
         ) from error
     assert exported is not None
-    _tidy(exported.model)
+    with quiet():
+        _tidy(exported.model)
     model = exported.model_proto
     _name_sizes(model.graph, part)
     model.producer_name = "mfd"
