@@ -46,7 +46,7 @@ def grid_encodings(
         dim: channels, a multiple of 4.
         dtype: of the result; sines are computed in the type of the positions.
     """
-    axes = [axis.flatten(1) for grid in grids for axis in grid]
+    axes = [axis for y, x in grids for axis in (y[:, :, 0], x[:, 0])]
     encoded = sine_encoding(torch.cat(axes, 1), dim // 2).to(dtype)
     parts = iter(encoded.split([axis.shape[1] for axis in axes], 1))
     return [

@@ -1,0 +1,88 @@
+"""Tiny versions of the detectors that are exported whole, by a process of its own.
+
+    python -m tests.export.families NAME ...
+
+For each, prints its name, and the largest difference from PyTorch or why it cannot be exported.
+Under pytest the checks of shapes turn open sizes into constants.
+"""
+
+import sys
+from dataclasses import replace
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from mfd.demo import random_scene
+from mfd.detectors import Detector, DetectorSpec, freeze
+from mfd.detectors.backbones.focalnet import FocalNet
+from mfd.detectors.backbones.resnet import ResNet
+from mfd.detectors.backbones.swin import Swin
+from mfd.detectors.deformable.detector import DeformableDetector
+from mfd.detectors.deformable.model import DeformableDetr
+from mfd.errors import ExportError
+from mfd.export.check import check_agreement
+from mfd.export.onnx import run_onnx, to_onnx
+from mfd.export.parts import image_part
+from mfd.export.program import run_bytes, to_bytes, to_program
+from mfd.headtrain import HeadConfig, MaskHead
+from mfd.images import Preprocessing, prepare_image
+from tests.builders.batches import randomise
+from tests.builders.deformable import FAMILIES
+
+BACKBONES = {
+    "resnet": lambda: ResNet(stem=8, widths=(8, 8, 16, 16), depths=(1, 1, 1, 1), block="basic"),
+    "swin": lambda: Swin(embed_dim=8, depths=(2, 1, 1, 1), heads=(1, 2, 4, 8), window=3),
+    "focalnet": lambda: FocalNet(embed_dim=8, depths=(1, 1, 1, 1), focal_levels=2),
+}
+HEAD = HeadConfig(
+    roi_size=8, num_heads=2, box_dim=8, image_layers=1, box_layers=0, query_ffn=False,
+    query_b2o=False, neck=True,
+)  # fmt: skip
+
+
+def detector(family: str, backbone: str) -> Detector:
+    """A tiny detector whose random heads tell tokens and queries apart."""
+    torch.manual_seed(5)
+    made = BACKBONES[backbone]()
+    config = replace(FAMILIES[family], encoder_layers=1, decoder_layers=1)
+    network = DeformableDetr(config, made)
+    for name, parameter in network.named_parameters():
+        if "head" in name or "sampling_offsets" in name:
+            nn.init.normal_(parameter, std=0.3)
+    spec = DetectorSpec(
+        name=f"{family}-{backbone}",
+        dim=config.dim,
+        strides=config.strides,
+        num_queries=config.num_queries,
+        category_ids=(1, 2, 3, 5, 8),
+        c1_channels=made.c1_channels,
+        weights_digest="",
+        encoder_layer=1,
+        preprocessing=Preprocessing(64, 128),
+    )
+    return freeze(DeformableDetector(network, spec))
+
+
+def difference(name: str, *, onnx: bool) -> float:
+    """The largest difference of the exported program, or ONNX file, from PyTorch."""
+    made = detector(*name.split("-"))
+    random = np.random.default_rng(1)
+    scenes = [Image.fromarray(random_scene(random).image) for _ in range(2)]
+    images = [prepare_image(scene, made.spec.preprocessing) for scene in scenes]
+    part = image_part(made, randomise(MaskHead(HEAD, made.spec)).eval(), images)
+    program = to_program(part)
+    if onnx:
+        return check_agreement(part, run_onnx(to_onnx(part, program, {})))
+    return check_agreement(part, run_bytes(to_bytes(program, {})))
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    for argument in sys.argv[1:]:
+        try:
+            answer = f"{difference(argument.removeprefix('onnx:'), onnx=':' in argument):.1e}"
+        except ExportError as error:
+            answer = str(error)
+        sys.stdout.write(f"{argument} {answer}\n")
