@@ -29,7 +29,7 @@ REST = [
     *faults(
         "mfd/cache/format/encodings/int8.py", "tests/cache/format",
         ("int8 in 63 steps", "_STEPS = 127", "_STEPS = 63"),
-        ("int8 scale by the largest value's sign", "torch.maximum(largest, -least)", "largest"),
+        ("int8 scale by the largest value's sign", "largest.maximum(-least)", "largest"),
     ),
     *faults(
         "mfd/coco/categories.py", "tests/coco",

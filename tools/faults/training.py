@@ -91,7 +91,7 @@ TRAINING = [
     ),
     *faults(
         "mfd/headtrain/sources/stored.py", "tests/headtrain/sources",
-        ("last smaller batch forgotten", "-(-len(self._image_ids) // self._config.batch_size)", "len(self._image_ids) // self._config.batch_size"),
+        ("last smaller batch forgotten", "-(-len(self._image_ids) // self.config.batch_size)", "len(self._image_ids) // self.config.batch_size"),
         ("images without objects counted", "return len(self._image_ids)", "return len(self._views[0].store)"),
         ("every epoch in the order of the first", "size, seed, epoch)", "size, seed, 0)"),
     ),
