@@ -24,12 +24,16 @@ def writer_lock(store: Path, *, shared: bool = False) -> Iterator[None]:
     """
     folder = store / FOLDER
     busy = StoreError(f"{store} is being written by another process; wait for it or stop it")
+    removed = StoreError(f"{store} was removed by another process; run the same command again")
     with ExitStack() as stack:
         with disk_errors(store):
             folder.mkdir(exist_ok=True)
             before = folder.stat()
             lock = shared_lock if shared else exclusive_lock
-            stack.enter_context(lock(folder / ".lock", busy))
+            try:  # newer releases of filelock open a file again that is gone when they have it
+                stack.enter_context(lock(folder / ".lock", busy))
+            except FileNotFoundError as error:
+                raise removed from error
         if not folder.exists() or not os.path.samestat(folder.stat(), before):
-            raise StoreError(f"{store} was removed by another process; run the same command again")
+            raise removed
         yield
