@@ -135,12 +135,6 @@ def test_damaged_files_are_refused(folder: Path) -> None:
         load_detector(f"hf:{folder}")
 
 
-def test_a_backbone_of_timm_says_what_to_install(folder: Path) -> None:
-    change_config(folder, backbone_config=None, use_timm_backbone=True, backbone="resnet50")
-    with pytest.raises(DetectorError, match=r"needs a package that is not installed: .*timm"):
-        load_detector(f"hf:{folder}")
-
-
 def test_weights_are_refused_because_the_folder_has_them(folder: Path) -> None:
     with pytest.raises(DetectorError, match="comes with its weights"):
         load_detector(f"hf:{folder}", weights="other.pth")
