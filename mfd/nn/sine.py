@@ -1,5 +1,6 @@
 """Sine position encodings (Vaswani et al. 2017; in two dimensions as DETR's)."""
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -48,7 +49,11 @@ def grid_encodings(
     """
     axes = [axis for y, x in grids for axis in (y[:, :, 0], x[:, 0])]
     encoded = sine_encoding(torch.cat(axes, 1), dim // 2).to(dtype)
-    parts = iter(encoded.split([axis.shape[1] for axis in axes], 1))
+    stops = itertools.accumulate(axis.shape[1] for axis in axes)
+    # slices, since pieces of open sizes are a sequence in ONNX
+    parts = iter(
+        [encoded[:, stop - axis.shape[1] : stop] for axis, stop in zip(axes, stops, strict=True)]
+    )
     return [
         torch.cat(torch.broadcast_tensors(rows[:, :, None], columns[:, None]), -1)
         for rows, columns in zip(parts, parts, strict=True)
