@@ -4,11 +4,11 @@ from typing import Any
 
 import torch
 import triton
-import triton.language as tl
 from torch import Tensor
 
 from mfd.errors import KernelError
 from mfd.kernels.dispatch import interpreted
+from mfd.kernels.sums import accumulator, sum_dtype
 
 MAX_ELEMENTS = 2**31  # of one image's value; offsets inside it are 32 bits wide
 INTERPRETED = 90  # capability that the interpreter passes for
@@ -40,7 +40,7 @@ class Call:
                 f"the kernels take fewer than {MAX_ELEMENTS}; use smaller images"
             )
         self.dtype = value.dtype
-        self.exact = torch.float64 if value.dtype == torch.float64 else torch.float32
+        self.exact = sum_dtype(value.dtype)
         self.batch, self.queries, _, self.points = weights.shape
         self.levels, self.area, self.fused = len(shapes), area, reference is not None
         self.tensors = (
@@ -57,11 +57,6 @@ class Call:
             return INTERPRETED
         major, minor = torch.cuda.get_device_capability(self.tensors[0].device)
         return 10 * major + minor
-
-    @property
-    def accumulator(self) -> tl.dtype:
-        """Triton's name of `exact`."""
-        return tl.float64 if self.exact == torch.float64 else tl.float32
 
     def grid(self, block: int) -> tuple[int]:
         """Programs of these kernels."""
@@ -80,5 +75,5 @@ class Call:
             "BLOCK_D": triton.next_power_of_2(self.dim),
             "BLOCK_T": triton.next_power_of_2(self.points),
             "FUSED": self.fused,
-            "ACC": self.accumulator,
+            "ACC": accumulator(self.exact),
         }

@@ -12,6 +12,7 @@ from mfd.errors import KernelError
 from mfd.kernels.deform_attn import tiles as kernels
 from mfd.kernels.deform_attn.call import Call
 from mfd.kernels.dispatch import interpreted
+from mfd.kernels.sums import accumulator
 
 MAX_POINTS = 2**31  # counters are 32 bits wide
 THREADS = 32  # of a program that sorts, one warp
@@ -59,7 +60,7 @@ def value_grad(call: Call, grad: Tensor) -> Tensor:
             M=call.heads, D=call.dim, L=call.levels,
             BIN=CHOICE.bin, TILE=CHOICE.tile, CHUNK=CHOICE.chunk,
             BLOCK_D=max(triton.next_power_of_2(call.dim), 16),
-            PRECISION="tf32" if out.element_size() == 2 else "ieee", ACC=call.accumulator,
+            PRECISION="tf32" if out.element_size() == 2 else "ieee", ACC=accumulator(call.exact),
             num_warps=1, **options,
         )  # fmt: skip
     return out
@@ -88,7 +89,7 @@ def _sorted_points(call: Call, bins: int) -> tuple[Tensor, Tensor, int]:
             M=call.heads, L=call.levels, P=per_level, BIN=CHOICE.bin, BLOCK=block,
             BLOCK_P=triton.next_power_of_2(per_level),
             BLOCK_T=triton.next_power_of_2(call.points),
-            PLACE=place, FUSED=call.fused, ACC=call.accumulator,
+            PLACE=place, FUSED=call.fused, ACC=accumulator(call.exact),
             BITS=tl.int64 if wide else tl.int32, num_warps=1,
         )  # fmt: skip
         if not place:

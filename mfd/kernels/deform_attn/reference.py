@@ -22,6 +22,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
+from mfd.kernels.sums import sum_dtype
+
 MAX_GATHERED = 2**26  # numbers gathered at a time, where rows have to be copied
 NOWHERE = -2.0  # a coordinate at which every hat is zero, in the place of NaN
 
@@ -195,7 +197,7 @@ def _read_points(
     value: Tensor, shapes: Tensor, points: Tensor, weights: Tensor, reference: Tensor | None
 ) -> tuple[Cells, Float[Tensor, "B Q M T"]]:
     """Cells and final weights of the points, whichever of the two forms they come in."""
-    exact = torch.float64 if value.dtype == torch.float64 else torch.float32
+    exact = sum_dtype(value.dtype)
     points, weights = points.movedim(-1, 0).to(exact).contiguous(), weights.to(exact)
     maps = describe_maps(shapes, points[0])
     if reference is None:

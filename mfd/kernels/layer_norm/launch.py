@@ -4,11 +4,11 @@ from typing import Any
 
 import torch
 import triton
-import triton.language as tl
 from torch import Tensor
 
 from mfd.kernels.dispatch import interpreted
 from mfd.kernels.layer_norm import triton as kernels
+from mfd.kernels.sums import accumulator, sum_dtype
 
 TILE = 1024  # elements of a program's tile: 8 of each thread of 4 warps, 16 bytes in 16 bits
 INTERPRETED_ROWS = 64  # the interpreter's cost is per program, whatever its size
@@ -19,7 +19,7 @@ def forward(
     x: Tensor, y: Tensor, weight: Tensor, bias: Tensor, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The result in x's type; mean and 1 / standard deviation of every row."""
-    exact = torch.float64 if x.dtype == torch.float64 else torch.float32
+    exact = sum_dtype(x.dtype)
     out = torch.empty(x.shape, dtype=x.dtype, device=x.device)
     mean = torch.empty((*x.shape[:-1], 1), dtype=exact, device=x.device)
     scale = torch.empty((*x.shape[:-1], 1), dtype=exact, device=x.device)
@@ -58,5 +58,5 @@ def _sizes(x: Tensor) -> dict[str, Any]:
         "D": x.shape[-1],
         "BLOCK_N": INTERPRETED_ROWS if interpreted() else max(TILE // block_d, 1),
         "BLOCK_D": block_d,
-        "ACC": tl.float64 if x.dtype == torch.float64 else tl.float32,
+        "ACC": accumulator(x.dtype),
     }

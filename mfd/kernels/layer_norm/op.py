@@ -13,6 +13,7 @@ from torch import Tensor
 from mfd.kernels.dispatch import choose_path
 from mfd.kernels.layer_norm import reference
 from mfd.kernels.register import register
+from mfd.kernels.sums import sum_dtype
 
 FORWARD = "(Tensor x, Tensor y, Tensor weight, Tensor bias, float eps) -> (Tensor, Tensor, Tensor)"
 GRAD = (
@@ -35,8 +36,7 @@ def _forward(
 def _fake_forward(
     x: Tensor, y: Tensor, weight: Tensor, bias: Tensor, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    exact = torch.float64 if x.dtype == torch.float64 else torch.float32
-    statistics = x.new_empty((*x.shape[:-1], 1), dtype=exact)
+    statistics = x.new_empty((*x.shape[:-1], 1), dtype=sum_dtype(x.dtype))
     return x.new_empty(x.shape), statistics, torch.empty_like(statistics)
 
 

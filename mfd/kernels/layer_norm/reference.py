@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from mfd.kernels.sums import sum_dtype
+
 
 def forward(
     x: Tensor, y: Tensor, weight: Tensor, bias: Tensor, eps: float
@@ -28,5 +30,5 @@ def backward(
 
 
 def _sum(x: Tensor, y: Tensor) -> Tensor:
-    exact = torch.float64 if x.dtype == torch.float64 else torch.float32
+    exact = sum_dtype(x.dtype)
     return x.to(exact) + y.to(exact)

@@ -2,12 +2,12 @@
 
 import torch
 import triton
-import triton.language as tl
 from torch import Tensor
 
 from mfd.errors import KernelError
 from mfd.kernels.roi_align import triton as kernels
 from mfd.kernels.roi_align.triton_tables import layout_kernel, taps_kernel
+from mfd.kernels.sums import accumulator, sum_dtype
 
 MAX_ELEMENTS = 2**31  # of one map; offsets inside it are 32 bits wide
 CHANNELS = 64  # per program
@@ -25,7 +25,7 @@ def taps(
     aligned: bool,
 ) -> tuple[Tensor, Tensor]:
     """Pixels and weights (2, N, s, T) of both axes, merged."""
-    exact, count = _exact(boxes), len(boxes)
+    exact, count = sum_dtype(boxes.dtype), len(boxes)
     width = samples * (2 if coarse_hw is None else 4)
     pixel = torch.empty(2, count, cells, width, dtype=torch.int32, device=boxes.device)
     weight = torch.empty(2, count, cells, width, dtype=exact, device=boxes.device)
@@ -38,7 +38,7 @@ def taps(
                 pixel, weight, count, cells,
                 T=width, SAMPLES=samples, BLOCK_S=triton.next_power_of_2(cells),
                 BLOCK_T=triton.next_power_of_2(width), ALIGNED=aligned, UP=coarse_hw is not None,
-                ACC=_accumulator(exact), num_warps=4,
+                ACC=accumulator(exact), num_warps=4,
             )  # fmt: skip
     return pixel, weight
 
@@ -76,7 +76,7 @@ def forward(
             BLOCK_X=triton.next_power_of_2(cells), BLOCK_C=block_c,
             BLOCK_TY=triton.next_power_of_2(y.shape[2]),
             BLOCK_TX=triton.next_power_of_2(x.shape[2]),
-            ADD=add is not None, ACC=_accumulator(_exact(features)), num_warps=4,
+            ADD=add is not None, ACC=accumulator(features.dtype), num_warps=4,
         )  # fmt: skip
     return out
 
@@ -97,7 +97,7 @@ def backward(
     out = grad.new_empty(batch, height, width, channels)
     if not out.numel() or not grad.numel():
         return out.zero_()
-    tables = _laid_out(y, y_weight, x, x_weight, image, batch, height, width, _exact(grad))
+    tables = _laid_out(y, y_weight, x, x_weight, image, batch, height, width, sum_dtype(grad.dtype))
     block_c = min(CHANNELS, max(16, triton.next_power_of_2(channels)))
     blocks = triton.cdiv(width, PIXELS) * triton.cdiv(channels, block_c)
     with torch.cuda.device_of(grad):
@@ -108,7 +108,7 @@ def backward(
             len(grad), height, width, channels, cells,
             BLOCK_X=PIXELS, BLOCK_S=max(16, triton.next_power_of_2(cells)), BLOCK_C=block_c,
             PRECISION="tf32" if grad.element_size() == 2 else "ieee",
-            ACC=_accumulator(_exact(grad)), num_warps=4,
+            ACC=accumulator(grad.dtype), num_warps=4,
         )  # fmt: skip
     return out
 
@@ -142,14 +142,6 @@ def _laid_out(
             x_weight.contiguous(), image.contiguous(), *tables,
             boxes, batch, height, width, cells, y.shape[2], x.shape[2],
             BLOCK_N=triton.next_power_of_2(boxes), BLOCK_L=LINES,
-            BLOCK_S=triton.next_power_of_2(cells), ACC=_accumulator(exact), num_warps=4,
+            BLOCK_S=triton.next_power_of_2(cells), ACC=accumulator(exact), num_warps=4,
         )  # fmt: skip
     return tables
-
-
-def _exact(tensor: Tensor) -> torch.dtype:
-    return torch.float64 if tensor.dtype == torch.float64 else torch.float32
-
-
-def _accumulator(exact: torch.dtype) -> tl.dtype:
-    return tl.float64 if exact == torch.float64 else tl.float32

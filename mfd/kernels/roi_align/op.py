@@ -16,6 +16,7 @@ from mfd.kernels.dispatch import choose_path
 from mfd.kernels.register import register
 from mfd.kernels.roi_align import reference
 from mfd.kernels.roi_align.taps import box_taps
+from mfd.kernels.sums import sum_dtype
 
 MAKE = (
     "(Tensor boxes, Tensor image, Tensor fine_hw, Tensor? coarse_hw, int cells, int samples, "
@@ -55,7 +56,7 @@ def _fake_taps(
     aligned: bool,
 ) -> tuple[Tensor, Tensor]:
     shape = (2, boxes.shape[0], cells, samples * (2 if coarse_hw is None else 4))
-    exact = torch.float64 if boxes.dtype == torch.float64 else torch.float32
+    exact = sum_dtype(boxes.dtype)
     return boxes.new_empty(shape, dtype=torch.int32), boxes.new_empty(shape, dtype=exact)
 
 

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
+from mfd.kernels.sums import sum_dtype
+
 
 def forward(
     features: Tensor,
@@ -22,7 +24,7 @@ def forward(
     first = (image[:, None, None] * height + y) * width  # (N, s, T)
     index = first[:, :, None, :, None] + x[:, None, :, None, :]  # (N, s, s, T, T')
     weight = y_weight[:, :, None, :, None] * x_weight[:, None, :, None, :]
-    table = features.reshape(-1, channels).to(_exact(features))
+    table = features.reshape(-1, channels).to(sum_dtype(features.dtype))
     out = embedding_bag(
         index.flatten(3).flatten(0, 2),
         table,
@@ -44,7 +46,7 @@ def backward(
     width: int,
 ) -> Tensor:
     """The sum over the boxes of Ay.T @ grad @ Ax, A being the dense form of a table."""
-    exact = _exact(grad)
+    exact = sum_dtype(grad.dtype)
     out = grad.new_zeros(batch, height, width, grad.shape[3], dtype=exact)
     rows = dense_taps(y, y_weight.to(exact), height)  # (N, H, s)
     columns = dense_taps(x, x_weight.to(exact), width)  # (N, W, s)
@@ -67,7 +69,3 @@ def _span(pixel: Tensor, weight: Tensor) -> tuple[int, int]:
     """First pixel that any cell of a box reads, and the one after the last."""
     read = pixel[weight != 0]
     return (int(read.min()), int(read.max()) + 1) if len(read) else (0, 0)
-
-
-def _exact(tensor: Tensor) -> torch.dtype:
-    return torch.float64 if tensor.dtype == torch.float64 else torch.float32

@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from mfd.kernels.sums import sum_dtype
+
 
 class Taps(NamedTuple):
     """Along one axis, the T pixels that each of s cells of N boxes reads, and their weights."""
@@ -68,7 +70,7 @@ def axis_taps(
         samples: per cell; 0 takes one per pixel, rounded up.
         aligned: see `roi_align`.
     """
-    exact = torch.float64 if low.dtype == torch.float64 else torch.float32
+    exact = sum_dtype(low.dtype)
     low, high = low.to(exact), high.to(exact)
     if aligned:
         low, high = low - 0.5, high - 0.5
