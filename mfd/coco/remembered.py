@@ -70,9 +70,12 @@ def recall(folder: Path, source: Source) -> CocoDataset | None:
             body = file.read()
         if google_crc32c.extend(google_crc32c.value(line), body) != int.from_bytes(checksum):
             return None
-        return _unpacked(source, head, _arrays(head["arrays"], body))
+        dataset = _unpacked(source, head, _arrays(head["arrays"], body))
     except (OSError, ValueError, LookupError, TypeError):  # damaged, or not ours to read
         return None
+    if head["state"] != source.state:  # touched: hashed once, not by every command from now on
+        remember(folder, source, dataset)
+    return dataset
 
 
 def remember(folder: Path, source: Source, dataset: CocoDataset) -> None:

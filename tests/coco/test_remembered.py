@@ -111,6 +111,23 @@ def test_a_changed_file_is_parsed_again_and_a_touched_one_is_not(
     assert changed == read(file) == read(file, remembered_in=None)
 
 
+def test_a_touched_file_is_hashed_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[Path] = []
+    original = remembered.file_sha256
+
+    def noted(path: Path) -> str:
+        hashed.append(path)
+        return original(path)
+
+    monkeypatch.setattr(remembered, "file_sha256", noted)
+    before = read(file)
+    stat = file.stat()
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    assert read(file) == before
+    assert read(file) == before
+    assert hashed == [file]
+
+
 def test_names_are_checked_against_the_image_folder_that_is_given(tmp_path: Path) -> None:
     inside, other = tmp_path / "inside", tmp_path / "other"
     (image, _) = content()["images"]
