@@ -1,8 +1,8 @@
 """`mfd extract`: stage one, the frozen detector once over a split, its features into a store."""
 
-from mfd import cache, coco, detectors, extract, opening
+from mfd import cache, detectors, extract, opening
 from mfd.commands.declared import Extraction, device_setting, skip_invalid_setting
-from mfd.commands.findings import say_notable, say_repeated_files
+from mfd.commands.findings import open_consistent, say_repeated_files
 from mfd.config import Codec, Project
 from mfd.console import say
 from mfd.extract import ExtractConfig
@@ -32,14 +32,7 @@ def run(project: Project, options: Options) -> None:
     """Fill the store of the split, or what is missing in it."""
     keep_freed_memory()
     part = extract.Part.parse(options.part)
-    dataset = opening.open_dataset(
-        project,
-        options.split,
-        options.images,
-        options.annotations,
-        skip_invalid=options.skip_invalid,
-    )
-    say_notable(coco.require_consistent(dataset))
+    dataset = open_consistent(project, options)
     if missing := dataset.missing():
         say(
             f"not in {dataset.images_dir} and left out: {len(missing)} of {len(dataset.images)} "

@@ -1,14 +1,46 @@
-"""What commands say of a data set before they work on it."""
+"""A data set as commands open it, and what they say of it before they work on it."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
-from mfd import coco
+from mfd import coco, opening
 from mfd.coco import CocoDataset, Finding
+from mfd.config import Project
 from mfd.console import say
 
 if TYPE_CHECKING:
     from mfd.cache import StoreImage
+
+
+class DataOptions(Protocol):
+    """Where a command's data are, and whether faulty annotations are left out."""
+
+    @property
+    def split(self) -> str: ...
+    @property
+    def images(self) -> Path | None: ...
+    @property
+    def annotations(self) -> Path | None: ...
+    @property
+    def skip_invalid(self) -> bool: ...
+
+
+def open_consistent(project: Project, options: DataOptions) -> CocoDataset:
+    """The data set that the options name; a line for each of its notable faults.
+
+    Raises:
+        DataError: it cannot be read, or its annotations contradict one another.
+    """
+    dataset = opening.open_dataset(
+        project,
+        options.split,
+        options.images,
+        options.annotations,
+        skip_invalid=options.skip_invalid,
+    )
+    say_notable(coco.require_consistent(dataset))
+    return dataset
 
 
 def say_notable(findings: Iterable[Finding]) -> None:

@@ -43,6 +43,10 @@ class Plan:
         own = preset or headtrain.default_preset(spec)
         return cls(own.name, own.config, own.recipe, by_detector=preset is None)
 
+    def val_images(self, source: "headtrain.BatchSource") -> int:
+        """How many images are validated on after every epoch of the source."""
+        return self.recipe.val_images or headtrain.sample_size(source.images_per_epoch)
+
     def changed(
         self,
         texts: tuple[str, ...],

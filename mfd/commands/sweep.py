@@ -5,9 +5,9 @@ from typing import Any
 
 from rich.table import Table
 
-from mfd import coco, distributed, headtrain, opening
+from mfd import distributed, headtrain, opening
 from mfd.commands.declared import HeadTraining, device_setting, skip_invalid_setting
-from mfd.commands.findings import say_notable, say_repeated_files
+from mfd.commands.findings import open_consistent, say_repeated_files
 from mfd.commands.train_head import PROJECT as PROJECT
 from mfd.commands.train_head import chosen_masks, in_categories_of_head
 from mfd.commands.wanted import Wanted, about, open_wanted, parse_heads
@@ -48,14 +48,7 @@ def _sweep(project: Project, options: Options) -> None:
     wanted = parse_heads(options.heads)
     material, plans = open_wanted(project, options, wanted, opening.pick_device(options.device))
     runs = [_run_of(project, each.name, resume=options.resume) for each in wanted]
-    dataset = opening.open_dataset(
-        project,
-        options.split,
-        options.images,
-        options.annotations,
-        skip_invalid=options.skip_invalid,
-    )
-    say_notable(coco.require_consistent(dataset))
+    dataset = open_consistent(project, options)
     say_repeated_files(dataset, material.images)
     for place in material.places:
         say(f"store: {place}")
@@ -67,7 +60,7 @@ def _sweep(project: Project, options: Options) -> None:
     validations: dict[tuple[int, bool], headtrain.Validation | None] = {}
     trainings = []
     for run, plan, source in zip(runs, plans, material.sources(dataset, heads), strict=True):
-        images = plan.recipe.val_images or headtrain.sample_size(source.images_per_epoch)
+        images = plan.val_images(source)
         if (key := (images, plan.head.use_c1)) not in validations:
             validations[key] = material.validation(options.val, source, plan.head, images)
         with about(run.name):

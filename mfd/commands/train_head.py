@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from mfd import coco, distributed, headtrain, opening
+from mfd import distributed, headtrain, opening
 from mfd.commands.declared import HeadTraining, device_setting, skip_invalid_setting
-from mfd.commands.findings import say_notable, say_repeated_files
+from mfd.commands.findings import open_consistent, say_repeated_files
 from mfd.commands.material import Material, StoredMaterial, open_live, open_stored
 from mfd.commands.plan import Plan, encoder_layer
 from mfd.config import Project
@@ -66,14 +66,7 @@ def _train(project: Project, options: Options) -> None:
     plan = plan.changed(options.set, options.augment, options.finetune, options.log)
     if isinstance(material, StoredMaterial):
         plan.require_stored()
-    dataset = opening.open_dataset(
-        project,
-        options.split,
-        options.images,
-        options.annotations,
-        skip_invalid=options.skip_invalid,
-    )
-    say_notable(coco.require_consistent(dataset))
+    dataset = open_consistent(project, options)
     say_repeated_files(dataset, material.images)
     plan.head.check(material.spec)  # before targets are built
     for place in material.places:
@@ -87,7 +80,6 @@ def _train(project: Project, options: Options) -> None:
     source = material.source(dataset, plan.head, plan.recipe, masks)
     if distributed.rank() == 0:
         material.begun(run)
-    images = plan.recipe.val_images or headtrain.sample_size(source.images_per_epoch)
     done = headtrain.train(
         plan.head,
         plan.recipe,
@@ -97,7 +89,7 @@ def _train(project: Project, options: Options) -> None:
         preset=plan.name,
         device=material.device,
         resume=options.resume,
-        validation=material.validation(options.val, source, plan.head, images),
+        validation=material.validation(options.val, source, plan.head, plan.val_images(source)),
         say=say,
     )
     if (summary := material.summary(done)) is not None:
