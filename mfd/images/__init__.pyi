@@ -15,9 +15,7 @@ from .rgb import orientation_of as orientation_of
 from .rgb import to_rgb as to_rgb
 from .rgb import turn_upright as turn_upright
 from .views.affine import map_boxes as map_boxes
-from .views.affine import map_points as map_points
 from .views.load import load_view as load_view
 from .views.placement import Placement as Placement
-from .views.placement import view_boxes as view_boxes
 from .views.view import View as View
 from .views.view import parse_view as parse_view

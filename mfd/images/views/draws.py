@@ -54,23 +54,6 @@ def multi_scale(
     return Placement(original_hw, flip, resized_hw, (left, top, wide, high), content_hw, content_hw)
 
 
-def max_multi_scale_hw(
-    original_hw: tuple[int, int], preprocessing: Preprocessing
-) -> tuple[int, int]:
-    """Height and width that `multi_scale` never exceeds, each for itself."""
-    whole_hw = input_size(original_hw, preprocessing)
-    if preprocessing.size_hw is not None:
-        return whole_hw
-    # a crop as long as possible and as narrow as possible, each way
-    largest_hw = _size_before_crop(original_hw, preprocessing, max(_SIDES_BEFORE_CROP))
-    (narrow, tall), (_, broad) = _crop_limits(preprocessing, largest_hw)
-    limit = preprocessing.longer_side + 1  # the shorter side is rounded, the longer follows it
-    tallest, broadest = (
-        min(int(preprocessing.shorter_side * side / narrow), limit) for side in (tall, broad)
-    )
-    return max(whole_hw[0], tallest), max(whole_hw[1], broadest)
-
-
 def large_scale_jitter(
     rng: np.random.Generator, original_hw: tuple[int, int], preprocessing: Preprocessing
 ) -> Placement:

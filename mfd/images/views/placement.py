@@ -65,18 +65,9 @@ class Placement:
     def window_xyxy(self) -> tuple[float, float, float, float]:
         """The part of the image that the view shows, original pixels."""
         height, width = self.content_hw
-        return self.to_original((0.0, 0.0, width, height))[0]
-
-    def to_original(
-        self, box_xyxy: tuple[float, float, float, float]
-    ) -> tuple[tuple[float, float, float, float], bool]:
-        """A box of the view in original pixels, and whether its content is flipped there.
-
-        Cells cut from the original mask by that box, their columns reversed if flipped, are
-        those of the mask in the view. Outside `window_xyxy` they hold what the view cuts off.
-        """
-        left, top, right, bottom = map_boxes(self.inverse, np.array(box_xyxy)).tolist()
-        return (left, top, right, bottom), self.flip
+        content = np.array([0.0, 0.0, width, height])
+        left, top, right, bottom = map_boxes(self.inverse, content).tolist()
+        return left, top, right, bottom
 
     def apply(self, rgb: Image.Image, preprocessing: Preprocessing) -> LoadedImage:
         """The view as the detector's input.
@@ -140,26 +131,3 @@ class Placement:
             *self.input_hw,
         )
         return all(0 < a <= b for a, b in zip(inner, outer, strict=True))
-
-
-def view_boxes(
-    boxes_xywh: Float64[np.ndarray, "N 4"], placement: Placement
-) -> tuple[Float64[np.ndarray, "N 4"], Float64[np.ndarray, " N"]]:
-    """Objects' boxes in the view, (left, top, right, bottom), and how much of each is left.
-
-    Boxes are clipped to the image's content in the view, padding left out; one outside has no
-    area. What is left is the share of the original box's area, 0 for a box without area.
-
-    Args:
-        boxes_xywh: (left, top, width, height), original pixels.
-    """
-    corners = np.concatenate((boxes_xywh[:, :2], boxes_xywh[:, :2] + boxes_xywh[:, 2:]), 1)
-    whole = map_boxes(placement.matrix, corners)
-    height, width = placement.content_hw
-    clipped = whole.clip(0.0, (width, height, width, height))
-    area, left = _area(whole), _area(clipped)
-    return clipped, np.divide(left, area, out=np.zeros_like(left), where=area > 0)
-
-
-def _area(boxes_xyxy: Float64[np.ndarray, "N 4"]) -> Float64[np.ndarray, " N"]:
-    return (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).prod(1)

@@ -7,8 +7,8 @@ from typing import Literal, cast
 import numpy as np
 
 from mfd.errors import ConfigError
-from mfd.images.preprocessing import Preprocessing, input_size
-from mfd.images.views.draws import large_scale_jitter, max_multi_scale_hw, multi_scale, whole_image
+from mfd.images.preprocessing import Preprocessing
+from mfd.images.views.draws import large_scale_jitter, multi_scale, whole_image
 from mfd.images.views.placement import Placement
 
 Kind = Literal["base", "flip", "ms", "lsj"]
@@ -59,17 +59,6 @@ class View:
             return whole_image(original_hw, preprocessing, flip=self.kind == "flip")
         draw = multi_scale if self.kind == "ms" else large_scale_jitter
         return draw(self._generator(image_id, epoch), original_hw, preprocessing)
-
-    def max_input_hw(
-        self, preprocessing: Preprocessing, original_hw: tuple[int, int]
-    ) -> tuple[int, int]:
-        """Height and width that no draw exceeds, each for itself.
-
-        A repeatable view's exact sizes are those of its placements: plan a store with them.
-        """
-        if self.kind == "ms":
-            return max_multi_scale_hw(original_hw, preprocessing)
-        return input_size(original_hw, preprocessing)
 
     def _generator(self, image_id: int, epoch: int | None) -> np.random.Generator:
         if self.seed is None:

@@ -6,15 +6,8 @@ import torch
 from PIL import Image
 from scipy import ndimage
 
-from mfd.images import (
-    Placement,
-    Preprocessing,
-    map_boxes,
-    map_points,
-    parse_view,
-    prepare_image,
-    view_boxes,
-)
+from mfd.images import Placement, Preprocessing, map_boxes, parse_view, prepare_image
+from mfd.images.views.affine import map_points
 from tests.builders.masks import cell_means, crop_of
 from tests.builders.pixels import noise
 from tests.builders.views import EVERY, FIXED, HW, SIDES, drawn, raw, show
@@ -65,9 +58,7 @@ def test_map_there_and_back_is_the_identity(name: str, preprocessing: Preprocess
     back = map_points(placement.inverse, map_points(placement.matrix, points))
     np.testing.assert_allclose(back, points, rtol=0, atol=1e-10)
     np.testing.assert_allclose(map_boxes(placement.inverse, there), boxes, rtol=0, atol=1e-10)
-    box, flipped = placement.to_original(tuple(there[0]))
-    np.testing.assert_allclose(box, boxes[0], rtol=0, atol=1e-10)
-    assert flipped == placement.flip == (placement.matrix[0, 0] < 0)
+    assert placement.flip == (placement.matrix[0, 0] < 0)
 
 
 @pytest.mark.parametrize(("name", "preprocessing"), EVERY)
@@ -96,9 +87,10 @@ def test_boxes_through_the_map_bound_the_mask_in_the_view(
     for x, y, wide, high in [(23, 31, 60, 70), (90, 20, 70, 91), (130, 50, 71, 70)]:
         mask = np.zeros(HW, np.uint8)
         mask[y : y + high, x : x + wide] = 1
-        (box,), (left,) = view_boxes(np.array([[x, y, wide, high]], float), placement)
+        box = map_boxes(placement.matrix, np.array([x, y, x + wide, y + high], float))
+        box = box.clip(0, [*placement.content_hw[::-1]] * 2)
         shown = show(mask, placement) >= 0.5
-        assert shown.any() == (left > 0)
+        assert shown.any() == ((box[2:] - box[:2]).prod() > 0)
         if min(box[2:] - box[:2]) <= 1:
             continue
         rows, columns = shown.any(1).nonzero()[0], shown.any(0).nonzero()[0]
@@ -119,9 +111,9 @@ def test_cells_cut_through_the_map_are_those_of_the_view(flip: bool) -> None:
     for _ in range(20):
         left, top = random.uniform(0, (60, 70))
         box = (left, top, random.uniform(left + 1, 80), random.uniform(top + 1, 95))
-        original_box, reverse = placement.to_original(box)
-        cells = crop_of(mask, original_box, 9)
-        cells = cells[:, ::-1] if reverse else cells
+        original_box = map_boxes(placement.inverse, np.array(box))
+        cells = crop_of(mask, tuple(original_box), 9)
+        cells = cells[:, ::-1] if flip else cells
         np.testing.assert_allclose(cells, cell_means(in_view, box, 9), rtol=0, atol=1e-9)
 
 
@@ -142,9 +134,10 @@ def test_cells_cut_through_the_map_agree_with_a_resized_mask(
     largest = ndimage.grey_dilation(mask, size, mode="nearest")
     height, width = placement.content_hw
     box = (0.07 * width, 0.11 * height, 0.93 * width, 0.83 * height)
-    original_box, reverse = placement.to_original(box)
+    original_box = tuple(map_boxes(placement.inverse, np.array(box)))
     low, middle, high = (
-        cell_means(m, original_box, 7)[:, :: -1 if reverse else 1] for m in (least, mask, largest)
+        cell_means(m, original_box, 7)[:, :: -1 if placement.flip else 1]
+        for m in (least, mask, largest)
     )
     found = cell_means(in_view, box, 7) / 255
     rounding = 1 / 255 + 1e-9
@@ -153,18 +146,11 @@ def test_cells_cut_through_the_map_agree_with_a_resized_mask(
     assert 0.1 < found.mean() < 1
 
 
-def test_what_is_left_of_a_box_is_its_share_inside_the_view() -> None:
+def test_the_window_is_the_part_of_the_image_that_the_view_shows() -> None:
     placement = Placement((100, 200), True, (200, 400), (100, 50, 200, 100), (50, 100), (60, 100))
     assert placement.window_xyxy == (50, 25, 150, 75)
-    boxes = np.array(
-        [[60, 30, 10, 20], [40, 30, 20, 20], [0, 0, 200, 100], [0, 0, 9, 9], [70, 40, 0, 5]], float
-    )
-    found, left = view_boxes(boxes, placement)
-    np.testing.assert_allclose(left, [1, 0.5, 0.25, 0, 0], rtol=0, atol=1e-12)
-    np.testing.assert_allclose(found[0], [80, 5, 90, 25], rtol=0, atol=1e-12)  # 150 - 70, 150 - 60
-    np.testing.assert_allclose(found[1], [90, 5, 100, 25], rtol=0, atol=1e-12)
-    np.testing.assert_allclose(found[2], [0, 0, 100, 50], rtol=0, atol=1e-12)
-    assert [array.shape for array in view_boxes(np.zeros((0, 4)), placement)] == [(0, 4), (0,)]
+    box = map_boxes(placement.matrix, np.array([60.0, 30, 70, 50]))
+    np.testing.assert_allclose(box, [80, 5, 90, 25], rtol=0, atol=1e-12)  # 150 - 70, 150 - 60
 
 
 def test_padding_is_zero_after_normalisation() -> None:
