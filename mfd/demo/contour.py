@@ -4,6 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from mfd.headtrain import outlines
+
 _MIN_PIXELS = 6  # of a part worth drawing
 
 
@@ -28,28 +30,12 @@ def has_hole(mask: NDArray[np.bool_]) -> bool:
 
 
 def _outer_boundary(part: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Midpoints of the pixel edges around one 4-connected part, clockwise on screen, (n, 2).
-
-    Walks along pixel edges with the part on the right hand: at every corner it turns right if it
-    can, because diagonal neighbours belong to different parts, else goes straight, else left.
-    """
-    inside = np.pad(part, 1)
-    row, column = np.argwhere(inside)[0].tolist()
-    start = (row, column, 0, 1)  # the upper left corner of the first pixel, facing right
-    y, x, dy, dx = start
-    midpoints = []
-    while True:
-        midpoints.append((x + dx / 2 - 1, y + dy / 2 - 1))
-        y, x = y + dy, x + dx
-        # the pixels ahead, on the right and on the left of the direction
-        ahead_right = inside[y + min(0, dy, dx), x + min(0, dx, -dy)]
-        ahead_left = inside[y + min(0, dy, -dx), x + min(0, dx, dy)]
-        if not ahead_right:
-            dy, dx = dx, -dy
-        elif ahead_left:
-            dy, dx = -dx, dy
-        if (y, x, dy, dx) == start:
-            return np.array(midpoints)
+    """Midpoints of the first and last pixel edge of each straight side, clockwise, (n, 2)."""
+    corners = np.array(outlines(part)[0], float)
+    following = np.roll(corners, -1, axis=0)
+    half_edge = np.sign(following - corners) / 2
+    midpoints = np.stack((corners + half_edge, following - half_edge), 1).reshape(-1, 2)
+    return midpoints[np.any(midpoints != np.roll(midpoints, 1, axis=0), axis=1)]
 
 
 def _without_straight_corners(corners: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as rle
 
+from mfd.coco import encode_segmentation, mask_runs
 from mfd.demo.contour import has_hole, polygons
 from mfd.demo.scene import Scene, SceneConfig, SceneObject, compose
 
@@ -71,7 +71,7 @@ def _describe(rng: Generator, item: SceneObject) -> dict[str, Any]:
     """Category, segmentation, and the box and area that follow from the segmentation."""
     size_hw = (item.mask.shape[0], item.mask.shape[1])
     segmentation = _segmentation(rng, item)
-    encoded = _encode(segmentation, size_hw)
+    encoded = encode_segmentation(segmentation, size_hw)
     return {
         "category_id": item.category_id,
         "iscrowd": int(item.iscrowd),
@@ -83,26 +83,10 @@ def _describe(rng: Generator, item: SceneObject) -> dict[str, Any]:
 
 def _segmentation(rng: Generator, item: SceneObject) -> list[list[float]] | dict[str, Any]:
     """Polygons; or, for crowds and masks with holes, RLE: half of them as plain counts."""
-    if item.iscrowd or has_hole(item.mask):
-        if item.iscrowd or rng.uniform() < 0.5:
-            return _plain_rle(item.mask)
-        compressed = rle.encode(np.asfortranarray(item.mask.astype(np.uint8)))
-        return {"size": compressed["size"], "counts": compressed["counts"].decode("ascii")}
-    return polygons(item.mask)
-
-
-def _plain_rle(mask: NDArray[np.bool_]) -> dict[str, Any]:
-    """Lengths of the runs of 0 and 1 in turn, column by column, beginning with 0."""
-    flat = mask.ravel(order="F")
-    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    ends = np.concatenate([[0] if flat[0] else [], changes, [flat.size]]).astype(int)
-    return {"size": list(mask.shape), "counts": np.diff(ends, prepend=0).tolist()}
-
-
-def _encode(segmentation: list[list[float]] | dict[str, Any], size_hw: tuple[int, int]) -> Any:
-    """The segmentation as pycocotools' compressed RLE."""
-    if isinstance(segmentation, list):
-        return rle.merge(rle.frPyObjects(segmentation, *size_hw))
-    if isinstance(segmentation["counts"], list):
-        return rle.frPyObjects(segmentation, *size_hw)
-    return {"size": segmentation["size"], "counts": segmentation["counts"].encode("ascii")}
+    if not (item.iscrowd or has_hole(item.mask)):
+        return polygons(item.mask)
+    encoded = dict(rle.encode(np.asfortranarray(item.mask.astype(np.uint8))))
+    if item.iscrowd or rng.uniform() < 0.5:
+        size_hw = (item.mask.shape[0], item.mask.shape[1])
+        return {**encoded, "counts": mask_runs(encoded, size_hw).tolist()}
+    return {**encoded, "counts": encoded["counts"].decode("ascii")}
