@@ -40,9 +40,6 @@ TRAINING = [
         ("IoU of masks above 0.3", "else (logits.sigmoid(), 0.5)", "else (logits.sigmoid(), 0.3)"),
         ("object outside of the box ignored", "mask.mean((1, 2)) + area_ratio.to(truth.dtype) - overlap", "mask.mean((1, 2)) + truth.mean((1, 2)) - overlap"),
         ("dice with a tiny epsilon", "(2 * overlap + 1) / (probability.sum(1) + target.sum(1) + 1)", "(2 * overlap + 1e-6) / (probability.sum(1) + target.sum(1) + 1e-6)"),
-        ("every cell a point", "round(sampling.share * logits[0].numel())", "logits[0].numel()"),
-        ("candidates per point not passed on", "oversample=sampling.oversample", "oversample=3.0"),
-        ("importance not passed on", "importance=sampling.importance", "importance=0.75"),
     ),
     *faults(
         "mfd/headtrain/config/train.py", "tests/headtrain/config",
@@ -66,6 +63,9 @@ TRAINING = [
     ),
     *faults(
         "mfd/headtrain/training/points.py", "tests/headtrain/training",
+        ("every cell a point", "sampling.share * logits.shape[1]", "logits.shape[1]"),
+        ("always three candidates per point", "round(sampling.oversample * count)", "round(3.0 * count)"),
+        ("three quarters always important", "round(sampling.importance * count)", "round(0.75 * count)"),
         ("the decided points preferred", "undecided = -read_at", "undecided = read_at"),
         ("points read from padding", "padding_mode=\"border\"", "padding_mode=\"zeros\""),
     ),

@@ -85,7 +85,7 @@ class TrainConfig:
     iou_weight: float = setting(
         "Weight of the squared error of the IoU estimate. [ours]", default=1.0, ge=0
     )
-    point_share: float = setting("Points compared per mask cell. [paper]", default=0.25, ge=0, le=1)
+    point_share: float = setting("Points compared per mask cell. [paper]", default=0.25, gt=0, le=1)
     point_oversample: float = setting("k of PointRend. [ours]", default=3.0, ge=1)
     point_importance: float = setting("beta of PointRend. [ours]", default=0.75, ge=0, le=1)
     min_pair_iou: float = setting(

@@ -1,7 +1,6 @@
 """How long a device worked on something, without waiting for it when the work begins."""
 
 import time
-from types import TracebackType
 
 import torch
 
@@ -22,12 +21,7 @@ class Stopwatch:
         self._started = time.perf_counter()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._on_gpu:
             self._events[1].record()
         self._stopped = time.perf_counter()

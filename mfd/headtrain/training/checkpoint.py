@@ -1,10 +1,11 @@
 """Weights, optimizer and progress of a run, in one file that is whole or absent."""
 
 import io
+import operator
 import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,23 +41,8 @@ class Progress:
     detector_seconds: float = 0.0
     waiting_seconds: float = 0.0
 
-    def after(
-        self,
-        images: int,
-        seconds: float,
-        bytes_read: int,
-        detector_seconds: float = 0.0,
-        waiting_seconds: float = 0.0,
-    ) -> "Progress":
-        """One step further."""
-        return Progress(
-            self.step + 1,
-            self.images + images,
-            self.seconds + seconds,
-            self.bytes_read + bytes_read,
-            self.detector_seconds + detector_seconds,
-            self.waiting_seconds + waiting_seconds,
-        )
+    def __add__(self, other: "Progress") -> "Progress":
+        return Progress(*map(operator.add, astuple(self), astuple(other)))
 
     def to_cost(self) -> dict[str, Any]:
         """The entry of training in a run's ledger."""

@@ -48,9 +48,9 @@ def open_logger(log: Log, folder: Path, start_step: int, settings: Mapping[str, 
             case "tensorboard":
                 return _TensorBoard(folder, start_step)
             case "trackio":
-                return _Trackio(folder, start_step, settings)
+                return _trackio(folder, start_step, settings)
             case "wandb":
-                return _Wandb(folder, start_step, settings)
+                return _wandb(folder, start_step, settings)
     except ImportError as error:
         raise ConfigError(
             f"--log {log} needs a package that is not installed ({first_line(error)}); "
@@ -80,48 +80,47 @@ class _TensorBoard:
         self._writer.close()
 
 
-class _Trackio:
+class _Service:
+    """A run of Trackio or Weights & Biases, whose interfaces are alike."""
+
+    def __init__(self, run: Any) -> None:
+        self._run = run
+
+    def write(self, record: Record) -> None:
+        self._run.log(_values(record), step=int(record["step"]))
+
+    def close(self) -> None:
+        self._run.finish()
+
+
+def _trackio(folder: Path, start_step: int, settings: Mapping[str, Any]) -> _Service:
     """Trackio's data base on this machine; its variables can name a Space."""
+    import trackio
 
-    def __init__(self, folder: Path, start_step: int, settings: Mapping[str, Any]) -> None:
-        import trackio
-
-        name = f"{folder.name}-{_identity(folder, start_step)}"
-        self._run = trackio.init(project=PROJECT, name=name, config=dict(settings), resume="allow")
-
-    def write(self, record: Record) -> None:
-        self._run.log(_values(record), step=int(record["step"]))
-
-    def close(self) -> None:
-        self._run.finish()
+    name = f"{folder.name}-{_identity(folder, start_step)}"
+    run = trackio.init(project=PROJECT, name=name, config=dict(settings), resume="allow")
+    return _Service(run)
 
 
-class _Wandb:
+def _wandb(folder: Path, start_step: int, settings: Mapping[str, Any]) -> _Service:
     """Weights & Biases, by the account that `wandb login` made known; offline if it is told so."""
+    import wandb
 
-    def __init__(self, folder: Path, start_step: int, settings: Mapping[str, Any]) -> None:
-        import wandb
-
-        try:
-            self._run = wandb.init(
-                project=PROJECT,
-                name=folder.name,
-                id=_identity(folder, start_step),
-                resume="allow",
-                dir=folder,
-                config=dict(settings),
-            )
-        except wandb.Error as error:
-            raise ConfigError(
-                f"wandb cannot begin ({first_line(error)}); run `wandb login`, or set "
-                "WANDB_MODE=offline"
-            ) from error
-
-    def write(self, record: Record) -> None:
-        self._run.log(_values(record), step=int(record["step"]))
-
-    def close(self) -> None:
-        self._run.finish()
+    try:
+        run = wandb.init(
+            project=PROJECT,
+            name=folder.name,
+            id=_identity(folder, start_step),
+            resume="allow",
+            dir=folder,
+            config=dict(settings),
+        )
+    except wandb.Error as error:
+        raise ConfigError(
+            f"wandb cannot begin ({first_line(error)}); run `wandb login`, or set "
+            "WANDB_MODE=offline"
+        ) from error
+    return _Service(run)
 
 
 def _values(record: Record) -> Record:

@@ -114,12 +114,9 @@ class TrainingLoop:
                 if self._average:
                     self._average.update(self._head)
                 seconds, clock = time.monotonic() - clock, time.monotonic()
-                seen, bytes_read, detector_seconds, waited, stop, late = self._everyones(
-                    batch, waited, stop_signal(), clock - saved >= config.checkpoint_seconds
-                )
-                self.progress = self.progress.after(
-                    seen, seconds, bytes_read, detector_seconds, waited
-                )
+                late = clock - saved >= config.checkpoint_seconds
+                taken, stop, late = self._everyones(batch, seconds, waited, stop_signal(), late)
+                self.progress += taken
                 step = self.progress.step
                 window.add(step, moved, result)
                 save = (
@@ -142,28 +139,29 @@ class TrainingLoop:
                     clock = saved = time.monotonic()
                 del batch, moved  # their memory is free while other heads take this step
                 paused = time.monotonic()
-                yield seen, self._note(record)
+                yield taken.images, self._note(record)
                 clock += time.monotonic() - paused
                 if self.validator.ends_early:
                     break
         return record
 
     def _everyones(
-        self, batch: TrainingBatch | None, waited: float, signum: int, late: bool
-    ) -> tuple[int, int, float, float, int, bool]:
+        self, batch: TrainingBatch | None, seconds: float, waited: float, signum: int, late: bool
+    ) -> tuple[Progress, int, bool]:
         """What all ranks say of a step, so that all do the same after it.
 
         Returns:
-            Images, bytes, seconds of the detector and of waiting for data per rank, signal or 0,
-            whether to save.
+            The step, times being means over the ranks; the signal to stop by, or 0; whether a
+            checkpoint is late.
         """
         own = (0, 0, 0.0)
         if batch is not None:
             own = (len(batch.image_names), batch.bytes_read, batch.detector_seconds)
         waited = max(0.0, waited - own[2])  # a detector in the loop makes the batches
-        seen, read, seconds, waited, stops, saves = totals(*own, waited, signum > 0, late)
+        images, read, detector, waited, stops, saves = totals(*own, waited, signum > 0, late)
+        taken = Progress(1, int(images), seconds, int(read), detector / size(), waited / size())
         stop = signum or (signal.SIGTERM if stops else 0)  # another rank's signal is as good
-        return int(seen), int(read), seconds / size(), waited / size(), stop, saves > 0
+        return taken, stop, saves > 0
 
     def _open_logger(self) -> Logger:
         run = self._run

@@ -56,13 +56,7 @@ def box_losses(
         cells = logits.flatten(1)
         target = cell_means(truth, logits.shape[-1]).flatten(1)
     else:
-        points = sample_points(
-            logits.detach(),
-            keys,
-            round(sampling.share * logits[0].numel()) if len(logits) else 1,
-            oversample=sampling.oversample,
-            importance=sampling.importance,
-        )
+        points = sample_points(logits.detach(), keys, sampling)
         cells, target = read_at(logits, points), read_at(truth, points)
     iou_loss = cells.new_zeros(len(cells))
     if iou is not None:

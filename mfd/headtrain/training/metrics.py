@@ -4,9 +4,8 @@ import json
 import math
 import os
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
+from typing import IO
 
 from pydantic_core import from_json
 
@@ -37,16 +36,15 @@ class MetricsLog:
         also: Callable[[Record], object] = lambda record: None,
     ) -> None:
         self.path, self._also = path, also
-        self._files, self._writer = ExitStack(), None
-        if rank() > 0:
-            return
-        kept = read_metrics(self.path, until=start_step)
-        write_atomically(self.path, "".join(map(_line, kept)).encode())
-        self._file = self._files.enter_context(self.path.open("a", encoding="utf-8"))
+        self._file: IO[str] | None = None
+        if rank() == 0:
+            kept = read_metrics(self.path, until=start_step)
+            write_atomically(self.path, "".join(map(_line, kept)).encode())
+            self._file = self.path.open("a", encoding="utf-8")
 
     def write(self, record: Record, *, sync: bool = False) -> None:
         """Add one step's record; with `sync`, a power cut after this does not lose it."""
-        if rank() > 0:
+        if self._file is None:
             return
         self._file.write(_line(record))
         self._file.flush()
@@ -57,13 +55,9 @@ class MetricsLog:
     def __enter__(self) -> "MetricsLog":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._files.close()
+    def __exit__(self, *error: object) -> None:
+        if self._file is not None:
+            self._file.close()
 
 
 def read_metrics(path: Path, until: float = math.inf) -> list[Record]:

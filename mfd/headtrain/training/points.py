@@ -5,26 +5,25 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
+from mfd.headtrain.config.train import PointSampling
+
 
 @torch.no_grad()
 def sample_points(
-    logits: Float[Tensor, "N S S"],
-    keys: Int64[Tensor, " N"],
-    count: int,
-    *,
-    oversample: float = 3.0,
-    importance: float = 0.75,
+    logits: Float[Tensor, "N S S"], keys: Int64[Tensor, " N"], sampling: PointSampling
 ) -> Float[Tensor, "N P 2"]:
-    """P = `count` places per box, (x, y) in [0, 1] of the box, the undecided ones preferred.
+    """P places in each box, (x, y) in [0, 1] of it, the undecided ones preferred.
 
-    `oversample` x P places are drawn evenly; the `importance` x P whose logit is nearest to zero
-    stay and even ones fill up (PointRend, arXiv:1912.08193, section 3.1; k = 3 and beta = 0.75).
+    P is `share` of the S x S cells, at least 1. `oversample` x P places are drawn evenly; the
+    `importance` x P whose logit is nearest to zero stay and even ones fill up (PointRend,
+    arXiv:1912.08193, section 3.1).
 
     Args:
         keys: what is drawn for a box is decided by its key alone, not by the other boxes.
     """
-    important = round(importance * count)
-    drawn = round(oversample * count)
+    count = max(round(sampling.share * logits.shape[1] * logits.shape[2]), 1)
+    important = round(sampling.importance * count)
+    drawn = round(sampling.oversample * count)
     places = uniform(keys, 2 * (drawn + count - important)).unflatten(1, (-1, 2))
     candidates, even = places.split([drawn, count - important], dim=1)
     undecided = -read_at(logits, candidates.to(logits.dtype)).abs()

@@ -53,6 +53,7 @@ def test_json_brings_the_config_back() -> None:
         {"beta2": 1.0},
         {"weight_decay": -1.0},
         {"point_share": 1.5},
+        {"point_share": 0.0},
         {"point_oversample": 0.5},
         {"precision": "int8"},
     ],

@@ -1,6 +1,7 @@
 import numpy as np
 import torch
 
+from mfd.headtrain.config.train import PointSampling
 from mfd.headtrain.sources.sampler import mixed
 from mfd.headtrain.training.points import read_at, sample_points, uniform
 
@@ -22,21 +23,37 @@ def test_reading_is_bilinear_between_cell_centres_and_flat_at_the_rim() -> None:
 def test_points_gather_where_the_logits_are_undecided() -> None:
     logits = torch.full((3, 12, 12), 9.0)
     logits[:, :, 5:7] = 0.0  # undecided in x between 0.42 and 0.58
-    points = sample_points(logits, torch.arange(3), 40, oversample=8.0)
+    points = sample_points(logits, torch.arange(3), PointSampling(40 / 12**2, oversample=8.0))
     inside = (points[..., 0] > 0.3) & (points[..., 0] < 0.7)
     assert (inside.sum(1) >= 30).all()
     assert points.shape == (3, 40, 2)
     assert ((points >= 0) & (points <= 1)).all()
 
 
+def test_points_are_the_least_decided_candidates_and_even_ones() -> None:
+    logits, keys = torch.randn(3, 8, 8), torch.arange(3)
+    points = sample_points(logits, keys, PointSampling(0.5, oversample=2.0, importance=0.25))
+    candidates, even = uniform(keys, 2 * (64 + 24)).unflatten(1, (-1, 2)).split([64, 24], 1)
+    order = read_at(logits, candidates).abs().argsort(1)
+    for box in range(3):
+        assert torch.equal(points[box, :8], candidates[box, order[box, :8]])
+    assert torch.equal(points[:, 8:], even)
+
+
 def test_points_of_a_box_follow_from_its_key_whatever_the_other_boxes() -> None:
     logits, keys = torch.randn(3, 9, 9), torch.tensor([7, -(2**63), 7])
-    whole = sample_points(logits, keys, 20)
+    whole = sample_points(logits, keys, PointSampling())
     for box in range(3):
-        alone = sample_points(logits[box, None], keys[box, None], 20)
+        alone = sample_points(logits[box, None], keys[box, None], PointSampling())
         assert torch.equal(alone, whole[box, None])
-    other = sample_points(logits, keys + 1, 20)
+    other = sample_points(logits, keys + 1, PointSampling())
     assert not (whole == other).any()
+
+
+def test_points_are_a_share_of_the_cells_and_never_none() -> None:
+    logits, keys = torch.randn(2, 12, 12), torch.arange(2)
+    for share, count in ((0.25, 36), (0.5, 72), (1.0, 144), (1e-6, 1)):
+        assert sample_points(logits, keys, PointSampling(share)).shape == (2, count, 2)
 
 
 def test_draws_are_splitmix64_of_their_key() -> None:
@@ -60,6 +77,6 @@ def test_draws_are_even_and_independent() -> None:
 
 
 def test_no_boxes_give_no_points() -> None:
-    points = sample_points(torch.zeros(0, 8, 8), torch.zeros(0, dtype=torch.long), 16)
+    points = sample_points(torch.zeros(0, 8, 8), torch.zeros(0, dtype=torch.long), PointSampling())
     assert points.shape == (0, 16, 2)
     assert read_at(torch.zeros(0, 8, 8), points).shape == (0, 16)

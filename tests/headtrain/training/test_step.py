@@ -9,6 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from mfd.errors import TrainingError
+from mfd.headtrain.config.train import PointSampling
 from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.training import losses as training_losses
 from mfd.headtrain.training.step import StepResult, StepWindow, train_step
@@ -82,17 +83,16 @@ def test_points_are_sampled_by_the_numbers_of_the_recipe(
 ) -> None:
     drawn = []
 
-    def record(logits: Tensor, keys: Tensor, count: int, **numbers: float) -> Tensor:
-        drawn.append((count, numbers))
-        return torch.rand(len(logits), count, 2)
+    def record(logits: Tensor, keys: Tensor, sampling: PointSampling) -> Tensor:
+        drawn.append(sampling)
+        return torch.rand(len(logits), 7, 2)
 
     monkeypatch.setattr(training_losses, "sample_points", record)
     config = replace(TRAIN, point_share=0.5, point_oversample=2.0, point_importance=0.25)
     head = MaskHead(replace(HEAD, sampled_points=sampled), SPEC).train()
     optimizer = torch.optim.SGD(head.parameters(), lr=1.0)
     train_step(head, optimizer, make_batch(), config, 0, 9, None)
-    half = HEAD.roi_size**2 // 2
-    assert drawn == ([(half, {"oversample": 2.0, "importance": 0.25})] if sampled else [])
+    assert drawn == ([PointSampling(0.5, 2.0, 0.25)] if sampled else [])
 
 
 class NothingSentOrRead(TorchDispatchMode):
