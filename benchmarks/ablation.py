@@ -32,6 +32,7 @@ from mfd.headtrain import (
     TrainConfig,
     build_targets,
     evaluate,
+    evaluation_dir,
     train,
 )
 from mfd.headtrain.presets.paper import presets
@@ -85,7 +86,7 @@ def measure(
 ) -> dict[str, Any]:  # fmt: skip
     """The figures of a head that is trained and evaluated in `run_dir`, now or before."""
     run, (seen, unseen) = Run(run_dir), stores.values()
-    folder = run.evaluation_dir("val", unseen.path.name)
+    folder = evaluation_dir(run, "val", unseen.path.name)
     if not (folder / "evaluation.json").exists():
         device = pick_device(options.device)
         targets = build_targets(seen, datasets["train"], options.stores)
@@ -143,7 +144,7 @@ def main() -> None:
                 "paper_ap": preset.paper_ap,
                 "parameters": parameters,
                 **found,
-                "config": config.to_json(),
+                "config": asdict(config),
             }
         )
         print(
@@ -157,7 +158,7 @@ def main() -> None:
             "detector": spec.name,
             "images": {split: len(store) for split, store in stores.items()},
             "max_detections": options.max_detections,
-            "recipe": recipe.to_json(),
+            "recipe": asdict(recipe),
         }
         device = pick_device(options.device).type
         write(options.out, {**environment(device), **setting, "results": results})

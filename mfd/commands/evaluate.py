@@ -137,7 +137,7 @@ def _evaluate(project: Project, options: Options, device: "torch.device") -> Non
         if options.per_category:
             out.print(evaluation.category_table())
     if run is not None:
-        folder = run.evaluation_dir(options.split, features.path.name)
+        folder = headtrain.evaluation_dir(run, options.split, features.path.name)
         with disk_errors(folder, "rerun the command; its figures are printed above"):
             evaluation.write(folder)
         say(f"written: {folder}")

@@ -48,6 +48,8 @@ from .presets.sizes import head_size as head_size
 from .runs.binding import check_binding as check_binding
 from .runs.config import RunConfig as RunConfig
 from .runs.config import portable as portable
+from .runs.evaluations import evaluation_dir as evaluation_dir
+from .runs.evaluations import evaluations_of as evaluations_of
 from .runs.evaluations import latest_evaluation as latest_evaluation
 from .runs.run import Run as Run
 from .sources.features import Features as Features

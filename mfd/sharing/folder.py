@@ -6,7 +6,7 @@ from typing import Any
 
 from mfd.errors import ConfigError
 from mfd.files import new_folder, write_json
-from mfd.headtrain import MaskHead, Run, RunConfig, portable
+from mfd.headtrain import MaskHead, Run, RunConfig, evaluations_of, portable
 from mfd.sharing.card import model_card
 
 CARD = "README.md"
@@ -33,7 +33,7 @@ def save_folder(
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"{folder} exists and is not an empty folder; choose another one")
-    evaluations = [] if run is None else run.evaluations()
+    evaluations = [] if run is None else evaluations_of(run)
     cost = {} if run is None else {k: _without_paths(v) for k, v in run.cost().items()}
     trained = run.detector_file if run is not None and run.detector_file.exists() else None
     config = portable(config)

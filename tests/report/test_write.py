@@ -13,7 +13,16 @@ from PIL import Image
 
 from mfd.coco import CocoDataset
 from mfd.errors import ConfigError
-from mfd.headtrain import MaskHead, Run, Side, compare, evaluate, latest_evaluation
+from mfd.headtrain import (
+    MaskHead,
+    Run,
+    Side,
+    compare,
+    evaluate,
+    evaluation_dir,
+    evaluations_of,
+    latest_evaluation,
+)
 from mfd.report import write_report
 from tests.builders.heads import save_head
 from tests.builders.scenes import CONFIG, NAMES, SPEC, Knows, make_dataset, make_store
@@ -41,7 +50,7 @@ def runs(dataset: CocoDataset, tmp_path_factory: pytest.TempPathFactory) -> list
         head = Knows(dataset) if name == "one" else run.load_head()
         more = {"baselines": True, "oracles": True, "bootstrap": 30} if name == "one" else {}
         evaluation = evaluate(head, store, dataset, split="val", **more)
-        evaluation.write(run.evaluation_dir("val", store.path.name))
+        evaluation.write(evaluation_dir(run, "val", store.path.name))
         run.metrics_file.write_text(
             "".join(
                 f'{{"step": {n}, "epoch": {n / 9}, "loss_bce": {1 / n}}}\n' for n in range(1, 20)
@@ -98,7 +107,7 @@ def test_page_shows_the_figures_of_the_evaluation(
     runs: list[Run], dataset: CocoDataset, tmp_path: Path
 ) -> None:
     _, page = page_of(tmp_path / "report.html", runs[:1], dataset)
-    ((_, evaluation),) = runs[0].evaluations()
+    ((_, evaluation),) = evaluations_of(runs[0])
     for key in ("mask_ap", "box_ap", "mask_ap75", "mask_ap_filled_boxes", "mask_ap_untrained"):
         assert f"{evaluation[key]:.3f}" in page.text
     assert "2.0 h" in page.text
@@ -133,7 +142,7 @@ def test_second_run_is_shown_by_its_differences(
     runs: list[Run], dataset: CocoDataset, tmp_path: Path
 ) -> None:
     _, page = page_of(tmp_path / "report.html", runs, dataset)
-    (_, first), (_, second) = (run.evaluations()[0] for run in runs)
+    (_, first), (_, second) = (evaluations_of(run)[0] for run in runs)
     assert f"{second['mask_ap'] - first['mask_ap']:+.3f}" in page.text
     assert "Differences are to one." in page.text
 

@@ -16,7 +16,14 @@ from mfd import MaskFrozenDETR
 from mfd.config import DetectorChoice
 from mfd.detectors import load_detector
 from mfd.errors import ConfigError
-from mfd.headtrain import HeadConfig, MaskHead, Run, RunConfig
+from mfd.headtrain import (
+    HeadConfig,
+    MaskHead,
+    Run,
+    RunConfig,
+    evaluation_dir,
+    evaluations_of,
+)
 from mfd.sharing.card import model_card
 from tests.sharing.hub_server import TOKEN, serve_hub
 
@@ -45,7 +52,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     )
     run.begin(config, resume=False)
     run.write_cost({"extraction": {"seconds": 40, "bytes": 10**6, "weights": "/home/ada/r50.pth"}})
-    folder = run.evaluation_dir("val", "store")
+    folder = evaluation_dir(run, "val", "store")
     folder.mkdir(parents=True)
     (folder / "evaluation.json").write_text(json.dumps(FIGURES))
     run.save_head(MaskHead(HEAD, spec))
@@ -68,7 +75,7 @@ def test_saved_folder_predicts_the_same(run: Run, tmp_path: Path) -> None:
     model = MaskFrozenDETR.from_pretrained(run.path)
     model.save_pretrained(tmp_path / "saved")
     assert predictions(MaskFrozenDETR.from_pretrained(tmp_path / "saved")) == predictions(model)
-    assert Run.open(tmp_path / "saved").evaluations() == run.evaluations()
+    assert evaluations_of(Run.open(tmp_path / "saved")) == evaluations_of(run)
 
 
 def test_saved_folder_names_no_folder_of_this_machine(run: Run, tmp_path: Path) -> None:

@@ -1,11 +1,10 @@
 """What decides the numbers a mask head computes."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from mfd.errors import ConfigError
-from mfd.settings import from_json, replace_from_texts, setting, settings
+from mfd.settings import replace_from_texts, setting, settings
 
 if TYPE_CHECKING:  # it would import torch, which takes seconds
     from mfd.detectors import DetectorSpec
@@ -181,16 +180,3 @@ class HeadConfig:
                 del values[name]
                 values = {**absent, **values}
         return replace_from_texts(self, values)
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields as plain JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "HeadConfig":
-        """The config that `to_json` wrote.
-
-        Raises:
-            ConfigError: for fields this version does not know, and for impossible values.
-        """
-        return from_json(cls, values)

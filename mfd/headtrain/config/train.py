@@ -1,10 +1,9 @@
 """Everything that decides how a head is trained, and the learning rate of every step."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
-from mfd.settings import from_json, setting, settings
+from mfd.settings import setting, settings
 
 # What may change between an interrupted run and its continuation: no weight depends on it.
 FREE_ON_RESUME = frozenset(
@@ -166,16 +165,3 @@ class TrainConfig:
             if step >= drop * total_steps:
                 rate *= self.drop_factor
         return rate
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields as plain JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "TrainConfig":
-        """The config that `to_json` wrote.
-
-        Raises:
-            ConfigError: for fields this version does not know, and for impossible values.
-        """
-        return from_json(cls, values)

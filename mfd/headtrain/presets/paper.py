@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,6 @@ def default_preset(spec: DetectorSpec) -> Preset:
 
 def preset_table() -> list[dict[str, Any]]:
     """Our sizes beside the paper's, one JSON object per preset, as `mfd presets` prints them."""
-
     sizes = json.loads(COUNTED.read_text())
 
     def row(preset: Preset) -> dict[str, Any]:
@@ -74,8 +73,8 @@ def preset_table() -> list[dict[str, Any]]:
 
 def changed_fields(recipe: TrainConfig) -> dict[str, Any]:
     """The settings of a recipe that are not the defaults."""
-    usual = TrainConfig().to_json()
-    return {name: value for name, value in recipe.to_json().items() if value != usual[name]}
+    usual = asdict(TrainConfig())
+    return {name: value for name, value in asdict(recipe).items() if value != usual[name]}
 
 
 def _rows() -> Iterator[Preset]:

@@ -19,6 +19,7 @@ from mfd.detectors import DetectorSpec
 from mfd.errors import ConfigError, MfdError
 from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.config.train import FREE_ON_RESUME, TrainConfig
+from mfd.text import short
 
 SCHEMA = 2
 _SCHEMA_1 = {"mfd", "head", "detector", "categories", "train", "features", "targets", "versions"}
@@ -121,7 +122,7 @@ def read_config(path: Path) -> RunConfig:
     schema = values.pop("schema", 1)
     if type(schema) is not int or not 1 <= schema <= SCHEMA:
         raise ConfigError(
-            f"{path} has schema {_short(schema)}, this mfd reads 1 to {SCHEMA}; update mfd"
+            f"{path} has schema {short(schema)}, this mfd reads 1 to {SCHEMA}; update mfd"
         )
     if schema == 1:
         values = _from_schema_1(path, values)
@@ -152,7 +153,7 @@ def read_object(path: Path) -> dict[str, Any]:
 def _from_schema_1(path: Path, values: dict[str, Any]) -> dict[str, Any]:
     """The same content in today's fields: the detector was known by its spec alone."""
     if unknown := sorted(values.keys() - _SCHEMA_1):
-        raise ConfigError(f"{path}: {_short(unknown[0])} is not a field of a run; restore the file")
+        raise ConfigError(f"{path}: {short(unknown[0])} is not a field of a run; restore the file")
     spec, versions, features = (
         found if isinstance(found := values.get(name, {}), dict) else {}
         for name in ("detector", "versions", "features")
@@ -202,9 +203,4 @@ def _first_fault(error: pydantic.ValidationError) -> str:
         return f"{name} is missing"
     if isinstance(raised, MfdError):
         return f"{name}: {raised}"
-    return f"{name} is {_short(fault['input'])}: {fault['msg']}"
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return f"{name} is {short(fault['input'])}: {fault['msg']}"

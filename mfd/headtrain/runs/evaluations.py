@@ -1,10 +1,42 @@
-"""The evaluation that is meant where a run is named and a split."""
+"""The evaluations of a run: where each goes, and what it found."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from mfd.errors import ConfigError
-from mfd.headtrain.runs.run import EVALUATION_FILE, Run
+from mfd.headtrain.runs.config import read_object
+from mfd.headtrain.runs.names import is_folder_name
+from mfd.headtrain.runs.run import Run
+
+_FILE = "evaluation.json"
+
+
+def evaluation_dir(run: Run, split: str, store_name: str) -> Path:
+    """Where the evaluation on one split and store goes; the folder may not be there yet.
+
+    Raises:
+        ConfigError: the split is not a name.
+    """
+    if not is_folder_name(split):
+        raise ConfigError(f"the split {split!r} is not a valid name; use letters, digits and '-'")
+    return run.path / "evaluations" / f"{split}-{store_name}"
+
+
+def evaluations_of(run: Run) -> list[tuple[str, dict[str, Any]]]:
+    """The figures of each sound evaluation, by split and store as `SPLIT-STORE`.
+
+    Before schema 2 there was one, of a split it did not name: it is called "unnamed".
+    """
+    files = sorted(run.path.glob(f"evaluations/*/{_FILE}"))
+    named = [(file.parent.name, file) for file in files]
+    if (old := run.path / _FILE).exists():
+        named.append(("unnamed", old))
+    found = []
+    for name, file in named:
+        with suppress(ConfigError):  # a damaged one is as good as none: it can be made again
+            found.append((name, read_object(file)))
+    return found
 
 
 def latest_evaluation(run: Run, split: str) -> tuple[Path, dict[str, Any]]:
@@ -13,16 +45,14 @@ def latest_evaluation(run: Run, split: str) -> tuple[Path, dict[str, Any]]:
     Raises:
         ConfigError: the run was not evaluated on it.
     """
-    by_name = dict(run.evaluations())
-    folders = [
-        folder
-        for folder in run.path.glob("evaluations/*/")
-        if by_name.get(folder.name, {}).get("split") == split
+    found = [
+        (run.path / "evaluations" / name, figures)
+        for name, figures in evaluations_of(run)
+        if figures.get("split") == split and name != "unnamed"
     ]
-    if not folders:
+    if not found:
         raise ConfigError(
             f"{run.path} has no evaluation on {split}; run `mfd evaluate {run.path} "
             f"--split {split} --baselines`"
         )
-    folder = max(folders, key=lambda path: (path / EVALUATION_FILE).stat().st_mtime)
-    return folder, by_name[folder.name]
+    return max(found, key=lambda each: (each[0] / _FILE).stat().st_mtime)

@@ -7,10 +7,9 @@ best/               the head with the best mask AP on the way, as a folder like 
 cost.json           seconds and bytes of every stage
 detector.safetensors  the detector, if it was trained too
 head.safetensors    the trained head; a folder that has it is finished
-evaluations/        SPLIT-STORE/evaluation.json and the results behind it
+evaluations/        SPLIT-STORE/evaluation.json and the results behind it, see `evaluations`
 """
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
@@ -24,25 +23,17 @@ from mfd.errors import ConfigError, TrainingError
 from mfd.files import exclusive_lock, write_json
 from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.runs.config import RunConfig, read_config, read_object
-from mfd.headtrain.runs.detector import (
-    DETECTOR_FILE,
-    trained_detector,
-    trained_spec,
-    write_detector,
-)
+from mfd.headtrain.runs.detector import DETECTOR_FILE, trained_detector, trained_spec
 from mfd.headtrain.runs.names import (
     CONFIG_FILE,
     LOCK_FILE,
     WEIGHTS_FILE,
-    is_folder_name,
     new_run_dir,
     run_dir,
     run_dirs,
 )
 from mfd.headtrain.runs.weights import read_weights, write_weights
 from mfd.text import first_line
-
-EVALUATION_FILE = "evaluation.json"
 
 
 class Run:
@@ -217,7 +208,7 @@ class Run:
     def save_head(self, head: MaskHead, detector: nn.Module | None = None) -> None:
         """Write the head's weights, which finishes the run; before them those of a detector."""
         if detector is not None:
-            write_detector(self.detector_file, detector)
+            write_weights(self.detector_file, detector.state_dict())
         write_weights(self.path / WEIGHTS_FILE, head.state_dict())
 
     @property
@@ -264,37 +255,3 @@ class Run:
     def write_cost(self, cost: dict[str, Any]) -> None:
         """Put the ledger of all stages into `cost.json`."""
         write_json(self.path / "cost.json", cost)
-
-    def evaluation_dir(self, split: str, store_name: str) -> Path:
-        """Where the evaluation on one split and store goes; the folder may not be there yet.
-
-        Raises:
-            ConfigError: the split is not a name.
-        """
-        if not is_folder_name(split):
-            raise ConfigError(
-                f"the split {split!r} is not a valid name; use letters, digits and '-'"
-            )
-        return self.path / "evaluations" / f"{split}-{store_name}"
-
-    def evaluations(
-        self, say: Callable[[str], object] = lambda line: None
-    ) -> list[tuple[str, dict[str, Any]]]:
-        """The figures of each evaluation, by split and store as `SPLIT-STORE`.
-
-        Before schema 2 there was one, of a split it did not name: it is called "unnamed".
-
-        Args:
-            say: is told, line by line, which damaged ones are left out.
-        """
-        files = sorted(self.path.glob(f"evaluations/*/{EVALUATION_FILE}"))
-        named = [(file.parent.name, file) for file in files]
-        if (old := self.path / EVALUATION_FILE).exists():
-            named.append(("unnamed", old))
-        found = []
-        for name, file in named:
-            try:
-                found.append((name, read_object(file)))
-            except ConfigError as error:
-                say(str(error))
-        return found

@@ -1,7 +1,7 @@
 """Which heads can be asked for, and which are refused."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -10,13 +10,13 @@ from mfd.errors import ConfigError
 from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.presets.paper import presets
 from mfd.headtrain.presets.preset import HDETR_R50
-from mfd.settings import replace_from_texts
+from mfd.settings import from_json, replace_from_texts
 
 
 def test_every_preset_survives_json() -> None:
     for preset in presets().values():
-        text = json.dumps(preset.config.to_json())
-        assert HeadConfig.from_json(json.loads(text)) == preset.config
+        text = json.dumps(asdict(preset.config))
+        assert from_json(HeadConfig, json.loads(text)) == preset.config
 
 
 def test_fields_are_set_from_text() -> None:
@@ -49,7 +49,7 @@ def test_what_cannot_be_built_is_refused(fields: dict[str, Any], message: str) -
 
 def test_a_field_of_another_version_is_refused() -> None:
     with pytest.raises(ConfigError, match="no field 'wings'"):
-        HeadConfig.from_json({"wings": 2})
+        from_json(HeadConfig, {"wings": 2})
 
 
 def test_widths_that_do_not_fit_the_detector_are_refused() -> None:

@@ -1,10 +1,11 @@
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
 from mfd.errors import ConfigError
 from mfd.headtrain.config.train import PointSampling, TrainConfig
+from mfd.settings import from_json
 
 
 def test_the_rate_warms_up_stays_and_drops_twice() -> None:
@@ -35,9 +36,9 @@ def test_sampling_is_by_the_configs_own_numbers() -> None:
 
 def test_json_brings_the_config_back() -> None:
     config = TrainConfig(epochs=2, log="tensorboard")
-    assert TrainConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+    assert from_json(TrainConfig, json.loads(json.dumps(asdict(config)))) == config
     with pytest.raises(ConfigError, match="no field 'momentum'"):
-        TrainConfig.from_json({"momentum": 0.9})
+        from_json(TrainConfig, {"momentum": 0.9})
 
 
 @pytest.mark.parametrize(

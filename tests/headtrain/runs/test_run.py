@@ -14,6 +14,7 @@ from mfd.config import DetectorChoice
 from mfd.errors import ConfigError, TrainingError
 from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.runs.config import RunConfig
+from mfd.headtrain.runs.evaluations import evaluation_dir, evaluations_of
 from mfd.headtrain.runs.run import Run
 from tests.builders.runs import TRAIN
 from tests.builders.scenes import CONFIG, SPEC
@@ -227,26 +228,23 @@ def test_cost_is_read_as_written(runs: Path) -> None:
 
 def test_evaluations_are_kept_by_split_and_store(runs: Path) -> None:
     run = Run(runs / "old")
-    assert run.evaluations() == []
+    assert evaluations_of(run) == []
     for split, ap in (("val", 0.25), ("train", 0.5)):
-        folder = run.evaluation_dir(split, "tiny-ab12")
+        folder = evaluation_dir(run, split, "tiny-ab12")
         assert not folder.exists()
         folder.mkdir(parents=True)
         (folder / "evaluation.json").write_text(json.dumps({"mask_ap": ap}))
     (run.path / "evaluation.json").write_text('{"mask_ap": 0.125}')  # before schema 2
-    (run.evaluation_dir("test", "x")).mkdir()
-    (run.evaluation_dir("test", "x") / "evaluation.json").write_text('{"mask_')
-    reasons: list[str] = []
-    assert run.evaluations(reasons.append) == [
+    (damaged := evaluation_dir(run, "test", "x")).mkdir()
+    (damaged / "evaluation.json").write_text('{"mask_')
+    assert evaluations_of(run) == [
         ("train-tiny-ab12", {"mask_ap": 0.5}),
         ("val-tiny-ab12", {"mask_ap": 0.25}),
         ("unnamed", {"mask_ap": 0.125}),
     ]
-    assert len(reasons) == 1
-    assert "test-x/evaluation.json is damaged" in reasons[0]
 
 
 @pytest.mark.parametrize("split", ["../val", "a/b", "", ".."])
 def test_evaluation_of_a_split_that_is_no_name_is_refused(runs: Path, split: str) -> None:
     with pytest.raises(ConfigError, match="is not a valid name"):
-        Run(runs / "old").evaluation_dir(split, "tiny")
+        evaluation_dir(Run(runs / "old"), split, "tiny")
