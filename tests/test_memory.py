@@ -1,4 +1,4 @@
-"""Freed memory serves the next tensors."""
+"""Freed memory serves the next tensors, in whatever thread they are made."""
 
 import os
 import platform
@@ -9,6 +9,8 @@ import pytest
 
 COUNT = """
 import resource, sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, Lock
 from mfd.memory import keep_freed_memory
 if sys.argv[1] == "kept":
     keep_freed_memory()
@@ -17,15 +19,21 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(2):
     torch.ones(12_000_000)
-before = faults()
-for _ in range(5):
-    torch.ones(12_000_000)
-print(faults() - before)
+turn, all_there = Lock(), Barrier(5)
+def make(length):
+    with turn:
+        torch.ones(length)
+    all_there.wait()
+with ThreadPoolExecutor(5) as pool:
+    list(pool.map(make, [1] * 5))
+    before = faults()
+    list(pool.map(make, [12_000_000] * 5))
+    print(faults() - before)
 """
 
 
 def page_faults(how: str) -> int:
-    """Of five tensors of 48 MB, made and freed one after the other."""
+    """Of five tensors of 48 MB, made and freed one after the other, in a thread each."""
     # commands that ran in this process before may have left their choice behind
     own = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "THP_MEM_"))}
     command = [sys.executable, "-c", COUNT, how]
