@@ -2,7 +2,7 @@
 
 The worked example of what `mfd` asks for: a function that returns a module with a `spec` and a
 call that gives `DetectorOutput`. The folder holds a DEIMv2 checkpoint with an HGNetv2 backbone in
-Transformers' format (config.json and model.safetensors).
+Transformers' format (config.json and model.safetensors); `--detector hf:FOLDER` computes the same.
 """
 
 from pathlib import Path
@@ -18,7 +18,6 @@ from mfd.detectors import (
     capture_outputs,
     quiet_transformers,
     restore_deimv2,
-    weights_digest,
 )
 from mfd.errors import DetectorError
 
@@ -60,11 +59,10 @@ class Deimv2(nn.Module):
             category_ids=COCO_IDS,
             category_names=tuple(COCO_NAMES.values()),
             c1_channels=model.config.backbone_config.stage_out_channels[0],
-            weights_digest=weights_digest(self),
             preprocessing=Preprocessing(
                 size_hw=(size, size), mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)
             ),
-            # As Transformers' post-processing: as many (query, category) pairs as queries.
+            # as Transformers' post-processing: as many (query, category) pairs as queries
             max_detections=model.config.num_queries,
         )
 

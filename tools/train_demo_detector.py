@@ -1,6 +1,6 @@
 """Train the `demo` detector from nothing on generated pictures; its weights go into the package.
 
-    python tools/train_demo_detector.py --out mfd/extract/demo.safetensors
+    python tools/train_demo_detector.py --out mfd/detectors/demo/demo.safetensors
 
 Everything is drawn from `--seed`; no picture is seen twice, and none of `mfd demo` at all. Beside
 the weights, a JSON file of the same name keeps the settings, the log and the AP on pictures that
@@ -143,7 +143,6 @@ def demo_spec(network: DeformableDetr) -> DetectorSpec:
         category_ids=CATEGORY_IDS,
         category_names=tuple(CATEGORIES[key][0] for key in CATEGORY_IDS),
         c1_channels=network.backbone.c1_channels,
-        weights_digest="",
         preprocessing=PREPROCESSING,
         encoder_layer=config.encoder_layers,
     )

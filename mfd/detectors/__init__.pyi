@@ -1,5 +1,4 @@
 from .capture import capture_outputs as capture_outputs
-from .check import check_contract as check_contract
 from .compute import autocast_context as autocast_context
 from .compute import device_of as device_of
 from .compute import precision_on as precision_on

@@ -1,12 +1,23 @@
 """A checkpoint's state dict against a network: does every key fit, and which weight is it?"""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 SHOWN = 3
+
+Renames = tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]
+"""Pairs of a pattern and of what replaces it in a weight's name, applied in this order."""
+
+
+def renamed(name: str, renames: Renames) -> str:
+    """The name after all replacements."""
+    for pattern, replacement in renames:
+        name = re.sub(pattern, replacement, name)
+    return name
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,11 @@ from mfd.detectors.contract import Detector
 from mfd.detectors.custom import load_custom
 from mfd.detectors.demo.detector import load_demo
 from mfd.detectors.freeze import freeze, weights_digest
+from mfd.detectors.hf.originals import ORIGINALS
 from mfd.detectors.official import OFFICIAL, load_official
 from mfd.errors import DetectorError
 from mfd.text import short, some, suggest
 
-ORIGINALS = (
-    "rf-detr",
-    "rt-detr",
-    "rt-detr-v2",
-    "d-fine",
-    "deimv2",
-)  # of `hf.originals`, a slow import
 NAMES = ("demo", *OFFICIAL, *ORIGINALS)
 _KINDS = "hf:<repo or folder>, or path/to/file.py:function for a custom detector"
 
@@ -76,7 +70,7 @@ def _loader(
     if name in OFFICIAL:
         return partial(load_official, say=say)
     if name in ORIGINALS:
-        from mfd.detectors.hf.originals.load import load_original
+        from mfd.detectors.hf.originals.load import load_original  # as `_hf` says
 
         return partial(load_original, say=say)
     if name == "demo":

@@ -22,7 +22,7 @@ class DetectorSpec:
         category_ids: COCO category id of every logit column; K = len(category_ids).
         c1_channels: width of the stage-1 map; 0 if the detector has none, such as a plain ViT.
         c1_stride: of that map, normally 4; without one, what heads up-sample encoder maps to.
-        weights_digest: sha256 of the weights, hex.
+        weights_digest: sha256 of the weights, hex; `load_detector` fills it in.
         preprocessing: what its images go through.
         scores: "sigmoid" (one score per column), or "softmax" over K columns and one more last
             column, "no object".
@@ -39,7 +39,7 @@ class DetectorSpec:
     num_queries: int
     category_ids: tuple[int, ...]
     c1_channels: int
-    weights_digest: str
+    weights_digest: str = ""
     preprocessing: Preprocessing = Preprocessing()
     scores: Literal["sigmoid", "softmax"] = "sigmoid"
     encoder_layer: int = 0

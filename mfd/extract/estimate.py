@@ -10,7 +10,7 @@ from mfd.cache import StoreIdentity, StoreImage, planned_bytes
 from mfd.coco import CocoDataset, sample_evenly
 from mfd.config import Precision, Profile, StoredDtype
 from mfd.detectors import Detector, DetectorSpec
-from mfd.errors import DataError
+from mfd.errors import DataError, DetectorError
 from mfd.extract.config import ExtractConfig
 from mfd.extract.features import WINDOW, encoded_features
 from mfd.images import parse_view
@@ -31,7 +31,15 @@ def store_identity(
 
     Args:
         digests: sha256 of each image of the data set, from `image_digests`.
+
+    Raises:
+        DetectorError: the spec has no digest of the weights.
     """
+    if not spec.weights_digest:
+        raise DetectorError(
+            f"the spec of detector {spec.name!r} has no weights_digest, by which stores are told "
+            "apart; load the detector by load_detector, or fill in weights_digest(detector)"
+        )
     images = tuple(
         StoreImage(image.image_id, image.file_name, image.size_hw, sha256)
         for image, sha256 in zip(dataset.images, digests, strict=True)

@@ -31,6 +31,7 @@ class Patches(nn.Module):
 
     c1_channels = 6
     channels = (6, 10)
+    official_names = ()
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,10 +45,6 @@ class Patches(nn.Module):
     def levels(self, c1: Tensor) -> list[Tensor]:
         second = self.second(c1)
         return [second, self.third(second)]
-
-    @staticmethod
-    def official_name(name: str) -> str:
-        return name
 
 
 def small_network(config: DeformableConfig) -> DeformableDetr:

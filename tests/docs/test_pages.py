@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from mfd.cache import decode_maps
 from mfd.cli import VERBS
-from mfd.detectors import check_contract, load_detector
+from mfd.detectors import C1Source, PendingC1, detect, load_detector
 from mfd.headtrain import MaskHead, find_preset
+from mfd.images import LoadedImage
 from tests.builders import scenes
 from tests.builders.runs import make_store
 from tests.test_api import Tiny, save_head
@@ -61,11 +63,30 @@ def test_page_names_every_array_of_a_store(tmp_path: Path) -> None:
     assert {name for name in arrays if f"`{name}`" not in page} <= {"_units"}
 
 
-def test_custom_detector_of_the_page_keeps_the_contract(tmp_path: Path) -> None:
-    (code,) = blocks("docs/custom-detector.md")
-    file = tmp_path / "my_detector.py"
-    file.write_text(code)
-    check_contract(str(file), load_detector(f"{file}:detector"))
+def test_custom_detector_of_the_page_gives_what_its_model_computes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, code in zip(
+        ("my_detector", "your_model"), blocks("docs/custom-detector.md"), strict=True
+    ):
+        (tmp_path / f"{name}.py").write_text(code)
+    import your_model  # type: ignore[import-not-found]
+
+    model = your_model.YourModel().eval()
+    torch.save(model.state_dict(), tmp_path / "w.pth")
+    detector = load_detector(f"{tmp_path}/my_detector.py:detector", tmp_path / "w.pth")
+    image = LoadedImage(torch.randn(3, 48, 80), (96, 160))  # no padding at stride 16
+    (found,) = detect(detector, [image], [1])
+    with torch.no_grad():
+        wanted = model(image.pixels[None], None)
+        c1 = model.stage_1(image.pixels[None])
+    assert PendingC1.of([C1Source(detector, image)]).compute()[0].allclose(found.c1, atol=1e-6)
+    assert found.c1.allclose(c1[0].permute(1, 2, 0), atol=1e-6)
+    for name in ("queries", "boxes", "logits"):
+        assert getattr(found, name).allclose(wanted[name][0], atol=1e-6)
+    for level, own in zip(found.memory, wanted["maps"], strict=True):
+        assert level.allclose(own[0].permute(1, 2, 0), atol=1e-6)
 
 
 def test_code_of_the_page_on_prediction_runs(

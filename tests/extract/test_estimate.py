@@ -13,7 +13,7 @@ from mfd.cache import Store, StoreWriter
 from mfd.coco import CocoDataset
 from mfd.config import StoredDtype
 from mfd.detectors import load_detector
-from mfd.errors import DataError
+from mfd.errors import DataError, DetectorError
 from mfd.extract import (
     ExtractConfig,
     estimate,
@@ -54,6 +54,12 @@ def test_the_estimated_bytes_are_those_of_the_data_in_the_store(
     assert expected.bytes_per_image == expected.num_bytes / 18
     base = estimate(dataset, detector.spec, profile, dtype)
     assert (expected.num_bytes == base.num_bytes) == (view == "base")
+
+
+def test_a_store_of_unknown_weights_is_refused(dataset: CocoDataset) -> None:
+    spec = replace(load_detector(f"{TINY}:detector").spec, weights_digest="")
+    with pytest.raises(DetectorError, match="'tiny' has no weights_digest"):
+        store_identity(spec, dataset, ["0" * 64] * 18, split="val")
 
 
 def test_hours_follow_from_a_measured_rate(dataset: CocoDataset) -> None:

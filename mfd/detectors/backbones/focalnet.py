@@ -1,23 +1,12 @@
 """FocalNet (arXiv:2203.11926), from Transformers, with the norms that detectors add."""
 
-import re
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-_OFFICIAL_NAMES = (
-    (r"^embeddings\.patch_embeddings\.projection", "patch_embed.proj"),
-    (r"^embeddings\.norm", "patch_embed.norm"),
-    (r"^stages\.(\d)\.layers", r"layers.\1.blocks"),
-    (r"^stages\.(\d)\.downsample\.projection", r"layers.\1.downsample.proj"),
-    (r"^stages\.(\d)\.downsample", r"layers.\1.downsample"),
-    (r"^norms\.(\d)", r"norm\1"),
-    (r"modulation\.projection_in", "modulation.f"),
-    (r"modulation\.projection_context", "modulation.h"),
-    (r"modulation\.projection_out", "modulation.proj"),
-)
+from mfd.detectors.keys import Renames
 
 
 class FocalNet(nn.Module):
@@ -26,6 +15,18 @@ class FocalNet(nn.Module):
     Convolutional embedding, post-norm blocks with layer scale, normalised modulator. The stage-1
     map itself is not normed.
     """
+
+    official_names: ClassVar[Renames] = (
+        (r"^embeddings\.patch_embeddings\.projection", "patch_embed.proj"),
+        (r"^embeddings\.norm", "patch_embed.norm"),
+        (r"^stages\.(\d)\.layers", r"layers.\1.blocks"),
+        (r"^stages\.(\d)\.downsample\.projection", r"layers.\1.downsample.proj"),
+        (r"^stages\.(\d)\.downsample", r"layers.\1.downsample"),
+        (r"^norms\.(\d)", r"norm\1"),
+        (r"modulation\.projection_in", "modulation.f"),
+        (r"modulation\.projection_context", "modulation.h"),
+        (r"modulation\.projection_out", "modulation.proj"),
+    )
 
     def __init__(
         self,
@@ -79,13 +80,6 @@ class FocalNet(nn.Module):
 
     def _normed(self, stage: int, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
         return self.norms[stage](x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-
-    @staticmethod
-    def official_name(name: str) -> str:
-        """The name in the official detectors' checkpoints of a weight here."""
-        for ours, theirs in _OFFICIAL_NAMES:
-            name = re.sub(ours, theirs, name)
-        return name
 
 
 def _blocks(

@@ -1,9 +1,11 @@
 """ResNet, from Transformers."""
 
-import re
+from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from mfd.detectors.keys import Renames
 
 
 class ResNet(nn.Module):
@@ -11,6 +13,16 @@ class ResNet(nn.Module):
 
     The defaults are ResNet-50 with the stride on the 3x3 convolutions (v1.5).
     """
+
+    official_names: ClassVar[Renames] = (  # torchvision's
+        (r"^embedder\.embedder\.convolution", "conv1"),
+        (r"^embedder\.embedder\.normalization", "bn1"),
+        (r"^stages\.(\d)\.layers\.", lambda found: f"layer{int(found[1]) + 1}."),
+        (r"layer\.(\d)\.convolution", lambda found: f"conv{int(found[1]) + 1}"),
+        (r"layer\.(\d)\.normalization", lambda found: f"bn{int(found[1]) + 1}"),
+        (r"shortcut\.convolution", "downsample.0"),
+        (r"shortcut\.normalization", "downsample.1"),
+    )
 
     def __init__(
         self,
@@ -48,14 +60,3 @@ class ResNet(nn.Module):
         for stage in self.stages[1:]:
             maps.append(stage(maps[-1]))
         return maps[1:]
-
-    @staticmethod
-    def official_name(name: str) -> str:
-        """The name in torchvision's ResNet, hence in official checkpoints, of a weight here."""
-        name = re.sub(r"^embedder\.embedder\.convolution", "conv1", name)
-        name = re.sub(r"^embedder\.embedder\.normalization", "bn1", name)
-        name = re.sub(r"^stages\.(\d)\.layers\.", lambda m: f"layer{int(m[1]) + 1}.", name)
-        name = re.sub(r"layer\.(\d)\.convolution", lambda m: f"conv{int(m[1]) + 1}", name)
-        name = re.sub(r"layer\.(\d)\.normalization", lambda m: f"bn{int(m[1]) + 1}", name)
-        name = name.replace("shortcut.convolution", "downsample.0")
-        return name.replace("shortcut.normalization", "downsample.1")

@@ -1,14 +1,14 @@
 """Swin Transformer (arXiv:2103.14030) as detectors use it: any input size, padding unmasked."""
 
-import re
 from itertools import pairwise
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from mfd.detectors.keys import Renames
 from mfd.nn import SwinLayer, keep_state_names
 
 STATE_NAMES = {
@@ -28,6 +28,10 @@ class Swin(nn.Module):
 
     The levels pass through a LayerNorm each; the stage-1 map does not.
     """
+
+    official_names: ClassVar[Renames] = (
+        (r"^norms\.(\d)", lambda found: f"norm{int(found[1]) + 1}"),
+    )
 
     def __init__(
         self, embed_dim: int, depths: tuple[int, ...], heads: tuple[int, ...], window: int
@@ -62,11 +66,6 @@ class Swin(nn.Module):
             x = stage(cast(Stage, before).downsample(x))
             maps.append(norm(x).permute(0, 3, 1, 2))
         return maps
-
-    @staticmethod
-    def official_name(name: str) -> str:
-        """The name in the official detectors' checkpoints of a weight here."""
-        return re.sub(r"^norms\.(\d)", lambda m: f"norm{int(m[1]) + 1}", name)
 
 
 def swin_large(window: int) -> Swin:

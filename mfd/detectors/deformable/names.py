@@ -1,11 +1,10 @@
 """What official checkpoints call the weights of `DeformableDetr`, as far as all families agree."""
 
-import re
+from collections.abc import Iterable
 
-Renames = tuple[tuple[str, str], ...]
-"""Pairs of a pattern that our names match and of what replaces it, in the order to be tried."""
+from mfd.detectors.keys import Renames
 
-_SHARED: Renames = (
+SHARED: Renames = (
     (r"^level_embed", "transformer.level_embed"),
     (r"^encoder", "transformer.encoder"),
     (r"^decoder\.layers", "transformer.decoder.layers"),
@@ -20,14 +19,7 @@ _SHARED: Renames = (
 _HEADS = {"class": "class_embed", "box": "bbox_embed"}
 
 
-def rename(name: str, family: Renames) -> str:
-    """The official name of a weight that is stored once, by the shared renames and a family's."""
-    for ours, theirs in _SHARED + family:
-        name = re.sub(ours, theirs, name)
-    return name
-
-
-def head_names(kind: str, layers: range, rest: str) -> tuple[str, ...]:
+def head_names(kind: str, layers: Iterable[int], rest: str) -> tuple[str, ...]:
     """The official names of a "class" or "box" head that serves these layers, each twice."""
     heads = [f"{_HEADS[kind]}.{layer}.{rest}" for layer in layers]
     return (*heads, *(f"transformer.decoder.{head}" for head in heads))

@@ -11,10 +11,13 @@ from mfd.detectors.deformable.backbone import Backbone
 from mfd.detectors.deformable.config import DeformableConfig
 from mfd.detectors.deformable.detector import DeformableDetector
 from mfd.detectors.deformable.model import DeformableDetr
-from mfd.detectors.keys import KeyMap
+from mfd.detectors.keys import KeyMap, renamed
 from mfd.detectors.spec import DetectorSpec
 
-SWIN_INDEX = "relative_position_index"  # follows from the window
+_IGNORED = (  # ends of keys that are not needed to run a detector
+    "relative_position_index",  # follows from the window
+    "label_enc.weight",  # serves the denoising of DINO's training, and is left behind elsewhere
+)
 _CLASS_BIAS = "class_embed.0.bias"  # of the first decoder layer, in every family
 
 
@@ -25,14 +28,11 @@ class OfficialFamily:
     Args:
         names: official names of one of our weights outside the backbone, given the number of
             decoder layers; the first is the main one, the others are copies.
-        ignored: ends of keys that are not needed to run the detector.
-        adapt: the detector with further settings that a checkpoint of it tells; None: it tells
-            none.
+        adapt: the detector with further settings that a checkpoint of it tells.
     """
 
     names: Callable[[str, int], tuple[str, ...]]
-    ignored: tuple[str, ...] = ()
-    adapt: "Callable[[OfficialDetector, Mapping[str, Tensor]], OfficialDetector] | None" = None
+    adapt: "Callable[[OfficialDetector, Mapping[str, Tensor]], OfficialDetector]"
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class OfficialDetector:
         bias = state.get(_CLASS_BIAS)
         if bias is not None and bias.ndim == 1:
             detector = replace(self, config=replace(self.config, num_classes=len(bias)))
-        return detector if self.family.adapt is None else self.family.adapt(detector, state)
+        return self.family.adapt(detector, state)
 
     def share(self, state: Mapping[str, Tensor]) -> float:
         """How well a state dict fits the detector with the settings that it tells; 1 if whole."""
@@ -81,7 +81,7 @@ class OfficialDetector:
             if not name.endswith("num_batches_tracked")  # frozen batch norm counts nothing
         }
         names = {name: self._official_names(network.backbone, name) for name in shapes}
-        return KeyMap(shapes, names, (SWIN_INDEX, *self.family.ignored))
+        return KeyMap(shapes, names, _IGNORED)
 
     def build(
         self, name: str, weights: Mapping[str, Tensor], encoder_layer: int
@@ -108,7 +108,6 @@ class OfficialDetector:
             category_ids=tuple(range(self.config.num_classes)),
             category_names=_coco_names(self.config.num_classes),
             c1_channels=network.backbone.c1_channels,
-            weights_digest="",
             encoder_layer=encoder_layer,
             max_detections=self.max_detections,
         )
@@ -116,8 +115,8 @@ class OfficialDetector:
 
     def _official_names(self, backbone: Backbone, name: str) -> tuple[str, ...]:
         if name.startswith("backbone."):
-            ours = name.removeprefix("backbone.")
-            return (self.backbone_prefix + backbone.official_name(ours),)
+            theirs = renamed(name.removeprefix("backbone."), backbone.official_names)
+            return (self.backbone_prefix + theirs,)
         return self.family.names(name, self.config.decoder_layers)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mfd.detectors.capture import capture_outputs, run_up_to
 from mfd.detectors.contract import DetectorOutput
-from mfd.detectors.hf.categories import category_ids, category_names
+from mfd.detectors.hf.categories import categories
 from mfd.detectors.hf.families import Family
 from mfd.detectors.hf.heads import keep_heads_in_float32
 from mfd.detectors.spec import DetectorSpec
@@ -136,15 +136,15 @@ class TransformersDetector(nn.Module):
         softmax = self.family.scores == "softmax"
         num_queries = output.queries.shape[1]
         columns, labels = output.logits.shape[2] - softmax, self.model.config.id2label
+        category_ids, category_names = categories(columns, labels)
         return DetectorSpec(
             name=name,
             dim=output.queries.shape[2],
             strides=strides,
             num_queries=num_queries,
-            category_ids=category_ids(columns, labels),
-            category_names=category_names(columns, labels),
+            category_ids=category_ids,
+            category_names=category_names,
             c1_channels=c1_channels,
-            weights_digest="",
             preprocessing=preprocessing,
             scores=self.family.scores,
             encoder_layer=layer,

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from mfd.detectors.contract import DetectorOutput
-from mfd.detectors.hf.categories import category_ids, category_names
+from mfd.detectors.hf.categories import categories
 from mfd.detectors.hf.families import Family
 from mfd.detectors.hf.heads import keep_heads_in_float32
 from mfd.detectors.spec import DetectorSpec
@@ -48,15 +48,15 @@ class YolosDetector(nn.Module):
         self.model = model
         config = model.config
         self.num_queries, self.patch = config.num_detection_tokens, config.patch_size
+        category_ids, category_names = categories(config.num_labels, config.id2label)
         self.spec = DetectorSpec(
             name=name,
             dim=config.hidden_size,
             strides=(self.patch,),
             num_queries=self.num_queries,
-            category_ids=category_ids(config.num_labels, config.id2label),
-            category_names=category_names(config.num_labels, config.id2label),
+            category_ids=category_ids,
+            category_names=category_names,
             c1_channels=0,
-            weights_digest="",
             preprocessing=replace(preprocessing, multiple_of=self.patch),
             scores=family.scores,
             max_detections=family.max_detections or self.num_queries,

@@ -1,4 +1,4 @@
-"""FocalNet's levels; whole models are compared in tests/extract/test_official."""
+"""FocalNet's levels; whole models are compared in tests/detectors/test_official."""
 
 import torch
 

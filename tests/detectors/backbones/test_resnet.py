@@ -3,6 +3,7 @@
 import torch
 
 from mfd.detectors.backbones.resnet import ResNet
+from mfd.detectors.keys import renamed
 
 
 def test_stages_have_strides_4_to_32_and_the_widths_asked_for() -> None:
@@ -17,7 +18,7 @@ def test_stages_have_strides_4_to_32_and_the_widths_asked_for() -> None:
 
 def test_weights_have_torchvisions_names() -> None:
     backbone = ResNet()
-    names = {ResNet.official_name(name) for name in backbone.state_dict()}
+    names = {renamed(name, ResNet.official_names) for name in backbone.state_dict()}
     assert len(names) == len(backbone.state_dict())
     assert {
         "conv1.weight",

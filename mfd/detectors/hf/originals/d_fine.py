@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mfd.detectors.hf.originals.original import Original, Renames, Settings, State, count
+from mfd.detectors.hf.originals.original import Original, Settings, State, count
 from mfd.detectors.hf.originals.rt_detr import IGNORED, SHARED, shared_settings
+from mfd.detectors.keys import Renames
 
 _RENAMES: Renames = (
     *SHARED,

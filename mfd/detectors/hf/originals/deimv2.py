@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from mfd.detectors.hf.originals.d_fine import hgnet, points
-from mfd.detectors.hf.originals.original import Original, Renames, Settings, State, count
+from mfd.detectors.hf.originals.original import Original, Settings, State, count
 from mfd.detectors.hf.originals.rt_detr import IGNORED, SHARED, image_side
+from mfd.detectors.keys import Renames
 
 _LITE = "encoder.down_sample1.1.weight"  # the encoder of two scales, for the smallest sizes
 _VIT = "backbone.dinov3."

@@ -8,27 +8,17 @@ from typing import Any
 
 import transformers
 
-from mfd.coco import COCO_IDS
+from mfd.coco import COCO_NAMES
 from mfd.detectors.checkpoint import read_content
 from mfd.detectors.hf.detector import TransformersDetector
 from mfd.detectors.hf.families import FAMILIES
-from mfd.detectors.hf.originals.d_fine import D_FINE
-from mfd.detectors.hf.originals.deimv2 import DEIMV2
+from mfd.detectors.hf.originals import ORIGINALS
 from mfd.detectors.hf.originals.original import Original, State
-from mfd.detectors.hf.originals.rf_detr import RF_DETR
-from mfd.detectors.hf.originals.rt_detr import RT_DETR, RT_DETR_V2
 from mfd.detectors.hf.quiet import quiet_transformers
 from mfd.detectors.state_dicts import best_fit
 from mfd.errors import DetectorError
 from mfd.images import Preprocessing
 
-ORIGINALS: Mapping[str, Original] = {
-    "rf-detr": RF_DETR,
-    "rt-detr": RT_DETR,
-    "rt-detr-v2": RT_DETR_V2,
-    "d-fine": D_FINE,
-    "deimv2": DEIMV2,
-}
 _SHOWN = 3
 
 
@@ -91,11 +81,12 @@ def _model(
     family = FAMILIES[original.model_type]
     architecture = getattr(transformers, family.architecture)
     columns = config["num_labels"]
-    labels = dict.fromkeys(range(columns), "N/A")
-    if columns == len(COCO_IDS):  # all of these count COCO's categories in their order
-        labels |= {0: "person", columns - 1: "toothbrush"}
+    # with 80 columns, all of these families count COCO's categories in their order
+    names = COCO_NAMES.values() if columns == len(COCO_NAMES) else ["N/A"] * columns
     with quiet_transformers():
-        model = architecture(architecture.config_class(**config, id2label=labels)).float()
+        model = architecture(
+            architecture.config_class(**config, id2label=dict(enumerate(names)))
+        ).float()
     expected = {
         k: v
         for k, v in model.state_dict().items()

@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
+from mfd.detectors.keys import Renames, renamed
+
 State = Mapping[str, Tensor]
-Renames = tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]
-"""Pairs of a pattern that the authors' names match and of what replaces it, applied in order."""
 
 _PACKED = (  # what one tensor holds, in Transformers one each
     (re.compile(r"(.*\.self_attn\.)in_proj_(weight|bias)$"), ("q_proj", "k_proj", "v_proj")),
@@ -67,8 +67,7 @@ class Original:
         for name, value in self.prepared(state).items():
             if name.endswith(_COUNTER) or re.search(self.ignored, name):
                 continue
-            ours = rename(name, self.renames)
-            weights |= _unpacked(ours, value)
+            weights |= _unpacked(renamed(name, self.renames), value)
         return weights
 
 
@@ -79,13 +78,6 @@ def _unpacked(name: str, value: Tensor) -> dict[str, Tensor]:
             values = zip(parts, value.chunk(len(parts)), strict=True)
             return {f"{found[1]}{part}.{found[2]}": v for part, v in values}
     return {name: value}
-
-
-def rename(name: str, renames: Renames) -> str:
-    """The name after all replacements."""
-    for pattern, replacement in renames:
-        name = re.sub(pattern, replacement, name)
-    return name
 
 
 def count(state: State, pattern: str) -> int:

@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mfd.detectors.hf.originals.original import Original, Renames, Settings, State, count
+from mfd.detectors.hf.originals.original import Original, Settings, State, count
+from mfd.detectors.keys import Renames
 
 SHARED: Renames = (
     (r"^backbone\.", "model.backbone.model."),

@@ -1,5 +1,6 @@
-"""The published DINO detectors."""
+"""DINO (arXiv:2203.03605), as its authors and FocalNet's published it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -8,8 +9,9 @@ from torch import Tensor
 
 from mfd.detectors.backbones import FocalNet, ResNet, swin_large
 from mfd.detectors.deformable.config import DeformableConfig
+from mfd.detectors.deformable.names import SHARED, head_names
 from mfd.detectors.deformable.official import OfficialDetector, OfficialFamily
-from mfd.detectors.dino.names import official_names
+from mfd.detectors.keys import Renames, renamed
 
 DINO = DeformableConfig(
     num_queries=900,
@@ -31,11 +33,24 @@ def _with_its_queries(detector: OfficialDetector, state: Mapping[str, Tensor]) -
     return replace(detector, config=replace(detector.config, num_queries=len(table)))
 
 
-DINO_FAMILY = OfficialFamily(
-    official_names,
-    ignored=("label_enc.weight",),  # it serves denoising only
-    adapt=_with_its_queries,
+_RENAMES: Renames = (
+    *SHARED,
+    (r"^decoder\.content", "transformer.tgt_embed"),
+    (r"^decoder\.position\.mlp", "transformer.decoder.ref_point_head"),
+    (r"^decoder\.norm", "transformer.decoder.norm"),
+    (r"^proposals\.box_head", "transformer.enc_out_bbox_embed"),
+    (r"^proposals\.class_head", "transformer.enc_out_class_embed"),
 )
+
+
+def _official_names(name: str, decoder_layers: int) -> tuple[str, ...]:
+    """All names of a weight outside the backbone; all decoder layers share their heads."""
+    if match := re.match(r"decoder\.(class|box)_heads\.\d+\.(.*)", name):
+        return head_names(match[1], range(decoder_layers), match[2])
+    return (renamed(name, _RENAMES),)
+
+
+DINO_FAMILY = OfficialFamily(_official_names, _with_its_queries)
 
 _dino = partial(
     OfficialDetector,

@@ -1,5 +1,6 @@
-"""The published H-DETR detectors."""
+"""H-Deformable-DETR (arXiv:2207.13080), as its authors published it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -8,8 +9,9 @@ from torch import Tensor
 
 from mfd.detectors.backbones import ResNet, swin_large
 from mfd.detectors.deformable.config import DeformableConfig
+from mfd.detectors.deformable.names import SHARED, head_names
 from mfd.detectors.deformable.official import OfficialDetector, OfficialFamily
-from mfd.detectors.hdetr.names import official_names
+from mfd.detectors.keys import Renames, renamed
 
 HDETR = DeformableConfig()
 
@@ -23,11 +25,24 @@ def _with_its_queries(detector: OfficialDetector, state: Mapping[str, Tensor]) -
     return replace(detector, config=config, max_detections=300)
 
 
-HDETR_FAMILY = OfficialFamily(
-    official_names,
-    ignored=("label_enc.weight",),  # left behind in some by the denoising of DINO
-    adapt=_with_its_queries,
+_RENAMES: Renames = (
+    *SHARED,
+    (r"^decoder\.content", "query_embed"),
+    (r"^decoder\.position\.linear", "transformer.pos_trans"),
+    (r"^decoder\.position\.norm", "transformer.pos_trans_norm"),
 )
+
+
+def _official_names(name: str, decoder_layers: int) -> tuple[str, ...]:
+    """All names of a weight outside the backbone; the proposals' heads count as a last layer's."""
+    if match := re.match(r"decoder\.(class|box)_heads\.(\d+)\.(.*)", name):
+        return head_names(match[1], [int(match[2])], match[3])
+    if match := re.match(r"proposals\.(class|box)_head\.(.*)", name):
+        return head_names(match[1], [decoder_layers], match[2])
+    return (renamed(name, _RENAMES),)
+
+
+HDETR_FAMILY = OfficialFamily(_official_names, _with_its_queries)
 
 _hdetr = partial(
     OfficialDetector,
