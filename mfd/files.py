@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from mfd.errors import ConfigError, DiskError, MfdError
 
+_NOT_OURS = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS}
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 _locking = {"wanted": True}
 
@@ -31,6 +32,22 @@ def write_atomically(path: Path, *content: Any) -> None:
         OSError: as the file system does; `path` is then what it was before.
     """
     write_together(path.parent, {path.name: content})
+
+
+def write_if_ours(path: Path, *content: Any) -> None:
+    """As `write_atomically`, into a folder that is made; nothing where this user may not write.
+
+    For what can be made again. Of several processes that write it at the same time, one does.
+
+    Raises:
+        OSError: for other reasons, such as a full disk.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, *content)
+    except OSError as error:
+        if error.errno not in _NOT_OURS:
+            raise
 
 
 def write_together(folder: Path, files: Mapping[str, bytes | Sequence[Any]]) -> None:
@@ -104,7 +121,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     yield unfinished
-    for file in unfinished.rglob("*"):
+    for file in (unfinished, *unfinished.rglob("*")):
         sync(file)
     unfinished.rename(path)
     sync(path.parent)

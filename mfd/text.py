@@ -6,6 +6,12 @@ import reprlib
 import unicodedata
 from collections.abc import Iterable
 
+MAX_NAMED = 5
+"""Of many values, how many a line names."""
+
+MAX_WORD = 300
+"""Characters of a word that a terminal is shown."""
+
 _UNSAFE = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # control, format, surrogate, line and paragraph
 _JOINERS = "\u200c\u200d"  # format characters that several scripts are written with
 
@@ -18,14 +24,6 @@ def suggest(name: str, known: Iterable[str]) -> str:
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-
-
-MAX_NAMED = 5
-"""Of many values, how many a line names."""
-
-
-MAX_WORD = 300
-"""Characters of a word that a terminal is shown."""
 
 
 def some(values: Iterable[object]) -> str:
@@ -59,7 +57,7 @@ def _ends(word: re.Match[str]) -> str:
 def size(num_bytes: float) -> str:
     """A number of bytes with a unit, three digits: `9.61 MB`."""
     for unit in ("B", "kB", "MB", "GB"):
-        if num_bytes < 1000:
+        if num_bytes < 999.5:  # which three digits round up
             return f"{num_bytes:.3g} {unit}"
         num_bytes /= 1000
     return f"{num_bytes:.3g} TB"

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mfd import files
 from mfd.cache.store.disk import disk_errors
 from mfd.errors import ConfigError, StoreError, TrainingError
 from mfd.files import (
@@ -152,6 +153,17 @@ def test_a_new_folder_is_whole_or_absent(tmp_path: Path) -> None:
         assert not path.exists()
     assert (path / "inner/file").read_text() == "x"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_new_folder_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(files, "sync", synced.append)
+    with new_folder(tmp_path / "new") as unfinished:
+        (unfinished / "file").write_text("x")
+    assert set(synced[:-1]) == {unfinished, unfinished / "file"}
+    assert synced[-1] == tmp_path
 
 
 def test_files_are_written_together_or_not_at_all(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from mfd.text import MAX_WORD, abridged, printable
+from mfd.text import MAX_WORD, abridged, printable, size
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,16 @@ def test_printable_escapes_what_a_terminal_would_obey_and_keeps_letters(
     assert printable(text) == shown
     assert len(printable(text).splitlines()) == 1
     printable(text).encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("num_bytes", "shown"),
+    [(0, "0 B"), (999, "999 B"), (999_499, "999 kB"), (999_600, "1 MB"), (9_614_000, "9.61 MB")],
+)
+def test_sizes_have_three_digits_and_the_unit_that_keeps_them_short(
+    num_bytes: int, shown: str
+) -> None:
+    assert size(num_bytes) == shown
 
 
 def test_abridged_keeps_both_ends_of_a_word_that_is_too_long() -> None:

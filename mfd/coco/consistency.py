@@ -68,7 +68,7 @@ def check_consistency(dataset: CocoDataset) -> list[Finding]:
         return findings
     findings += repeated_objects(annotations)
     objects = measure(annotations, dataset.images)
-    individuals = ~objects.is_crowd
+    individuals = ~annotations.is_crowd
     in_unit = _polygons_in_unit(objects)
     why = _explained(objects, in_unit)
     for kind, advice in _ADVICE.items():
@@ -83,19 +83,20 @@ def check_consistency(dataset: CocoDataset) -> list[Finding]:
 
 
 def _polygons_in_unit(objects: Objects) -> Rows:
-    masked = objects.has_mask & ~objects.is_crowd & (objects.sides >= 8).all(1)
+    masked = objects.has_mask & ~objects.annotations.is_crowd & (objects.sides >= 8).all(1)
     reach = np.abs(np.where(masked[:, None], objects.extents_xyxy, np.inf)).max(1)
     return np.asarray(reach <= _UNIT)
 
 
 def _explained(objects: Objects, in_unit: Rows) -> np.ndarray:
     """Why a box does not fit its mask or its image, object by object; empty where it does."""
-    why = np.full(len(objects.written), "", object)
-    written, extents, sides = objects.written, objects.extents_xyxy, objects.sides
-    plain = ~objects.is_crowd & (written[:, 2:] > 0).all(1)
+    written, extents, sides = objects.annotations.boxes_xywh, objects.extents_xyxy, objects.sides
+    why = np.full(len(written), "", object)
+    individuals = ~objects.annotations.is_crowd
+    plain = individuals & (written[:, 2:] > 0).all(1)
     large = (sides >= 8).all(1)
     why[plain & large & (np.abs(written).max(1) <= _UNIT)] = "boxes in 0..1"
-    masked = objects.has_mask & ~objects.is_crowd
+    masked = objects.has_mask & individuals
     compared = np.flatnonzero(masked & plain & ~in_unit & (why == ""))
     apart = compared[~readings.agree(objects.boxes_xyxy[compared], extents[compared])]
     why[apart] = readings.explain(written[apart], extents[apart], sides[apart])
@@ -116,7 +117,7 @@ def _explained(objects: Objects, in_unit: Rows) -> np.ndarray:
 def _placement(objects: Objects, rows: Rows) -> list[Finding]:
     """Boxes without area, outside of their images, or all of them in one corner."""
     boxes, sides = objects.boxes_xyxy, objects.sides
-    no_size = rows & (objects.written[:, 2:] <= 0).any(1)
+    no_size = rows & (objects.annotations.boxes_xywh[:, 2:] <= 0).any(1)
     rows = rows & ~no_size
     outside = rows & ((boxes[:, 2:] <= 0) | (boxes[:, :2] >= sides)).any(1)
     reaching = rows & readings.out_of_frame(boxes, sides)
@@ -148,14 +149,13 @@ def _areas(objects: Objects, trusted: Rows) -> list[Finding]:
     Args:
         trusted: objects whose mask, or box without a mask, is known to be in pixels.
     """
-    areas = objects.areas
+    areas, boxes = objects.annotations.areas, objects.annotations.boxes_xywh[:, 2:].clip(0).prod(1)
     advice = "remove `area` from the file, and mfd computes it"
     negative = areas < 0
     signed = f"signed polygon areas; COCO's code ignores such objects; {advice}"
     everything = np.ones(len(areas), bool)
     findings = _finding(objects, "negative areas", negative, everything, signed, certain=True)
 
-    boxes = objects.written[:, 2:].clip(0).prod(1)
     expected = np.where(objects.has_mask, objects.mask_areas, boxes)
     least = np.where(objects.has_mask, expected / _AREA_RATIO, 0) - _AREA_SLACK
     most = expected * _AREA_RATIO + _AREA_SLACK

@@ -115,5 +115,6 @@ class CocoDataset:
 
 
 def sample_evenly(images: Sequence[ImageEntry], count: int) -> Sequence[ImageEntry]:
-    """At most `count` of the images, at equal steps from the first on."""
-    return images[:: max(1, len(images) // count)][:count]
+    """At most `count` of the images, the first among them, spread over all."""
+    count = min(count, len(images))
+    return [images[number * len(images) // count] for number in range(count)]

@@ -30,24 +30,10 @@ class Objects:
     sides: Float64[np.ndarray, "N 2"]
 
     @property
-    def written(self) -> Float64[np.ndarray, "N 4"]:
-        """The four numbers of the boxes as annotated."""
-        return self.annotations.boxes_xywh
-
-    @property
-    def areas(self) -> Float64[np.ndarray, " N"]:
-        """As annotated, pixels."""
-        return self.annotations.areas
-
-    @property
-    def is_crowd(self) -> Bool[np.ndarray, " N"]:
-        """Crowd regions."""
-        return self.annotations.is_crowd
-
-    @property
     def boxes_xyxy(self) -> Float64[np.ndarray, "N 4"]:
         """Corners of the boxes, pixels."""
-        return np.concatenate((self.written[:, :2], self.written[:, :2] + self.written[:, 2:]), 1)
+        corner, size = np.hsplit(self.annotations.boxes_xywh, 2)
+        return np.concatenate((corner, corner + size), 1)
 
     @property
     def has_mask(self) -> Bool[np.ndarray, " N"]:

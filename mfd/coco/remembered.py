@@ -4,7 +4,6 @@ A file holds a checksum, a line of JSON and the columns, nothing that could be e
 wrong with it, it is as good as absent: it can be made again at any time.
 """
 
-import errno
 import hashlib
 import json
 import os
@@ -23,11 +22,10 @@ from mfd.coco.federated import Federated
 from mfd.coco.records import ImageEntry
 from mfd.console import say
 from mfd.distributed import launched
-from mfd.files import file_sha256, write_atomically
+from mfd.files import file_sha256, write_if_ours
 
 _PARSER = 2  # raised whenever another data set, or another text, comes out of the same file
 _MIN_BYTES = 2**22  # of a file that takes longer to parse than to look for
-_NOT_OURS = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS}
 _ALIGNED = 8
 _CRC_BYTES = 4
 
@@ -100,11 +98,9 @@ def remember(folder: Path, source: Source, dataset: CocoDataset) -> None:
         checksum = google_crc32c.extend(checksum, piece)
     memory = source.memory(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(memory, checksum.to_bytes(_CRC_BYTES), line, *body)
+        write_if_ours(memory, checksum.to_bytes(_CRC_BYTES), line, *body)
     except OSError as error:
-        if error.errno not in _NOT_OURS:
-            say(f"{memory} cannot be written ({error.strerror}); the next command parses again")
+        say(f"{memory} cannot be written ({error.strerror}); the next command parses again")
 
 
 def _packed(dataset: CocoDataset) -> dict[str, Column]:

@@ -20,8 +20,8 @@ def repeated_files(dataset: CocoDataset, digests: Mapping[int, str] | None = Non
     first: dict[str, int] = {}
     pairs = []
     for entry in dataset.images:
-        key = entry.file_name if digests is None else digests.get(entry.image_id, "").strip("0")
-        if not key:
+        key = entry.file_name if digests is None else digests.get(entry.image_id, "")
+        if not key.strip("0"):
             continue
         if key in first:
             pairs.append(f"images {first[key]} and {entry.image_id}, {printable(entry.file_name)}")

@@ -1,13 +1,10 @@
 """Whether detector and data mean the same by a category, and it finds their objects."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from mfd.coco import ByHand, CocoDataset, match_categories
 from mfd.config import Exif
 from mfd.detectors import Detector, DetectorSpec, check_repeatable
 from mfd.doctor.detections import DetectionCheck, check_detections
-from mfd.doctor.report import Report, some_categories
+from mfd.doctor.report import Report
 from mfd.images import load_image
 from mfd.text import some
 
@@ -78,25 +75,19 @@ def _different(spec: DetectorSpec, dataset: CocoDataset) -> str:
     """Why detector and annotations name objects differently, and what to do."""
     if spec.names:
         return "their categories have the same names, so look at the labels, and at its weights"
-    used = set(dataset.annotations.category_ids.tolist())
+    used = sorted(set(dataset.annotations.category_ids.tolist()))
+    annotated = some(f"{i} {dataset.categories[i]!r}" for i in used)
     return (
         f"the ids do not mean the same: those of the detector are {some(spec.category_ids)}, those "
-        f"annotated {some_categories(sorted(used), dataset.categories)}; write which is which "
-        "under [categories] in mfd.toml"
+        f"annotated {annotated}; write which is which under [categories] in mfd.toml"
     )
 
 
 def check_read(detector: Detector, dataset: CocoDataset, exif: Exif) -> DetectionCheck:
     """`check_detections` on images that are turned as EXIF says, or taken as stored."""
-    with _reading(detector, exif):
-        return check_detections(detector, dataset)
-
-
-@contextmanager
-def _reading(detector: Detector, exif: Exif) -> Iterator[None]:
     spec = detector.spec
     detector.spec = spec.with_exif(exif)
     try:
-        yield
+        return check_detections(detector, dataset)
     finally:
         detector.spec = spec

@@ -35,8 +35,11 @@ def examine(
     exif = project.exif or "ignore" if detector is None else detector.spec.exif
     check = None if detector is None else partial(check_read, detector)
     own = images is not None and annotations is not None
+    names = [split] if split else ["data"]
+    if not (split or own):
+        names = report.attempt(opening.split_names, project) or []
     datasets = {}
-    for name in [split] if split else ["data"] if own else _split_names(report, project):
+    for name in names:
         dataset = report.attempt(
             opening.open_dataset, project, name, images, annotations, skip_invalid=True
         )
@@ -53,7 +56,3 @@ def examine(
             report.attempt(examine_agreement, report, name, dataset, detector, project.categories)
     examine_stores(report, project, datasets, None if detector is None else detector.spec)
     return report
-
-
-def _split_names(report: Report, project: Project) -> list[str]:
-    return report.attempt(opening.split_names, project) or []

@@ -1,11 +1,10 @@
 """The lines of a report, and whether all is well."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from mfd.errors import MfdError
-from mfd.text import some
 
 Result = TypeVar("Result")
 
@@ -34,8 +33,3 @@ class Report(list[Finding]):
         except MfdError as error:
             self.say(str(error), good=False)
             return None
-
-
-def some_categories(ids: Collection[int], names: Mapping[int, str]) -> str:
-    """The first few ids with their names."""
-    return some(f"{i} {names[i]!r}" for i in ids)

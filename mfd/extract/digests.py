@@ -1,6 +1,5 @@
 """The sha256 of every image file, remembered between runs: an edited image is another store."""
 
-import errno
 import hashlib
 import json
 import stat
@@ -9,14 +8,11 @@ from contextlib import closing
 from pathlib import Path
 
 from mfd.coco import CocoDataset
-from mfd.files import disk_errors, file_sha256, json_sha256, write_atomically
+from mfd.files import disk_errors, file_sha256, json_sha256, write_if_ours
 from mfd.prefetch import prefetch
 from mfd.progress import progress
 
 ABSENT = "0" * 64  # what stands for a file that cannot be read
-
-_NOT_OURS = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS}
-"""Another process has just written the same, or this user may not write here."""
 
 Entry = tuple[list[int], str]  # size and time of change; sha256
 
@@ -69,12 +65,7 @@ def _remember(memory: Path, known: Mapping[str, Entry], now: Mapping[str, Entry]
     files = {**known, **now}
     content = {"sha256": json_sha256(files), "files": files}
     with disk_errors(memory, "rerun the command"):
-        try:
-            memory.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(memory, json.dumps(content).encode())
-        except OSError as error:
-            if error.errno not in _NOT_OURS:
-                raise
+        write_if_ours(memory, json.dumps(content).encode())
 
 
 def _read(path: Path) -> dict[str, Entry]:

@@ -20,6 +20,7 @@ from mfd.files import locks_wanted
 from mfd.images import LoadedImage, parse_view
 from mfd.prefetch import prefetch
 from mfd.progress import progress
+from mfd.text import some
 
 _LOOK_SECONDS = 1.0  # between two looks at what other processes do
 _STORE_THREADS = 3  # each waits for the disk most of the time
@@ -226,11 +227,10 @@ def _write_behind(
 
 def _refuse_invalid(invalid: Sequence[StoreImage], total: int) -> None:
     if invalid:
-        names = ", ".join(image.file_name for image in invalid[:5])
-        more = f" and {len(invalid) - 5} more" if len(invalid) > 5 else ""
+        names = some(image.file_name for image in invalid)
         raise DataError(
             f"{len(invalid)} of {total} images could not be used and are missing in the store: "
-            f"{names}{more}. Training can proceed without them. To include them, fix the files and "
+            f"{names}. Training can proceed without them. To include them, fix the files and "
             "extract again: files that could not be reached are added to this store, edited ones "
             "make a new one (their hashes are part of its identity)"
         )

@@ -35,11 +35,11 @@ def text(value: object) -> Cell:
     return Cell(str(value), str(value))
 
 
-def number(value: float | None, places: int = 0, unit: str = "") -> Cell:
+def number(value: float | None, places: int = 0) -> Cell:
     """A cell of a number; a dash for none, which is sorted last."""
     if value is None:
         return Cell("-", "-1")
-    return Cell(f"{value:,.{places}f}{unit}", str(value))
+    return Cell(f"{value:,.{places}f}", str(value))
 
 
 def average_precision(value: float | None, reference: float | None = None) -> Cell:

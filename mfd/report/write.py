@@ -104,16 +104,13 @@ def _content(
     first = subjects[0]
     config, evaluation = first.run.config, first.evaluation
     names = dict(config.categories) | dataset.categories
-    sections_of = {
+    return {
         "figures": sections.figures_table(subjects),
         "differences": sections.difference_table(compared) if compared else None,
         "costs": sections.cost_table(subjects),
         "charts": curves.charts(subjects, tables.calibration(judged)),
         "errors": sections.error_bars(tables.count_verdicts(judged)),
         "classes": sections.class_table(tables.class_rows(judged, names), first.categories, names),
-    }
-    return {
-        **sections_of,
         "title": " and ".join(subject.name for subject in subjects),
         "facts": [
             f"preset {config.preset or 'none'}",
@@ -147,10 +144,7 @@ def _cards(subject: Subject) -> list[dict[str, str]]:
         {"label": "box AP", "value": "-" if box is None else f"{box:.3f}"},
         {"label": "of box AP", "value": ratio},
         {"label": "images", "value": str(subject.evaluation.get("images", "-"))},
-        {
-            "label": "training",
-            "value": "-" if seconds is None else duration(seconds),
-        },
+        {"label": "training", "value": "-" if seconds is None else duration(seconds)},
     ]
 
 

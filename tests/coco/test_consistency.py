@@ -191,6 +191,7 @@ def test_files_of_one_content_are_one_image_whatever_their_names(
     absent = "0" * 64
     assert repeated_files(dataset, {1: "a", 3: absent}) == []
     assert repeated_files(dataset, {1: absent, 2: absent, 3: "b"}) == []
+    assert repeated_files(dataset, {1: "content 1", 2: "content 10", 3: "0content 1"}) == []
     (finding,) = repeated_files(dataset, {1: "a", 2: "b", 3: "a"})
     assert (finding.count, finding.total) == (1, 3)
     assert finding.examples == ("images 1 and 3, 3.jpg",)

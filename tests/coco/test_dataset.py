@@ -234,7 +234,8 @@ def test_real_annotations_are_all_kept_and_their_masks_are_pycocotools_own(share
 
 def test_a_sample_spreads_over_the_images_and_is_no_larger_than_asked_for() -> None:
     images = [ImageEntry(i, f"{i}.jpg", (3, 5)) for i in range(11)]
-    assert [entry.image_id for entry in sample_evenly(images, 3)] == [0, 3, 6]
+    assert [entry.image_id for entry in sample_evenly(images, 3)] == [0, 3, 7]
+    assert [entry.image_id for entry in sample_evenly(images, 6)] == [0, 1, 3, 5, 7, 9]
     assert sample_evenly(images, 99) == images
     assert sample_evenly([], 3) == []
 

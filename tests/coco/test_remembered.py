@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mfd import files
 from mfd.coco import CocoDataset, read_dataset, remembered
 from mfd.coco.stream import JsonText
 from mfd.errors import DataError
@@ -176,7 +177,7 @@ def test_a_folder_that_cannot_be_written_costs_time_only(
     def refuse(path: Path, *content: Any) -> None:
         raise OSError(number, os.strerror(number), str(path))
 
-    monkeypatch.setattr(remembered, "write_atomically", refuse)
+    monkeypatch.setattr(files, "write_atomically", refuse)
     assert read(file) == read(file, remembered_in=None)
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == (number == errno.ENOSPC), lines

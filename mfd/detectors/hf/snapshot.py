@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from mfd.detectors.hf.quiet import quiet_transformers
 from mfd.errors import DetectorError
 from mfd.placeholders import refuse_placeholder
-from mfd.text import first_line
+from mfd.text import first_line, some
 
 CONFIG, WEIGHTS = "config.json", "*.safetensors"
 PREPROCESSOR, PROCESSOR = "preprocessor_config.json", "processor_config.json"
@@ -90,8 +90,7 @@ def load_transformers(
     absent = [key for key in absent if not key.startswith(unused)]
     if absent:
         raise DetectorError(
-            f"{name} has no weights that fit {', '.join(absent[:3])}"
-            f"{' and ' + str(len(absent) - 3) + ' more' if len(absent) > 3 else ''}; config.json "
-            "and weights must be of one model"
+            f"{name} has no weights that fit {some(absent)}; config.json and weights must be of "
+            "one model"
         )
     return model.eval()
