@@ -6,12 +6,11 @@ for instance in model("street.jpg"):
 """
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast, overload
 
 import torch
-from PIL import Image
 
 from mfd import sharing
 from mfd.config import DetectorChoice
@@ -81,7 +80,6 @@ class MaskFrozenDETR:
             folder = sharing.fetch(str(folder))
         run = Run.open(folder)
         head, own = run.load_head(device), run.config.detector
-        names = run.config.categories
         if detector is None or isinstance(detector, str):
             layer = own.encoder_layer if encoder_layer is None else encoder_layer
             if detector is None:
@@ -90,7 +88,7 @@ class MaskFrozenDETR:
                 detector or own.name, weights, layer, device, prompts=own.prompts
             )
             detector = run.own_detector(loaded)
-        model = cls(detector, head, names)
+        model = cls(detector, head, run.config.categories)
         model._run = run
         return model
 
@@ -190,15 +188,8 @@ class MaskFrozenDETR:
         )
         one = not isinstance(images, list | tuple)
         several = cast(Sequence[ImageInput], [images] if one else images)
-        found = [
-            predictions
-            for batch in _batches(several, call.batch_size)
-            for predictions in self.predictor(batch, call)
-        ]
+        found = []
+        for first in range(0, len(several), call.batch_size):  # so that few are in memory
+            batch = several[first : first + call.batch_size]
+            found += self.predictor([upright_rgb(image) for image in batch], call)
         return found[0] if one else found
-
-
-def _batches(images: Sequence[ImageInput], size: int) -> Iterator[list[Image.Image]]:
-    """The images as upright RGB, `size` at a time, so that few are in memory."""
-    for first in range(0, len(images), size):
-        yield [upright_rgb(image) for image in images[first : first + size]]

@@ -189,7 +189,7 @@ def load_project(start: Path | None = None, commands: tuple[str, ...] = ()) -> P
     defaults = {name: folder / getattr(Project(), name) for name in ("data", "stores", "runs")}
     try:
         tables = {"splits": splits, "categories": categories}
-        settings = {**defaults, **expanded(Project, top, folder), **tables}
+        settings = {**defaults, **tables, **expanded(Project, top, folder)}
         project = from_json(Project, settings)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error

@@ -63,6 +63,8 @@ def test_flags_win_and_absent_flags_do_not(tmp_path: Path) -> None:
         ("[data]\ntrain = 'a'", r"\[data\] has train = 'a', expected train.images = a folder"),
         ("[data]\ntrain.images = 'a'", r"\[data\] has train = {'images': 'a'}, expected"),
         ("[categories]\ncars = 1.5", r"\[categories\] has 'cars' = 1.5, expected the detector's"),
+        ("categories = 3", "categories must be a table, found 3"),
+        ("splits = 'all'", "splits must be a table, found 'all'"),
         ("[categories]\ncars = true", r"\[categories\] has 'cars' = True"),
     ],
 )

@@ -36,14 +36,7 @@ def run(project: Project, options: Options) -> None:
             f"{len(options.run)} runs to compare, expected two: `mfd compare paper-1 paper-2`"
         )
     runs = [headtrain.Run.find(project.runs, name) for name in options.run]
-    datasets = open_evaluated(
-        project,
-        runs,
-        options.split,
-        options.images,
-        options.annotations,
-        skip_invalid=options.skip_invalid,
-    )
+    datasets = open_evaluated(project, runs, options)
     sides = [
         headtrain.Side(run.name, headtrain.latest_evaluation(run, options.split)[0], dataset)
         for run, dataset in zip(runs, datasets, strict=True)

@@ -15,7 +15,7 @@ from mfd.commands.declared import (
     store_setting,
     weights_setting,
 )
-from mfd.commands.findings import say_repeated_files
+from mfd.commands.findings import open_named, say_repeated_files
 from mfd.config import DetectorChoice, Evaluator, Project
 from mfd.console import out, print_json, say
 from mfd.errors import ConfigError
@@ -83,17 +83,10 @@ def _evaluate(project: Project, options: Options, device: "torch.device") -> Non
     head = None if run is None else run.load_head(device)
     if run is None:
         store = opening.open_store(project, options.split, options.store)
-    dataset = opening.open_dataset(
-        project,
-        options.split,
-        options.images,
-        options.annotations,
-        skip_invalid=options.skip_invalid,
-    )
     matched = opening.in_categories_of(
         store.spec if run is None else run.spec,
         project,
-        dataset,
+        open_named(project, options),
         class_agnostic=options.class_agnostic or (head is not None and head.config.class_agnostic),
     )
     if matched.renumbered:

@@ -1,10 +1,10 @@
 """The data set that runs were evaluated on, as their evaluations saw it."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mfd import headtrain, opening
+from mfd.commands.findings import DataOptions, open_named
 from mfd.config import Project
 from mfd.errors import ConfigError
 
@@ -13,15 +13,9 @@ if TYPE_CHECKING:
 
 
 def open_evaluated(
-    project: Project,
-    runs: "Sequence[headtrain.Run]",
-    split: str,
-    images: Path | None,
-    annotations: Path | None,
-    *,
-    skip_invalid: bool,
+    project: Project, runs: "Sequence[headtrain.Run]", options: DataOptions
 ) -> "list[CocoDataset]":
-    """For each run the split in the categories of its detector, or without any.
+    """For each run the named data in the categories of its detector, or without any.
 
     Raises:
         ConfigError: some of the runs are class-agnostic and some are not.
@@ -32,7 +26,7 @@ def open_evaluated(
             "some of the runs are class-agnostic and some are not, and their AP cannot be "
             "compared; give runs of one kind"
         )
-    dataset = opening.open_dataset(project, split, images, annotations, skip_invalid=skip_invalid)
+    dataset = open_named(project, options)
     found: list[CocoDataset] = []
     for place, run in enumerate(runs):
         same = [n for n in range(place) if runs[n].config.spec == run.config.spec]

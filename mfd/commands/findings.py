@@ -26,19 +26,19 @@ class DataOptions(Protocol):
     def skip_invalid(self) -> bool: ...
 
 
+def open_named(project: Project, options: DataOptions) -> CocoDataset:
+    """The data set that the options name."""
+    where = (options.split, options.images, options.annotations)
+    return opening.open_dataset(project, *where, skip_invalid=options.skip_invalid)
+
+
 def open_consistent(project: Project, options: DataOptions) -> CocoDataset:
-    """The data set that the options name; a line for each of its notable faults.
+    """The same; a line for each of its notable faults.
 
     Raises:
         DataError: it cannot be read, or its annotations contradict one another.
     """
-    dataset = opening.open_dataset(
-        project,
-        options.split,
-        options.images,
-        options.annotations,
-        skip_invalid=options.skip_invalid,
-    )
+    dataset = open_named(project, options)
     say_notable(coco.require_consistent(dataset))
     return dataset
 

@@ -40,14 +40,7 @@ def run(project: Project, options: Options) -> None:
     """Read the runs' evaluations and write the page."""
     names = options.run or (None,)
     runs = [headtrain.Run.find(project.runs, name) for name in names]
-    datasets = open_evaluated(
-        project,
-        runs,
-        options.split,
-        options.images,
-        options.annotations,
-        skip_invalid=options.skip_invalid,
-    )
+    datasets = open_evaluated(project, runs, options)
     with disk_errors(options.out, "rerun the command"):
         report.write_report(
             options.out,

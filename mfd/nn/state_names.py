@@ -18,25 +18,16 @@ def keep_state_names(module: nn.Module, names: Mapping[str, str]) -> None:
         names: saved name of each attribute, or of a part of it ("feed_forward.linear1"), without
             the parameters' own last names.
     """
-    module.register_state_dict_post_hook(partial(_rename_saved, names))
-    module.register_load_state_dict_pre_hook(partial(_rename_loaded, names))
+    module.register_state_dict_post_hook(partial(_rename, list(names.items())))
+    back = [(saved, ours) for ours, saved in names.items()]
+    module.register_load_state_dict_pre_hook(partial(_rename, back))
 
 
-def _rename_saved(
-    names: Mapping[str, str], _: nn.Module, state: dict[str, Any], prefix: str, *rest: Any
+def _rename(
+    pairs: list[tuple[str, str]], _: nn.Module, state: dict[str, Any], prefix: str, *rest: Any
 ) -> None:
-    for ours, saved in names.items():
-        _move(state, f"{prefix}{ours}", f"{prefix}{saved}")
-
-
-def _rename_loaded(
-    names: Mapping[str, str], _: nn.Module, state: dict[str, Any], prefix: str, *rest: Any
-) -> None:
-    for ours, saved in names.items():
-        _move(state, f"{prefix}{saved}", f"{prefix}{ours}")
-
-
-def _move(state: dict[str, Any], old: str, new: str) -> None:
-    """Rename the entry `old` and all entries below it."""
-    for key in [key for key in state if key == old or key.startswith(f"{old}.")]:
-        state[new + key.removeprefix(old)] = state.pop(key)
+    """Rename each first entry, and all entries below it, to the second."""
+    for first, second in pairs:
+        old, new = f"{prefix}{first}", f"{prefix}{second}"
+        for key in [key for key in state if key == old or key.startswith(f"{old}.")]:
+            state[new + key.removeprefix(old)] = state.pop(key)

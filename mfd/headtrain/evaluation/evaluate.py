@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
 
 import torch
 
@@ -13,7 +12,6 @@ from mfd.distributed import from_first, gathered, rank, share
 from mfd.errors import ConfigError, StoreError
 from mfd.headtrain.evaluation.baselines import filled_box_entries, untrained_head
 from mfd.headtrain.evaluation.checks import check_size, notes_on, rows_of
-from mfd.headtrain.evaluation.compared import Compared
 from mfd.headtrain.evaluation.metrics.coco import ground_truth
 from mfd.headtrain.evaluation.metrics.evaluators import coco_eval
 from mfd.headtrain.evaluation.metrics.federated import MAX_DETECTIONS
@@ -31,6 +29,9 @@ from mfd.headtrain.sources.features import Features
 from mfd.prefetch import prefetch
 from mfd.progress import progress
 
+Compared = Callable[[Candidates], Iterable[Entry]]
+"""Another model: a mask for each of an image's candidates, in their order. See `open_sam`."""
+
 
 def evaluate(
     head: MaskHead | None,
@@ -44,12 +45,12 @@ def evaluate(
     bootstrap: int = 0,
     split: str | None = None,
     max_detections: int | None = None,
-    batch_size: int = 1,
     device: torch.device | str = "cpu",
 ) -> Evaluation:
     """Box and mask AP on all images of the data set; nothing is written.
 
-    Masks are pasted and encoded one at a time; what is kept of an image is its run lengths. Within
+    Each image passes the head alone: it has boxes enough to fill a device. Masks are pasted and
+    encoded one at a time; what is kept of an image is its run lengths. Within
     `mfd.distributed.joined`, each rank takes a share of the images; only rank 0 has the results.
 
     Args:
@@ -67,8 +68,6 @@ def evaluate(
         bootstrap: resamples of the images for confidence intervals; 0: none.
         split: what the result calls the data set.
         max_detections: per image; None: as many as the detector's own evaluation keeps, or LVIS's.
-        batch_size: images per forward pass; one has boxes enough to fill a device, and several
-            leave the caches of a CPU.
 
     Raises:
         MfdError: before any work if head, features and data set do not fit together; during it,
@@ -97,27 +96,23 @@ def evaluate(
     truth = ground_truth(dataset, "segm" if needs_masks else "bbox")
 
     sizes = {image.image_id: image.size_hw for image in dataset.images}
-    once, in_view = dataset.class_agnostic, False
-    found, own = _Found(), share(rows)
-    loaded = _batches(features, own, batch_size, count, with_c1=needs_c1, once=once)
+    found, own, in_view = _Found(), share(rows), False
+    loaded = _loaded(features, own, count, with_c1=needs_c1, once=dataset.class_agnostic)
     with progress("evaluate", len(own)) as advance:
-        for candidates, batch in loaded:
-            for chosen in candidates:
-                check_size(chosen, sizes[chosen.image_id])
-                in_view |= chosen.placement is not None
-            boxes = found.add("boxes", _each(box_entries, candidates))
+        for chosen, batch in loaded:
+            check_size(chosen, sizes[chosen.image_id])
+            in_view |= chosen.placement is not None
+            boxes = found.add("boxes", box_entries(chosen))
             batch = batch.to(device)
-            masks = {
-                name: found.add(name, _masks(h, batch, candidates)) for name, h in heads.items()
-            }
+            masks = {name: found.add(name, _masks(h, batch, chosen)) for name, h in heads.items()}
             if baselines:
-                found.add("filled boxes", _each(filled_box_entries, candidates))
+                found.add("filled boxes", filled_box_entries(chosen))
             if oracles and head is not None:
-                args = (truth, head, batch, candidates, boxes, masks["masks"])
+                args = (truth, head, batch, chosen, boxes, masks["masks"])
                 found.add("oracle boxes", true_boxes(*args))
             for name, model in (compared or {}).items():
-                found.add(name, _each(model.entries, candidates))
-            advance(len(candidates))
+                found.add(name, model(chosen))
+            advance()
     of_ranks = gathered((found, in_view))
     if rank() > 0:
         return from_first(_on_rank_0)
@@ -181,19 +176,10 @@ class _Found:
         return new
 
 
-def _each(
-    entries: Callable[[Candidates], Iterable[Entry]], candidates: Sequence[Candidates]
-) -> Iterator[Entry]:
-    """The entries of each image, one after the other."""
-    return chain.from_iterable(map(entries, candidates))
-
-
-def _masks(
-    head: MaskHead, batch: FeatureBatch, candidates: Sequence[Candidates]
-) -> Iterator[Entry]:
-    """A head's masks of a batch."""
-    for masks in predict_masks(head, batch, candidates):
-        yield from mask_entries(masks)
+def _masks(head: MaskHead, batch: FeatureBatch, chosen: Candidates) -> Iterator[Entry]:
+    """A head's masks of an image."""
+    (masks,) = predict_masks(head, batch, [chosen])
+    yield from mask_entries(masks)
 
 
 def _heads(
@@ -210,24 +196,14 @@ def _heads(
     return heads
 
 
-def _batches(
-    features: Features,
-    rows: Sequence[int],
-    batch_size: int,
-    max_detections: int,
-    *,
-    with_c1: bool,
-    once: bool,
-) -> Iterator[tuple[list[Candidates], FeatureBatch]]:
+def _loaded(
+    features: Features, rows: Sequence[int], max_detections: int, *, with_c1: bool, once: bool
+) -> Iterator[tuple[Candidates, FeatureBatch]]:
     """What the head reads of the `rows`, prepared in a thread while the head works."""
 
-    def load(first: int) -> tuple[list[Candidates], FeatureBatch]:
-        images = [features[row] for row in rows[first : first + batch_size]]
-        if not with_c1:
-            images = [image.without_c1() for image in images]
-        candidates = [
-            select_detections(image, features.spec, max_detections, once=once) for image in images
-        ]
-        return candidates, collate_candidates(images, candidates)
+    def load(row: int) -> tuple[Candidates, FeatureBatch]:
+        image = features[row] if with_c1 else features[row].without_c1()
+        chosen = select_detections(image, features.spec, max_detections, once=once)
+        return chosen, collate_candidates([image], [chosen])
 
-    return prefetch(load, range(0, len(rows), batch_size))
+    return prefetch(load, rows)

@@ -110,7 +110,7 @@ class Sam:
         self._images = {image.image_id: image for image in dataset.images}
         self._size = int(model.config.prompt_encoder_config.image_size)
 
-    def entries(self, chosen: Candidates) -> Iterator[Entry]:
+    def __call__(self, chosen: Candidates) -> Iterator[Entry]:
         """A mask for each of an image's candidates; pairs of one query share theirs.
 
         Raises:

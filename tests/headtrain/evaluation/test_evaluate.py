@@ -155,15 +155,6 @@ def test_features_of_any_source_are_evaluated(store: Store, dataset: CocoDataset
     assert [row.figures for row in found.rows] == [row.figures for row in expected.rows]
 
 
-def test_batches_do_not_change_the_figures(store: Store, dataset: CocoDataset) -> None:
-    figures = [
-        evaluate(MaskHead(CONFIG, SPEC), store, dataset, batch_size=size)["masks"]
-        for size in (1, 7)
-    ]
-
-    assert figures[0] == figures[1]
-
-
 def test_json_has_every_figure_and_is_what_the_run_folder_gets(
     known: Evaluation, store: Store, run_dir: Path
 ) -> None:

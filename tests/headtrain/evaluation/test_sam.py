@@ -150,7 +150,7 @@ def expected(name: str, model: Any, dataset: CocoDataset) -> np.ndarray:
 
 def test_masks_are_those_of_transformers(saved: tuple[str, Any], dataset: CocoDataset) -> None:
     name, model = saved
-    entries = list(open_sam(name, dataset).entries(candidates([1, 0, 2])))
+    entries = list(open_sam(name, dataset)(candidates([1, 0, 2])))
     masks = expected(name, model, dataset)
     assert 0.05 < masks.mean() < 0.95  # neither trivial
     Image.new("RGB", SIZE_HW[::-1]).save(dataset.images_dir / "x.png")
@@ -164,7 +164,7 @@ def test_pairs_of_a_query_share_its_mask_and_keep_their_scores(
     saved: tuple[str, Any], dataset: CocoDataset
 ) -> None:
     chosen = candidates([1, 0, 1])
-    first, _, third = open_sam(saved[0], dataset).entries(chosen)
+    first, _, third = open_sam(saved[0], dataset)(chosen)
     assert first["segmentation"] == third["segmentation"]
     assert [first["score"], third["score"]] == pytest.approx(chosen.scores[[0, 2]].tolist())
 
@@ -173,9 +173,9 @@ def test_boxes_beyond_one_pass_have_the_same_masks(
     saved: tuple[str, Any], dataset: CocoDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = open_sam(saved[0], dataset)
-    whole = list(model.entries(candidates([0, 1, 2])))
+    whole = list(model(candidates([0, 1, 2])))
     monkeypatch.setattr("mfd.headtrain.evaluation.sam._BOXES", 2)
-    assert list(model.entries(candidates([0, 1, 2]))) == whole
+    assert list(model(candidates([0, 1, 2]))) == whole
 
 
 @pytest.mark.parametrize(
@@ -190,10 +190,10 @@ def test_normalisation_is_the_folders(
 ) -> None:
     folder = tmp_path / "model"
     lively(tiny_sam()).save_pretrained(folder)
-    usual = list(open_sam(f"sam:{folder}", dataset).entries(candidates([0, 1])))
+    usual = list(open_sam(f"sam:{folder}", dataset)(candidates([0, 1])))
     values = {"image_mean": [0.1, 0.1, 0.1], "image_std": [0.9, 0.9, 0.9]}
     (folder / file).write_text(json.dumps(wrap(values)))
-    assert list(open_sam(f"sam:{folder}", dataset).entries(candidates([0, 1]))) != usual
+    assert list(open_sam(f"sam:{folder}", dataset)(candidates([0, 1]))) != usual
     (folder / file).write_text(json.dumps(wrap({"image_mean": "grey"})))
     with pytest.raises(ConfigError, match=r"image_mean and image_std .*expected three numbers"):
         open_sam(f"sam:{folder}", dataset)
@@ -222,4 +222,4 @@ def test_image_that_is_gone_is_named(saved: tuple[str, Any], dataset: CocoDatase
     model = open_sam(saved[0], dataset)
     (dataset.images_dir / "x.png").unlink()
     with pytest.raises(DataError, match=r"x\.png"):
-        list(model.entries(candidates([0])))
+        list(model(candidates([0])))

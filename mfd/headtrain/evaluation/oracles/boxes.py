@@ -1,13 +1,11 @@
 """The oracle of the head's input: ground-truth boxes in the place of predicted ones."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import chain
-from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from pycocotools.coco import COCO
 from torch import Tensor
 
@@ -25,40 +23,35 @@ def true_boxes(
     truth: COCO,
     head: MaskHead,
     batch: FeatureBatch,
-    candidates: Sequence[Candidates],
+    chosen: Candidates,
     boxes: Sequence[Entry],
     masks: Sequence[Entry],
 ) -> Iterator[Entry]:
-    """The head's masks where every box that is on an object is that object's, exactly.
+    """The head's masks of an image where every box that is on an object is that object's, exactly.
 
     Query, category and class score stay; the head estimates quality again. Boxes that are on no
     object, or in a crowd region (see `owners`), keep the masks they have.
 
     Args:
         batch: of `collate_candidates`, on the head's device.
-        candidates: of the batch's images.
-        boxes: of all of them, images one after the other.
-        masks: of the head, likewise.
+        chosen: of the image.
+        boxes: of the same.
+        masks: of the head.
     """
-    rest = iter(boxes)
-    objects = []
-    for chosen in candidates:
-        of_image = [next(rest) for _ in chosen.scores]
-        found = owners(truth, of_image, objects_of(truth, chosen.image_id))
-        objects.append([None if each is None or each["iscrowd"] else each for each in found])
-    pairs = [
-        torch.tensor([at for at, o in enumerate(each) if o], dtype=torch.long) for each in objects
-    ]
-    at_objects = _moved(batch, candidates, objects, pairs)
+    found = owners(truth, boxes, objects_of(truth, chosen.image_id))
+    objects = [None if each is None or each["iscrowd"] else each for each in found]
     changed: Iterator[Entry] = iter(())
-    if len(at_objects.boxes):
-        parts = [_part(chosen, some) for chosen, some in zip(candidates, pairs, strict=True)]
-        changed = chain.from_iterable(map(mask_entries, predict_masks(head, at_objects, parts)))
-    for mask, owner in zip(masks, chain.from_iterable(objects), strict=True):
+    if owned := [at for at, each in enumerate(objects) if each]:
+        pairs = torch.tensor(owned)
+        bboxes = np.array([each["bbox"] for each in objects if each], float)
+        at_objects = _moved(batch, chosen, pairs, bboxes)
+        (predicted,) = predict_masks(head, at_objects, [_part(chosen, pairs)])
+        changed = mask_entries(predicted)
+    for mask, owner in zip(masks, objects, strict=True):
         yield mask if owner is None else next(changed)
 
 
-def _part(chosen: Candidates, pairs: Tensor) -> Candidates:
+def _part(chosen: Candidates, pairs: Int[Tensor, " N"]) -> Candidates:
     """Some of the pairs, each with its query for itself: pairs of one query may differ in boxes."""
     return replace(
         chosen,
@@ -73,22 +66,16 @@ def _part(chosen: Candidates, pairs: Tensor) -> Candidates:
 
 def _moved(
     batch: FeatureBatch,
-    candidates: Sequence[Candidates],
-    objects: Sequence[Sequence[Mapping[str, Any] | None]],
-    pairs: Sequence[Tensor],
+    chosen: Candidates,
+    pairs: Int[Tensor, " N"],
+    boxes_xywh: Float[np.ndarray, "N 4"],
 ) -> FeatureBatch:
     """The batch with one row for each of the pairs, its box the object's."""
-    rows, boxes, first = [], [], 0
-    for chosen, owned, some in zip(candidates, objects, pairs, strict=True):
-        rows.append(first + chosen.query_row[some])
-        first += len(chosen.queries)
-        found = [each["bbox"] for each in owned if each]
-        boxes.append(_in_input(np.array(found, float).reshape(-1, 4), chosen))
-    index = torch.cat(rows).to(batch.boxes.device)
+    index = chosen.query_row[pairs].to(batch.boxes.device)
     return replace(
         batch,
         queries=batch.queries[index],
-        boxes=torch.cat(boxes).to(batch.boxes),
+        boxes=_in_input(boxes_xywh, chosen).to(batch.boxes),
         labels=batch.labels[index],
         image_index=batch.image_index[index],
     )

@@ -74,7 +74,7 @@ def rows(
     (predicted,) = predict_masks(Fills(), batch, [chosen])
     masks, boxes = list(mask_entries(predicted)), list(box_entries(chosen))
     truth = ground_truth(truth_of, "segm")
-    return masks, list(true_boxes(truth, Fills(), batch, [chosen], boxes, masks))
+    return masks, list(true_boxes(truth, Fills(), batch, chosen, boxes, masks))
 
 
 @pytest.mark.parametrize("placement", [None, FLIPPED])
