@@ -79,7 +79,7 @@ def region_route(device: Gpu) -> dict[str, Any]:
     boxes = torch.cat([centre - side / 2, centre + side / 2], -1)
 
     def over_the_map(read: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
-        return read(regions.whole_maps(finest, batch)[0])
+        return read(regions.whole_maps(finest, batch))
 
     def torchvision(maps: torch.Tensor) -> torch.Tensor:
         from torchvision.ops import roi_align as theirs

@@ -18,12 +18,11 @@ PROJECT = ("stores",)
 WRITING = ("stores", "file_locks")
 
 
-def _store_setting() -> Any:
-    return setting(
-        "A store's folder, or its name in `cache ls`.",
-        default=Path(),
-        extra={"argument": True, "required": True},
-    )
+_STORE: Any = setting(
+    "A store's folder, or its name in `cache ls`.",
+    default=Path(),
+    extra={"argument": True, "required": True},
+)
 
 
 @settings
@@ -46,7 +45,7 @@ def list_stores(project: Project, options: ListOptions) -> None:
 class InfoOptions:
     """Which store."""
 
-    store: Path = _store_setting()
+    store: Path = _STORE
     json: bool = setting("Print JSON for machines.", default=False)
 
 
@@ -64,7 +63,7 @@ def info(project: Project, options: InfoOptions) -> None:
 class VerifyOptions:
     """Which store, and whether it is repaired."""
 
-    store: Path = _store_setting()
+    store: Path = _STORE
     repair: bool = setting("Mark damaged units for re-extraction.", default=False)
 
 
@@ -93,7 +92,7 @@ def verify(project: Project, options: VerifyOptions) -> int:
 class RemoveOptions:
     """Which store."""
 
-    store: Path = _store_setting()
+    store: Path = _STORE
     force: bool = setting("Even if a run needs it.", default=False)
 
 
@@ -124,7 +123,7 @@ def collect(project: Project, options: CollectOptions) -> None:
 class PushOptions:
     """Which store, and where to."""
 
-    store: Path = _store_setting()
+    store: Path = _STORE
     url: str = setting(
         "The folder for stores there: s3://, gs://, hf://, file:// and others of fsspec.",
         default="",

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mfd import headtrain
-from mfd.commands.declared import annotations_setting, images_setting, skip_invalid_setting
+from mfd.commands.declared import ANNOTATIONS, IMAGES, SKIP_INVALID
 from mfd.commands.evaluated import open_evaluated
 from mfd.config import Project
 from mfd.console import out, print_json
@@ -22,11 +22,11 @@ class Options:
         "Names or folders of two runs.", default=(), extra={"argument": True, "required": True}
     )
     split: str = setting("Split that they were evaluated on.", default="val")
-    images: Path | None = images_setting()
-    annotations: Path | None = annotations_setting()
+    images: Path | None = IMAGES
+    annotations: Path | None = ANNOTATIONS
     bootstrap: int = setting("Resamples of the images.", default=1000, ge=1)
     json: bool = setting("Print JSON for machines.", default=False)
-    skip_invalid: bool = skip_invalid_setting()
+    skip_invalid: bool = SKIP_INVALID
 
 
 def run(project: Project, options: Options) -> None:

@@ -7,29 +7,19 @@ from mfd.config import Profile, StoredDtype
 from mfd.headtrain import Log
 from mfd.settings import setting, settings
 
+IMAGES: Any = setting("Image folder of a custom dataset.", default=None)
+ANNOTATIONS: Any = setting(
+    "Annotation file of a custom dataset: COCO's JSON, or YOLO's data.yaml.", default=None
+)
+SKIP_INVALID: Any = setting("Continue without annotations that cannot be used.", default=False)
+STORE: Any = setting(
+    "Path of the feature store (default: the matching one under --stores).", default=None
+)
+DEVICE: Any = setting("auto, cpu, cuda or cuda:N.", default="auto")
 
-def images_setting() -> Any:
-    """Declares `images`."""
-    return setting("Image folder of a custom dataset.", default=None)
-
-
-def annotations_setting() -> Any:
-    """Declares `annotations`."""
-    return setting(
-        "Annotation file of a custom dataset: COCO's JSON, or YOLO's data.yaml.", default=None
-    )
-
-
-def skip_invalid_setting() -> Any:
-    """Declares `skip_invalid`."""
-    return setting("Continue without annotations that cannot be used.", default=False)
-
-
-def store_setting() -> Any:
-    """Declares `store`."""
-    return setting(
-        "Path of the feature store (default: the matching one under --stores).", default=None
-    )
+# of commands that take the detector from a run
+DETECTOR: Any = setting("The run's detector, if it now has another name or path.", default=None)
+WEIGHTS: Any = setting("The detector's checkpoint, if it has moved.", default=None)
 
 
 def run_setting(**extra: Any) -> Any:
@@ -39,21 +29,6 @@ def run_setting(**extra: Any) -> Any:
     )
 
 
-def detector_setting() -> Any:
-    """Declares `detector` of commands that take it from a run."""
-    return setting("The run's detector, if it now has another name or path.", default=None)
-
-
-def weights_setting() -> Any:
-    """Declares `weights` of commands that take them from a run."""
-    return setting("The detector's checkpoint, if it has moved.", default=None)
-
-
-def device_setting() -> Any:
-    """Declares `device`."""
-    return setting("auto, cpu, cuda or cuda:N.", default="auto")
-
-
 @settings
 class Extraction:
     """What is extracted, and how it is stored."""
@@ -61,8 +36,8 @@ class Extraction:
     split: str = setting(
         "A split of the data; any name with --images and --annotations.", default="train"
     )
-    images: Path | None = images_setting()
-    annotations: Path | None = annotations_setting()
+    images: Path | None = IMAGES
+    annotations: Path | None = ANNOTATIONS
     profile: Profile = setting(
         "full: encoder maps and C1; lite: C1 is recomputed when needed.", default="full"
     )
@@ -83,14 +58,14 @@ class HeadTraining:
         default=(),
     )
     split: str = setting("Split of the store and its annotations.", default="train")
-    images: Path | None = images_setting()
-    annotations: Path | None = annotations_setting()
+    images: Path | None = IMAGES
+    annotations: Path | None = ANNOTATIONS
     val: str | None = setting(
         "Split or store to validate on after every epoch; none: without (default: the val store, "
         "if there is one).",
         default=None,
     )
-    store: Path | None = store_setting()
+    store: Path | None = STORE
     views: str | None = setting(
         "Views to train on, as base,flip,ms:0, extracted by `mfd extract --view`; each epoch draws "
         "one of them for every image (default: base).",

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mfd import doctor
-from mfd.commands.declared import annotations_setting, images_setting
+from mfd.commands.declared import ANNOTATIONS, IMAGES
 from mfd.config import Project
 from mfd.console import print_text
 from mfd.settings import setting, settings
@@ -17,8 +17,8 @@ class Options:
     """What is examined."""
 
     split: str | None = setting("Only this one (default: all of the data).", default=None)
-    images: Path | None = images_setting()
-    annotations: Path | None = annotations_setting()
+    images: Path | None = IMAGES
+    annotations: Path | None = ANNOTATIONS
 
 
 def run(project: Project, options: Options) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from rich.table import Table
 
 from mfd import cache, extract, opening
-from mfd.commands.declared import Extraction, device_setting
+from mfd.commands.declared import DEVICE, Extraction
 from mfd.config import Profile, Project, StoredDtype
 from mfd.console import out, say
 from mfd.errors import DiskError
@@ -25,7 +25,7 @@ class Options(ExtractConfig, Extraction):  # the base named last declares the fi
         "Time the detector on a few images, and the disk of the stores on a file that goes again.",
         default=True,
     )
-    device: str = device_setting()
+    device: str = DEVICE
 
 
 def run(project: Project, options: Options) -> None:

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from mfd import distributed, headtrain, opening
 from mfd.commands.declared import (
-    annotations_setting,
-    detector_setting,
-    device_setting,
-    images_setting,
+    ANNOTATIONS,
+    DETECTOR,
+    DEVICE,
+    IMAGES,
+    SKIP_INVALID,
+    STORE,
+    WEIGHTS,
     run_setting,
-    skip_invalid_setting,
-    store_setting,
-    weights_setting,
 )
 from mfd.commands.findings import open_named, say_repeated_files
 from mfd.config import DetectorChoice, Evaluator, Project
@@ -36,9 +36,9 @@ class Options:
 
     run: str | None = run_setting(argument=True)
     split: str = setting("Split of the store and its annotations.", default="val")
-    images: Path | None = images_setting()
-    annotations: Path | None = annotations_setting()
-    store: Path | None = store_setting()
+    images: Path | None = IMAGES
+    annotations: Path | None = ANNOTATIONS
+    store: Path | None = STORE
     baselines: bool = setting(
         "Also evaluate two baselines: boxes as masks, and the untrained head.", default=False
     )
@@ -64,10 +64,10 @@ class Options:
         "Ignore categories, as is always done for class-agnostic heads.", default=False
     )
     json: bool = setting("Print JSON for machines.", default=False)
-    detector: str | None = detector_setting()
-    weights: str | None = weights_setting()
-    skip_invalid: bool = skip_invalid_setting()
-    device: str = device_setting()
+    detector: str | None = DETECTOR
+    weights: str | None = WEIGHTS
+    skip_invalid: bool = SKIP_INVALID
+    device: str = DEVICE
 
 
 def run(project: Project, options: Options) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mfd import demo, export, headtrain, opening
-from mfd.commands.declared import detector_setting, run_setting, weights_setting
+from mfd.commands.declared import DETECTOR, WEIGHTS, run_setting
 from mfd.commands.evaluate import override
 from mfd.config import ExportFormat, ExportParts, Project
 from mfd.console import print_path, say
@@ -33,8 +33,8 @@ class Options:
         "head: from the detector's outputs to masks; model: detector and head; both: two files.",
         default="both",
     )
-    detector: str | None = detector_setting()
-    weights: str | None = weights_setting()
+    detector: str | None = DETECTOR
+    weights: str | None = WEIGHTS
 
 
 def run(project: Project, options: Options) -> None:

@@ -1,7 +1,7 @@
 """`mfd extract`: stage one, the frozen detector once over a split, its features into a store."""
 
 from mfd import cache, detectors, extract, opening
-from mfd.commands.declared import Extraction, device_setting, skip_invalid_setting
+from mfd.commands.declared import DEVICE, SKIP_INVALID, Extraction
 from mfd.commands.findings import open_consistent, say_repeated_files
 from mfd.config import Codec, Project
 from mfd.console import say
@@ -24,8 +24,8 @@ class Options(ExtractConfig, Extraction):  # the base named last declares the fi
         "same time (default: all, or what torchrun says).",
         default=None,
     )
-    skip_invalid: bool = skip_invalid_setting()
-    device: str = device_setting()
+    skip_invalid: bool = SKIP_INVALID
+    device: str = DEVICE
 
 
 def run(project: Project, options: Options) -> None:

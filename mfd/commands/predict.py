@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mfd import headtrain, opening
-from mfd.commands.declared import detector_setting, device_setting, run_setting, weights_setting
+from mfd.commands.declared import DETECTOR, DEVICE, WEIGHTS, run_setting
 from mfd.commands.predictor import open_predictor
 from mfd.commands.videos import chosen_videos, predict_videos
 from mfd.config import Project
@@ -42,8 +42,8 @@ class Options:
         "the new one's name.",
         default=None,
     )
-    min_score: float = headtrain.min_score_setting()
-    min_quality: float = headtrain.min_quality_setting()
+    min_score: float = headtrain.MIN_SCORE_SETTING
+    min_quality: float = headtrain.MIN_QUALITY_SETTING
     recursive: bool = setting("Also take the images of subfolders.", default=False)
     all_categories: bool = setting(
         "Show a query once for each category above the minimum, not only for its best.",
@@ -58,9 +58,9 @@ class Options:
     scale: int = setting("Magnify pictures by this factor.", default=1, ge=1, le=8)
     split: str | None = setting("Take image ids from the annotations of this split.", default=None)
     annotations: Path | None = setting("Take image ids from this COCO file.", default=None)
-    detector: str | None = detector_setting()
-    weights: str | None = weights_setting()
-    device: str = device_setting()
+    detector: str | None = DETECTOR
+    weights: str | None = WEIGHTS
+    device: str = DEVICE
 
 
 def run(project: Project, options: Options) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mfd import headtrain, report
-from mfd.commands.declared import annotations_setting, images_setting, skip_invalid_setting
+from mfd.commands.declared import ANNOTATIONS, IMAGES, SKIP_INVALID
 from mfd.commands.evaluated import open_evaluated
 from mfd.config import Project
 from mfd.console import print_path, say
@@ -24,16 +24,16 @@ class Options:
         extra={"argument": True},
     )
     split: str = setting("Split that they were evaluated on.", default="val")
-    images: Path | None = images_setting()
-    annotations: Path | None = annotations_setting()
+    images: Path | None = IMAGES
+    annotations: Path | None = ANNOTATIONS
     out: Path = setting("The page.", default=Path("report.html"))
-    min_score: float = headtrain.min_score_setting()
+    min_score: float = headtrain.MIN_SCORE_SETTING
     bootstrap: int = setting(
         "Resamples of the images for the intervals of differences between runs; 0: none.",
         default=200,
         ge=0,
     )
-    skip_invalid: bool = skip_invalid_setting()
+    skip_invalid: bool = SKIP_INVALID
 
 
 def run(project: Project, options: Options) -> None:

@@ -1,7 +1,7 @@
 """`mfd serve`: a page of this machine that shows the masks of images dropped on it."""
 
 from mfd import serve as page
-from mfd.commands.declared import detector_setting, device_setting, run_setting, weights_setting
+from mfd.commands.declared import DETECTOR, DEVICE, WEIGHTS, run_setting
 from mfd.commands.predictor import open_predictor
 from mfd.config import Project
 from mfd.console import say
@@ -23,9 +23,9 @@ class Options:
     min_score: float = setting(
         "Minimum score of an instance that the page can show.", default=0.05, ge=0, le=1
     )
-    detector: str | None = detector_setting()
-    weights: str | None = weights_setting()
-    device: str = device_setting()
+    detector: str | None = DETECTOR
+    weights: str | None = WEIGHTS
+    device: str = DEVICE
 
 
 def run(project: Project, options: Options) -> None:

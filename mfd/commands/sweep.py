@@ -6,7 +6,7 @@ from typing import Any
 from rich.table import Table
 
 from mfd import distributed, headtrain, opening
-from mfd.commands.declared import HeadTraining, device_setting, skip_invalid_setting
+from mfd.commands.declared import DEVICE, SKIP_INVALID, HeadTraining
 from mfd.commands.findings import open_consistent, say_repeated_files
 from mfd.commands.train_head import PROJECT as PROJECT
 from mfd.commands.train_head import chosen_masks, in_categories_of_head
@@ -33,8 +33,8 @@ class Options(HeadTraining):
     )
     resume: bool = setting("Resume the runs of these heads; begin those not begun.", default=False)
     json: bool = setting("Print JSON for machines.", default=False)
-    skip_invalid: bool = skip_invalid_setting()
-    device: str = device_setting()
+    skip_invalid: bool = SKIP_INVALID
+    device: str = DEVICE
 
 
 def run(project: Project, options: Options) -> None:

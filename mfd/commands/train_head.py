@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from mfd import distributed, headtrain, opening
-from mfd.commands.declared import HeadTraining, device_setting, skip_invalid_setting
+from mfd.commands.declared import DEVICE, SKIP_INVALID, HeadTraining
 from mfd.commands.findings import open_consistent, say_repeated_files
 from mfd.commands.material import Material, StoredMaterial, open_live, open_stored
 from mfd.commands.plan import Plan, encoder_layer
@@ -37,8 +37,8 @@ class Options(HeadTraining):
     resume: bool = setting(
         "Resume --run (default: the latest unfinished run) with its saved settings.", default=False
     )
-    skip_invalid: bool = skip_invalid_setting()
-    device: str = device_setting()
+    skip_invalid: bool = SKIP_INVALID
+    device: str = DEVICE
 
 
 def run(project: Project, options: Options) -> None:

@@ -29,11 +29,11 @@ from .inference.prediction import draw_predictions as draw_predictions
 from .inference.prediction import to_supervision as to_supervision
 from .inference.select import Candidates as Candidates
 from .inference.select import select_detections as select_detections
+from .inference.shown import MIN_QUALITY_SETTING as MIN_QUALITY_SETTING
 from .inference.shown import MIN_SCORE as MIN_SCORE
+from .inference.shown import MIN_SCORE_SETTING as MIN_SCORE_SETTING
 from .inference.shown import Categories as Categories
 from .inference.shown import Shown as Shown
-from .inference.shown import min_quality_setting as min_quality_setting
-from .inference.shown import min_score_setting as min_score_setting
 from .inference.video.names import VIDEO_SUFFIXES as VIDEO_SUFFIXES
 from .inference.video.names import Camera as Camera
 from .inference.video.predict import predict_video as predict_video

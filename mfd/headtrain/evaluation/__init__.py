@@ -1,1 +1,1 @@
-"""From a trained head to masks on images, pictures and COCO AP."""
+"""COCO AP of a head's masks, beside baselines, oracles and other models."""

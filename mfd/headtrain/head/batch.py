@@ -147,7 +147,7 @@ def collate(
     """
     c1 = [image.c1 for image in images if image.c1 is not None]
     sources = [image.c1_source for image in images if image.c1_source is not None]
-    chosen_queries, boxes = _chosen(images, queries)
+    chosen = list(zip(images, queries, strict=True))
     sizes = _sizes(images)
     memory_constants, c1_constants = _constants(images)
     return FeatureBatch(
@@ -156,8 +156,8 @@ def collate(
         c1=_pad(c1) if c1 else None,
         c1_hw=sizes[:, -1],
         input_hw=torch.tensor([image.input_hw for image in images]),
-        queries=chosen_queries,
-        boxes=boxes.float(),
+        queries=torch.cat([image.queries[index] for image, index in chosen]),
+        boxes=torch.cat([image.boxes[index] for image, index in chosen]).float(),
         labels=torch.cat(list(labels)),
         image_index=torch.arange(len(images)).repeat_interleave(
             torch.tensor(list(map(len, queries)))
@@ -166,14 +166,6 @@ def collate(
         c1_constants=c1_constants,
         pending_c1=PendingC1.of(sources) if sources else None,
     )
-
-
-def _chosen(
-    images: Sequence[ImageFeatures], queries: Sequence[Int[Tensor, " _n"]]
-) -> tuple[Float[Tensor, "N D"], Float[Tensor, "N 4"]]:
-    """The chosen queries and their boxes, images one after the other."""
-    pairs = list(zip(images, queries, strict=True))
-    return torch.cat([i.queries[q] for i, q in pairs]), torch.cat([i.boxes[q] for i, q in pairs])
 
 
 def _sizes(images: Sequence[ImageFeatures]) -> Int[Tensor, "B L1 2"]:

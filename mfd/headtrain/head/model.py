@@ -88,7 +88,7 @@ class MaskHead(nn.Module):
         self, finest: Float[Tensor, "B h w D"], queries: Float[Tensor, "N d"], batch: FeatureBatch
     ) -> HeadOutput:
         """Masks of the whole image, the rows of table 1 without RoIAlign."""
-        maps, _ = self.regions.whole_maps(finest, batch)
+        maps = self.regions.whole_maps(finest, batch)
         covered_wh = torch.tensor(maps.shape[2:0:-1], device=maps.device) * self.regions.stride
         size = covered_wh / batch.input_hw.to(maps).flip(1)  # (B, 2): width, height
         frames = torch.cat([size / 2, size], 1)[batch.image_index]

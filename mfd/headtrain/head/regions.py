@@ -60,14 +60,16 @@ class Regions(nn.Module):
         image_index = batch.image_index.to(finest.device)
         if self.training:
             return self.from_regions(maps, boxes, image_index)
-        return self._roi_align(self.feature_map(maps), boxes, image_index, maps.fine_hw)
+        return roi_align(
+            self.feature_map(maps), boxes, image_index, self.roi_size,
+            sizes_hw=maps.fine_hw, sampling_ratio=self.sampling_ratio,
+        )  # fmt: skip
 
     def whole_maps(
         self, finest: Float[Tensor, "B h w D"], batch: FeatureBatch
-    ) -> tuple[Float[Tensor, "B H W d"], Int[Tensor, "B 2"]]:
-        """The mapped F itself and each image's own size on it, for heads without RoIAlign."""
-        maps = self._maps(finest, batch)
-        return self.feature_map(maps), maps.fine_hw
+    ) -> Float[Tensor, "B H W d"]:
+        """The mapped F itself, for heads without RoIAlign."""
+        return self.feature_map(self._maps(finest, batch))
 
     def feature_map(self, maps: Maps) -> Float[Tensor, "B H W d"]:
         """The mapped F; its padding holds nothing of use."""
@@ -102,15 +104,6 @@ class Regions(nn.Module):
             return regions
         constant = inside * self.mapper.bias.to(inside)
         return nn.functional.linear(regions, self.mapper.weight) + constant
-
-    def _roi_align(
-        self, full: Tensor, boxes_xyxy: Tensor, image_index: Tensor, sizes_hw: Tensor
-    ) -> Float[Tensor, "N s s C"]:
-        """RoIAlign of maps at the resolution of F; `sizes_hw`: each image's own size on them."""
-        return roi_align(
-            full, boxes_xyxy, image_index, self.roi_size,
-            sizes_hw=sizes_hw, sampling_ratio=self.sampling_ratio,
-        )  # fmt: skip
 
     def _maps(self, finest: Tensor, batch: FeatureBatch) -> Maps:
         coarse_hw = batch.memory_hw[:, 0].to(finest.device)

@@ -20,26 +20,20 @@ Class score times quality, at 0.4, would show 1.8 an image and nothing on 40 of 
 Categories = Literal["best", "all"]
 
 
-def min_score_setting() -> Any:
-    """Declares `min_score`."""
-    return setting(
-        "Minimum score of an instance, as the detector gives it.", default=MIN_SCORE, ge=0, le=1
-    )
-
-
-def min_quality_setting() -> Any:
-    """Declares `min_quality`."""
-    return setting(
-        "Minimum quality of its mask, as the head estimates it.", default=0.0, ge=0, le=1
-    )
+MIN_SCORE_SETTING: Any = setting(
+    "Minimum score of an instance, as the detector gives it.", default=MIN_SCORE, ge=0, le=1
+)
+MIN_QUALITY_SETTING: Any = setting(
+    "Minimum quality of its mask, as the head estimates it.", default=0.0, ge=0, le=1
+)
 
 
 @settings
 class Shown:
     """What an instance must have to be shown, and in which of its categories."""
 
-    min_score: float = min_score_setting()
-    min_quality: float = min_quality_setting()
+    min_score: float = MIN_SCORE_SETTING
+    min_quality: float = MIN_QUALITY_SETTING
     categories_per_query: Categories = setting(
         "best: the category of a query with the best class score; all: every one that reaches "
         "min_score, with the same mask.",

@@ -1,1 +1,1 @@
-"""The training loop, from what a batch is to the run folder it leaves."""
+"""The training loop: losses, steps, checkpoints, validation; one head or several at once."""
