@@ -81,11 +81,12 @@ class MaskFrozenDETR:
         run = Run.open(folder)
         head, own = run.load_head(device), run.config.detector
         if detector is None or isinstance(detector, str):
-            layer = own.encoder_layer if encoder_layer is None else encoder_layer
-            if detector is None:
-                weights = own.weights if weights is None else weights
             loaded = load_detector(
-                detector or own.name, weights, layer, device, prompts=own.prompts
+                detector or own.name,
+                own.weights if weights is None else weights,
+                own.encoder_layer if encoder_layer is None else encoder_layer,
+                device,
+                prompts=own.prompts,
             )
             detector = run.own_detector(loaded)
         model = cls(detector, head, run.config.categories)

@@ -212,7 +212,8 @@ def expanded(
 ) -> dict[str, Any]:
     """The values with `~` in paths resolved and relative ones counted from `folder`.
 
-    Paths are all values of fields of type Path, and what `detector` and `weights` name.
+    Paths are all values of fields of type Path, lists of them too, and what `detector` and
+    `weights` name.
 
     Raises:
         ConfigError: `~name` of a user that does not exist.
@@ -221,9 +222,12 @@ def expanded(
     found = dict(values)
     for name, value in values.items():
         declared = types.get(name)
-        if not isinstance(value, str | Path):
+        of_paths = declared is Path or Path in get_args(declared)
+        if of_paths and isinstance(value, list | tuple):
+            found[name] = [_resolved(v, folder) if isinstance(v, str | Path) else v for v in value]
+        elif not isinstance(value, str | Path):
             continue
-        if declared is Path or Path in get_args(declared):
+        elif of_paths:
             found[name] = _resolved(value, folder)
         elif name == "weights" and "://" not in str(value):
             found[name] = str(_resolved(value, folder))

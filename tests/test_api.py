@@ -1,3 +1,4 @@
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -151,9 +152,12 @@ def test_a_head_of_another_detector_is_refused(folder: Path) -> None:
         MaskFrozenDETR.from_pretrained(folder, other)
 
 
-def test_without_a_detector_the_heads_own_is_loaded_by_name(
+def test_detector_is_the_heads_own_but_for_what_is_given(
     folder: Path, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    content = json.loads((folder / "config.json").read_text())
+    content["detector"]["weights"] = "own.pth"
+    (folder / "config.json").write_text(json.dumps(content))
     asked = []
 
     def load(
@@ -164,9 +168,14 @@ def test_without_a_detector_the_heads_own_is_loaded_by_name(
 
     monkeypatch.setattr(api, "load_detector", load)
     MaskFrozenDETR.from_pretrained(folder)(pixels)
+    MaskFrozenDETR.from_pretrained(folder, "by another name")
     MaskFrozenDETR.from_pretrained(folder, "by another name", "its.pth")
 
-    assert asked == [("nearly", None, None), ("by another name", "its.pth", None)]
+    assert asked == [
+        ("nearly", "own.pth", None),
+        ("by another name", "own.pth", None),
+        ("by another name", "its.pth", None),
+    ]
 
 
 def test_the_encoder_layer_is_the_one_the_head_was_trained_on(

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from mfd.config import Project, load_project
+from mfd.config import Project, expanded, load_project
 from mfd.errors import ConfigError
+from mfd.settings import from_json, setting, settings
 
 
 def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
@@ -23,6 +24,21 @@ def test_relative_paths_count_from_the_file(tmp_path: Path) -> None:
     assert project.detector == f"{tmp_path}/mine.py:build"
     assert project.encoder_layer == 4
     assert project.runs == tmp_path / "runs"
+
+
+def test_lists_of_paths_are_resolved_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    @settings
+    class Drawn:
+        images: tuple[Path, ...] = setting("Which.", default=())
+        names: tuple[str, ...] = setting("Theirs.", default=())
+
+    monkeypatch.setenv("HOME", "/home/her")
+    values = {"images": ["a.jpg", "/b.jpg", "~/c.jpg"], "names": ["a", "~"]}
+    found = from_json(Drawn, expanded(Drawn, values, Path("/project")))
+    assert found.images == (Path("/project/a.jpg"), Path("/b.jpg"), Path("/home/her/c.jpg"))
+    assert found.names == ("a", "~")
+    with pytest.raises(ConfigError, match="images must be a text, found 3"):
+        from_json(Drawn, expanded(Drawn, {"images": [3]}, Path("/project")))
 
 
 def test_absolute_and_hub_paths_stay_as_they_are(tmp_path: Path) -> None:

@@ -47,11 +47,6 @@ def test_what_cannot_be_built_is_refused(fields: dict[str, Any], message: str) -
         HeadConfig(**fields)
 
 
-def test_a_field_of_another_version_is_refused() -> None:
-    with pytest.raises(ConfigError, match="no field 'wings'"):
-        from_json(HeadConfig, {"wings": 2})
-
-
 def test_widths_that_do_not_fit_the_detector_are_refused() -> None:
     narrow_c1 = replace(HDETR_R50, c1_channels=192)
     with pytest.raises(ConfigError, match="must have 256 channels, but hdetr-r50 has 192"):

@@ -1,11 +1,9 @@
-import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 
 from mfd.errors import ConfigError
 from mfd.headtrain.config.train import PointSampling, TrainConfig
-from mfd.settings import from_json
 
 
 def test_the_rate_warms_up_stays_and_drops_twice() -> None:
@@ -32,13 +30,6 @@ def test_defaults_are_the_documented_recipe() -> None:
 def test_sampling_is_by_the_configs_own_numbers() -> None:
     config = TrainConfig(point_share=0.4, point_oversample=5.0, point_importance=0.6)
     assert config.sampling == PointSampling(share=0.4, oversample=5.0, importance=0.6)
-
-
-def test_json_brings_the_config_back() -> None:
-    config = TrainConfig(epochs=2, log="tensorboard")
-    assert from_json(TrainConfig, json.loads(json.dumps(asdict(config)))) == config
-    with pytest.raises(ConfigError, match="no field 'momentum'"):
-        from_json(TrainConfig, {"momentum": 0.9})
 
 
 @pytest.mark.parametrize(
