@@ -101,7 +101,7 @@ def _evaluate(project: Project, options: Options, device: "torch.device") -> Non
     else:
         choice = override(run.config.detector, options.detector, options.weights)
         features = opening.open_features_of(
-            project, run, choice, dataset, options.split, options.store, device, say
+            project, run, choice, dataset, options.split, options.store, device
         )
     if not isinstance(features, headtrain.LiveFeatures):
         say_repeated_files(dataset, features.images)

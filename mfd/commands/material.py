@@ -1,7 +1,7 @@
 """What a head is trained on: the stores of one or more views, or the detector at work."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,7 +85,7 @@ class StoredMaterial:
         """The named store, or the val store beside the stores that are trained on."""
         return opening.open_validation(
             self.project, wanted, self.choice, source.spec, self.stores[0], self.device,
-            images=images, head=head, say=say,
+            images=images, head=head,
         )  # fmt: skip
 
     def begun(self, run: "headtrain.Run") -> None:
@@ -137,12 +137,10 @@ class LiveMaterial:
     ) -> "headtrain.Validation | None":
         """A store of a detector that stays as it is; images for one that is trained itself."""
         if source.tuned is not None:
-            return opening.open_live_validation(
-                self.project, wanted, self.detector, images=images, say=say
-            )
+            return opening.open_live_validation(self.project, wanted, self.detector, images=images)
         return opening.open_validation(
             self.project, wanted, self.choice, source.spec, None, self.device,
-            images=images, head=head, say=say,
+            images=images, head=head,
         )  # fmt: skip
 
     def begun(self, run: "headtrain.Run") -> None:
@@ -176,15 +174,3 @@ def open_stored(
     return StoredMaterial(
         project, opening.open_views(project, split, names, path, layer, before), device
     )
-
-
-def open_live(
-    project: Project,
-    layer: int | None,
-    saved: "headtrain.RunConfig | None",
-    device: "torch.device",
-) -> LiveMaterial:
-    """The project's detector, or the one that a run was begun with."""
-    choice = saved.detector if saved else replace(project.choice, encoder_layer=layer)
-    exif = saved.spec.exif if saved else project.exif
-    return LiveMaterial(project, choice, opening.open_detector(choice, device, exif), device)

@@ -1,11 +1,12 @@
 """`mfd train-head`: stage two, a mask head trained on a store, or beside the detector at work."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mfd import distributed, headtrain, opening
 from mfd.commands.declared import DEVICE, SKIP_INVALID, HeadTraining
 from mfd.commands.findings import open_consistent, say_repeated_files
-from mfd.commands.material import Material, StoredMaterial, open_live, open_stored
+from mfd.commands.material import LiveMaterial, Material, StoredMaterial, open_stored
 from mfd.commands.plan import Plan, encoder_layer
 from mfd.config import Project
 from mfd.console import say
@@ -121,7 +122,9 @@ def opened(
         )
     if options.views is not None:
         raise ConfigError("--views are of stores, which --live does without; leave out one of them")
-    return open_live(project, layer, saved, device)
+    choice = saved.detector if saved else replace(project.choice, encoder_layer=layer)
+    exif = saved.spec.exif if saved else project.exif
+    return LiveMaterial(project, choice, opening.open_detector(choice, device, exif), device)
 
 
 def in_categories_of_head(

@@ -1,12 +1,12 @@
 """Resolve what a run is evaluated on: a store, or the detector at work."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from mfd.coco import CocoDataset
 from mfd.config import DetectorChoice, Project
+from mfd.console import say
 from mfd.errors import StoreError
 from mfd.headtrain import Features, LiveFeatures, Run
 from mfd.opening.project import complete, open_detector, open_store_of
@@ -20,16 +20,14 @@ def open_features_of(
     split: str,
     path: Path | None,
     device: torch.device,
-    say: Callable[[str], object],
 ) -> Features:
     """The store at `path`, or the split's by the run's detector, or the detector at work.
 
-    The detector runs where the run trained it, since no store holds its features, and where a run
-    that was trained without a store finds none either.
+    Says which it is. The detector runs where the run trained it, since no store holds its features,
+    and where a run that was trained without a store finds none either.
 
     Args:
         choice: how the run's detector is loaded.
-        say: is told which it is.
 
     Raises:
         StoreError: there is no store, and the run was trained on one.

@@ -9,6 +9,7 @@ import torch
 from mfd.cache import Store, find_store
 from mfd.coco import match_categories
 from mfd.config import DetectorChoice, Project
+from mfd.console import say
 from mfd.detectors import Detector, DetectorSpec
 from mfd.errors import DataError, StoreError
 from mfd.headtrain import HeadConfig, LiveFeatures, Validation
@@ -27,9 +28,10 @@ def open_validation(
     *,
     images: int,
     head: HeadConfig,
-    say: Callable[[str], object],
 ) -> Validation | None:
     """A sample of a split's images, or of a store's; None where there is to be no validation.
+
+    What is validated on is said, or why nothing is.
 
     Args:
         name: of the split, or the folder of a store; "none"; None: "val", if it has a store.
@@ -38,7 +40,6 @@ def open_validation(
         trained_on: whose kind is preferred where there are several stores.
         images: size of the sample.
         head: decides whether stage 1 and categories are needed.
-        say: is told what is validated on, and why nothing is.
 
     Raises:
         StoreError, DataError: what was named is not there.
@@ -55,16 +56,11 @@ def open_validation(
         features = complete(store, dataset, choice, device, needed=head.use_c1)
         return Validation(features, dataset, images)
 
-    return _opened(name, stored, say)
+    return _opened(name, stored)
 
 
 def open_live_validation(
-    project: Project,
-    name: str | None,
-    detector: Detector,
-    *,
-    images: int,
-    say: Callable[[str], object],
+    project: Project, name: str | None, detector: Detector, *, images: int
 ) -> Validation | None:
     """A sample of a split's images, on which a detector that is trained too runs every time.
 
@@ -79,12 +75,10 @@ def open_live_validation(
         dataset = in_categories_of(detector.spec, project, dataset).dataset
         return Validation(LiveFeatures(detector, dataset), dataset, images)
 
-    return _opened(name, live, say)
+    return _opened(name, live)
 
 
-def _opened(
-    name: str | None, make: Callable[[str], Validation], say: Callable[[str], object]
-) -> Validation | None:
+def _opened(name: str | None, make: Callable[[str], Validation]) -> Validation | None:
     """What `make` makes of the name; without a name, of "val" if that is there."""
     if name == NONE:
         return None

@@ -6,8 +6,8 @@ from contextlib import ExitStack, closing
 from mfd.errors import ConfigError, TrainingError
 from mfd.headtrain.sources.shared import SharedReading
 from mfd.headtrain.sources.stored import StoredSource
-from mfd.headtrain.training.follow import follow
 from mfd.headtrain.training.training import Say, Training
+from mfd.headtrain.training.turns import take_turns
 
 
 def sweep(
@@ -65,7 +65,7 @@ def _side_by_side(
             return {}
         reading = SharedReading([_store_of(training) for training in left], left[0].device)
         stack.enter_context(closing(reading))
-        ends = follow(left, [reading.batches(number) for number in range(len(left))], say)
+        ends = take_turns(left, [reading.batches(number) for number in range(len(left))], say)
     failed = {}
     for training, end in zip(left, ends, strict=True):
         if isinstance(end, TrainingError):

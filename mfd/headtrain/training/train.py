@@ -12,9 +12,9 @@ from mfd.headtrain.config.train import TrainConfig
 from mfd.headtrain.runs.run import Run
 from mfd.headtrain.sources.protocol import BatchSource
 from mfd.headtrain.training.checkpoint import Progress
-from mfd.headtrain.training.follow import follow
 from mfd.headtrain.training.metrics import Record
 from mfd.headtrain.training.training import Training
+from mfd.headtrain.training.turns import take_turns
 from mfd.headtrain.training.validation import Validation
 
 
@@ -89,7 +89,7 @@ def train(
     with training.begun(resume=resume, say=say) as loop:
         if loop is None:
             return TrainSummary(run, Progress.from_cost(run.cost()), {})
-        (end,) = follow([training], [source.batches])
+        (end,) = take_turns([training], [source.batches])
     if isinstance(end, TrainingError):
         raise end
     training.conclude(say)

@@ -11,7 +11,7 @@ from mfd.progress import progress
 from mfd.stopping import Stopped, stop_requested
 
 
-def follow(
+def take_turns(
     trainings: Sequence[Training],
     batches: Sequence[Batches],
     say: Callable[[str], object] = lambda line: None,
@@ -21,7 +21,7 @@ def follow(
     One that fails does not end the others.
 
     Args:
-        trainings: begun.
+        trainings: begun, see `Training.begun`.
         batches: of each.
         say: is told why a head fails.
 
@@ -29,7 +29,7 @@ def follow(
         Stopped: after Ctrl-C, SIGTERM or SIGHUP, when all have written a checkpoint.
     """
     loops = [training.loop for training in trainings if training.loop is not None]
-    assert len(loops) == len(trainings), "a head is followed while it is begun"
+    assert len(loops) == len(trainings), "a head is trained while it is begun"
     ends: dict[int, Record | TrainingError] = {}
     stopped: Stopped | None = None
     with (
