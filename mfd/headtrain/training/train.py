@@ -68,8 +68,8 @@ def train(
 
     Raises:
         DetectorError: the validation is of another detector.
-        ConfigError: the head has nothing to train or does not fit the detector, or `patience` is
-            set without a validation.
+        ConfigError: the head has nothing to train, does not fit the detector or the annotations'
+            categories, or `patience` is set without a validation.
         TrainingError: the run is another one, another process trains it, a loss is not finite, or
             the disk is full.
         DistributedError: another rank has ended.

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
+from mfd.coco import ANY_CATEGORY
 from mfd.config import DetectorChoice
 from mfd.distributed import first_alone, from_first, rank, size
 from mfd.errors import ConfigError, TrainingError
@@ -58,6 +59,12 @@ class Training:
         if not head.roi_align or not trained:
             raise ConfigError(
                 "this head has no trainable parameters; run `mfd evaluate` on it directly"
+            )
+        if head.class_agnostic != (ANY_CATEGORY in source.categories):
+            found = "with" if head.class_agnostic else "without"
+            raise ConfigError(
+                f"class_agnostic is {str(head.class_agnostic).lower()} and the annotations are "
+                f"{found} categories; change it, or see `CocoDataset.without_categories`"
             )
         if config.patience and validation is None:
             raise ConfigError(
