@@ -46,6 +46,6 @@ REST = [
     ),
     *faults(
         "mfd/api.py", "tests/test_api.py",
-        ("layer of the run ignored", "layer = own.encoder_layer if encoder_layer is None else encoder_layer", "layer = encoder_layer"),
+        ("layer of the run ignored", "own.encoder_layer if encoder_layer is None else encoder_layer,", "encoder_layer,"),
     ),
 ]
