@@ -19,6 +19,9 @@ from tests.detectors.hf.authors_names import as_authors_save
 from tests.detectors.hf.tiny_models import run
 
 
+PACKED = "decoder.decoder.layers.0.self_attn.in_proj_weight"
+
+
 def save(path: Path, state: Mapping[str, Tensor], **beside: Any) -> Path:
     torch.save({"date": "today", "ema": {"module": dict(state), "updates": 3}, **beside}, path)
     return path
@@ -97,6 +100,10 @@ def test_rt_detr_m_is_evaluated_by_three_of_its_six_layers(tmp_path: Path) -> No
         (
             lambda state: state.update({"decoder.enc_score_head.bias": torch.zeros(2)}),
             r"1 mis-shaped \(model.enc_score_head.bias\)",
+        ),
+        *(
+            (lambda state, value=value: state.update({PACKED: value}), problem)
+            for value, problem in ((torch.zeros(2), "3 mis-shaped"), (torch.zeros(()), "3 missing"))
         ),
         (
             lambda state: state.pop("backbone.stem.stem1.conv.weight"),

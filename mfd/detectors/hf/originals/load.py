@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 import transformers
 
 from mfd.coco import COCO_NAMES
@@ -13,7 +14,7 @@ from mfd.detectors.checkpoint import read_content
 from mfd.detectors.hf.detector import TransformersDetector
 from mfd.detectors.hf.families import FAMILIES
 from mfd.detectors.hf.originals import ORIGINALS
-from mfd.detectors.hf.originals.original import Original, State
+from mfd.detectors.hf.originals.original import COUNTER, Original, State
 from mfd.detectors.hf.quiet import quiet_transformers
 from mfd.detectors.state_dicts import best_fit
 from mfd.errors import DetectorError
@@ -60,7 +61,7 @@ def load_original(
     preprocessing = Preprocessing(size_hw=settings.size_hw)
     if not settings.normalised:
         preprocessing = replace(preprocessing, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
-    detector = TransformersDetector(name, model.eval(), family, preprocessing, encoder_layer)
+    detector = TransformersDetector(name, model, family, preprocessing, encoder_layer)
     if found.remark:
         say(f"{weights}: {found.remark}")
     if (columns := settings.config["num_labels"]) not in (80, 91):
@@ -83,29 +84,24 @@ def _model(
     columns = config["num_labels"]
     # with 80 columns, all of these families count COCO's categories in their order
     names = COCO_NAMES.values() if columns == len(COCO_NAMES) else ["N/A"] * columns
+    translated = original.translate(state).items()
     with quiet_transformers():
-        model = architecture(
-            architecture.config_class(**config, id2label=dict(enumerate(names)))
-        ).float()
-    expected = {
-        k: v
-        for k, v in model.state_dict().items()
-        if not k.endswith("num_batches_tracked") and not k.startswith(family.unused)
-    }
-    given = original.translate(state)
-    for key in expected.keys() - given.keys():  # Transformers names heads twice
-        if (other := f"model.decoder.{key}") in given:
-            given[key] = given[other]
-    given = {key: value for key, value in given.items() if not _left_out(key, config)}
+        model, loading = architecture.from_pretrained(
+            None,
+            config=architecture.config_class(**config, id2label=dict(enumerate(names))),
+            state_dict={key: value for key, value in translated if not _left_out(key, config)},
+            dtype=torch.float32,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    missing = [key for key in loading["missing_keys"] if not key.startswith(family.unused)]
     problems = {
-        "missing": sorted(expected.keys() - given.keys()),
-        "unexpected": sorted(given.keys() - expected.keys()),
-        "mis-shaped": sorted(
-            key for key in given.keys() & expected.keys() if given[key].shape != expected[key].shape
-        ),
+        "missing": [key for key in missing if not key.endswith(COUNTER)],
+        "unexpected": loading["unexpected_keys"],
+        "mis-shaped": [key for key, *_ in loading["mismatched_keys"]],
     }
     faults = [
-        f"{len(keys)} {kind} ({', '.join(keys[:_SHOWN])})"
+        f"{len(keys)} {kind} ({', '.join(sorted(keys)[:_SHOWN])})"
         for kind, keys in problems.items()
         if keys
     ]
@@ -115,7 +111,6 @@ def _model(
             "trained with another configuration, for which convert it to Transformers' format and "
             "use hf:FOLDER"
         )
-    model.load_state_dict(given, strict=False)
     return model
 
 

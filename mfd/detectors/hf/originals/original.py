@@ -16,7 +16,7 @@ _PACKED = (  # what one tensor holds, in Transformers one each
     (re.compile(r"(.*\.attention\.)qkv\.(weight|bias)$"), ("q_proj", "k_proj", "v_proj")),
     (re.compile(r"(.*\.mlp\.)gate_up\.(weight|bias)$"), ("gate_proj", "up_proj")),
 )
-_COUNTER = "num_batches_tracked"  # of batch normalisation, which counts nothing when frozen
+COUNTER = "num_batches_tracked"  # of batch normalisation, which counts nothing when frozen
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Original:
         """The weights under the names in Transformers, what is packed in one taken apart."""
         weights: dict[str, Tensor] = {}
         for name, value in self.prepared(state).items():
-            if name.endswith(_COUNTER) or re.search(self.ignored, name):
+            if name.endswith(COUNTER) or re.search(self.ignored, name):
                 continue
             weights |= _unpacked(renamed(name, self.renames), value)
         return weights
@@ -74,8 +74,8 @@ class Original:
 def _unpacked(name: str, value: Tensor) -> dict[str, Tensor]:
     """The tensors, by name, that one holds."""
     for pattern, parts in _PACKED:
-        if found := pattern.match(name):
-            values = zip(parts, value.chunk(len(parts)), strict=True)
+        if value.ndim and (found := pattern.match(name)):
+            values = zip(parts, value.tensor_split(len(parts)), strict=True)
             return {f"{found[1]}{part}.{found[2]}": v for part, v in values}
     return {name: value}
 

@@ -5,34 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from mfd.detectors.hf.originals.original import Original, Settings, State, count
-from mfd.detectors.keys import Renames
 from mfd.errors import DetectorError
 
 _BACKBONE = "backbone.0.encoder.encoder"
 _GROUPS = 13  # of queries in training; the first is evaluated
-
-_RENAMES: Renames = (
-    (r"^backbone\.0\.encoder\.encoder\.", "model.backbone.backbone."),
-    (
-        r"^backbone\.0\.projector\.stages\.0\.0\.m\.",
-        "model.backbone.projector.projector_layer.bottlenecks.",
-    ),
-    (r"^backbone\.0\.projector\.stages\.0\.0\.", "model.backbone.projector.projector_layer."),
-    (r"^backbone\.0\.projector\.stages\.0\.1\.", "model.backbone.projector.layer_norm."),
-    (r"(projector_layer\..*)\bcv([12])\.", r"\1conv\2."),
-    (r"(projector_layer\..*)\.bn\.", r"\1.norm."),
-    (r"attention\.attention\.(q|k|v)(uery|ey|alue)\.", r"attention.\1_proj."),
-    (r"attention\.output\.dense\.", "attention.o_proj."),
-    (r"^transformer\.decoder\.norm\.", "model.decoder.layernorm."),
-    (r"^transformer\.", "model."),
-    (r"^refpoint_embed\.", "model.reference_point_embed."),
-    (r"^query_feat\.", "model.query_feat."),
-    (r"self_attn\.out_proj\.", "self_attn.o_proj."),
-    (r"(decoder\.layers\.\d+)\.norm1\.", r"\1.self_attn_layer_norm."),
-    (r"(decoder\.layers\.\d+)\.norm2\.", r"\1.cross_attn_layer_norm."),
-    (r"(decoder\.layers\.\d+)\.norm3\.", r"\1.layer_norm."),
-    (r"(decoder\.layers\.\d+)\.linear([12])\.", r"\1.mlp.fc\2."),
-)
 
 
 def settings(state: State, training: Mapping[str, Any]) -> Settings:
@@ -91,7 +67,7 @@ RF_DETR = Original(
     "rf_detr",
     "the rfdetr package, which downloads rf-detr-*.pth",
     (r"^backbone\.0\.projector\.", r"^transformer\.decoder\.", r"^refpoint_embed\.weight$"),
-    _RENAMES,
+    (),  # Transformers itself renames these
     r"^$",
     settings,
 )
