@@ -7,9 +7,9 @@ from .contract import DetectorOutput as DetectorOutput
 from .deformable import DeformableConfig as DeformableConfig
 from .deformable import DeformableDetector as DeformableDetector
 from .deformable import Predictions as Predictions
-from .features import detect as detect
-from .features import detect_all as detect_all
-from .features import split_images as split_images
+from .detection import detect as detect
+from .detection import detect_all as detect_all
+from .detection import split_images as split_images
 from .freeze import freeze as freeze
 from .freeze import stays_frozen as stays_frozen
 from .freeze import weights_digest as weights_digest

@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from mfd.config import Precision
-from mfd.detectors.features import detect
+from mfd.detectors.detection import detect
 from mfd.detectors.image_features import ImageFeatures
 from mfd.errors import DetectorError
 from mfd.images import LoadedImage

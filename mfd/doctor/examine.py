@@ -13,7 +13,7 @@ from mfd.doctor.agreement import (
 )
 from mfd.doctor.data import examine_data
 from mfd.doctor.environment import examine_environment
-from mfd.doctor.report import Finding, Report
+from mfd.doctor.report import Line, Report
 from mfd.doctor.stores import examine_stores
 
 
@@ -22,7 +22,7 @@ def examine(
     split: str | None = None,
     images: Path | None = None,
     annotations: Path | None = None,
-) -> list[Finding]:
+) -> list[Line]:
     """Everything that the commands rely on, looked at before they run.
 
     Args:

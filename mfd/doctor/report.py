@@ -10,24 +10,24 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Finding:
+class Line:
     """One line of a report, and whether all is well."""
 
     text: str
     good: bool = True
 
 
-class Report(list[Finding]):
-    """Findings in the order they are made."""
+class Report(list[Line]):
+    """Lines in the order they are said."""
 
     def say(self, text: str, *, good: bool = True) -> None:
         """Add a line."""
-        self.append(Finding(text, good))
+        self.append(Line(text, good))
 
     def attempt(
         self, check: Callable[..., Result], *arguments: Any, **options: Any
     ) -> Result | None:
-        """What the check returns; None and its error as a finding if it raises one."""
+        """What the check returns; None and its error as a line if it raises one."""
         try:
             return check(*arguments, **options)
         except MfdError as error:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from mfd.report.chart import Series, line_chart
+from mfd.report.counts import Bin
 from mfd.report.subject import Subject
-from mfd.report.tables import Bin
 
 _THRESHOLDS = [0.5 + 0.05 * k for k in range(10)]
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from mfd.headtrain import Comparison
 from mfd.report.cells import Cell, Table, average_precision, difference, number, text
+from mfd.report.counts import ClassRow
 from mfd.report.judge import Verdict
 from mfd.report.subject import FIGURES, Subject
-from mfd.report.tables import ClassRow
 from mfd.text import duration, size
 
 _HEADER = ("", "AP", "AP50", "AP75", "small", "medium", "large")

@@ -13,7 +13,7 @@ from mfd.coco import CocoDataset
 from mfd.errors import DataError
 from mfd.files import write_atomically
 from mfd.headtrain import MIN_SCORE, Comparison, Run, Side, compare
-from mfd.report import curves, pictures, sections, tables
+from mfd.report import counts, curves, pictures, sections
 from mfd.report.judge import JudgedImage, judge_image
 from mfd.report.results import read_detections
 from mfd.report.subject import Subject
@@ -108,9 +108,9 @@ def _content(
         "figures": sections.figures_table(subjects),
         "differences": sections.difference_table(compared) if compared else None,
         "costs": sections.cost_table(subjects),
-        "charts": curves.charts(subjects, tables.calibration(judged)),
-        "errors": sections.error_bars(tables.count_verdicts(judged)),
-        "classes": sections.class_table(tables.class_rows(judged, names), first.categories, names),
+        "charts": curves.charts(subjects, counts.calibration(judged)),
+        "errors": sections.error_bars(counts.count_verdicts(judged)),
+        "classes": sections.class_table(counts.class_rows(judged, names), first.categories, names),
         "title": " and ".join(subject.name for subject in subjects),
         "facts": [
             f"preset {config.preset or 'none'}",

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mfd.detectors import load_detector
 from mfd.detectors.check import check_output
-from mfd.detectors.features import valid_sizes
+from mfd.detectors.padding import valid_sizes
 from mfd.errors import DetectorError
 from mfd.images import collate_images
 from tests.detectors.hf.tiny_models import (

@@ -18,7 +18,6 @@ from tests.detectors.hf.authors_models import CONFIGS, SIDE, as_trained, build
 from tests.detectors.hf.authors_names import as_authors_save
 from tests.detectors.hf.tiny_models import run
 
-
 PACKED = "decoder.decoder.layers.0.self_attn.in_proj_weight"
 
 

@@ -1,5 +1,6 @@
 """`--detector NAME --weights FILE` for checkpoints of families that Transformers computes."""
 
+import re
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -116,10 +117,8 @@ def _model(
 
 def _left_out(key: str, config: Mapping[str, Any]) -> bool:
     """Whether a weight is of a decoder layer that is not evaluated."""
-    place, _, rest = key.removeprefix("model.decoder.").partition(".")
-    number = rest.partition(".")[0]
-    layered = place in ("layers", "class_embed", "bbox_embed") and number.isdigit()
-    return layered and int(number) >= config["decoder_layers"]
+    found = re.match(r"(?:model\.decoder\.)?(?:layers|class_embed|bbox_embed)\.(\d+)\.", key)
+    return found is not None and int(found[1]) >= config["decoder_layers"]
 
 
 def _advice(content: Any) -> str:

@@ -1,8 +1,8 @@
 import pytest
 
 from mfd.report.cells import difference
+from mfd.report.counts import calibration, class_rows, count_verdicts
 from mfd.report.judge import judge_image
-from mfd.report.tables import calibration, class_rows, count_verdicts
 from tests.report.test_judge import SIZE, annotated, detected
 
 IMAGES = [

@@ -169,4 +169,4 @@ def test_a_forward_that_raises_is_named_with_its_place() -> None:
         DetectorError, match=r"failed on images of shape 1 x 3 x 48 x 64: Run.*7"
     ) as e:
         detect(detector, [image], [1])
-    assert "(test_features.py, line" in str(e.value)
+    assert "(test_detection.py, line" in str(e.value)
