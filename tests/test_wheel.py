@@ -17,9 +17,9 @@ ROOT = Path(__file__).parents[1]
 NEEDED = """
 import mfd, sys
 from mfd.detectors import load_detector
-from mfd.report.write import _environment
+from mfd.report.chart import Series, line_chart
 assert load_detector("demo").spec.category_ids
-assert _environment().get_template("page.html")
+assert line_chart([Series("AP", [(0, 0.1), (1, 0.2)])], "epoch", "AP")
 print(mfd.__file__)
 """
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from mfd.report.templates import render
+
 _WIDTH, _HEIGHT = 460, 280
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 12, 40
 
@@ -54,23 +56,25 @@ def line_chart(
         left = _LEFT + across * (_WIDTH - _LEFT - _RIGHT)
         return round(left, 1), round(_HEIGHT - _BOTTOM - up * (_HEIGHT - _TOP - _BOTTOM), 1)
 
-    parts = [Markup('<svg class="chart" viewBox="0 0 {} {}" role="img">').format(_WIDTH, _HEIGHT)]
-    parts += [_tick_y(tick, *place(x0, tick)) for tick in ticks(y0, y1)]
-    parts += [_tick_x(tick, *place(tick, y0)) for tick in ticks(x0, x1)]
-    parts.append(
-        Markup('<text class="label" x="{}" y="{}" text-anchor="end">{}</text>').format(
-            _WIDTH - _RIGHT, _HEIGHT - 4, x_label
-        )
+    return render(
+        "chart.html",
+        width=_WIDTH,
+        height=_HEIGHT,
+        right=_WIDTH - _RIGHT,
+        x_label=x_label,
+        y_label=y_label,
+        x_ticks=[(tick, *place(tick, y0)) for tick in ticks(x0, x1)],
+        y_ticks=[(tick, *place(x0, tick)) for tick in ticks(y0, y1)],
+        lines=[
+            {
+                "name": line.name,
+                "style": f"s{number % 6}{' dashed' if line.dashed else ''}",
+                "dots": line.dots or len(found) == 1,
+                "points": [place(x, y) for x, y in found],
+            }
+            for number, (line, found) in enumerate(drawn)
+        ],
     )
-    parts.append(
-        Markup('<text class="label" x="4" y="{}" transform="rotate(-90 12 {})">{}</text>').format(
-            _HEIGHT // 2, _HEIGHT // 2, y_label
-        )
-    )
-    for number, (line, found) in enumerate(drawn):
-        parts.append(_line(line, [place(x, y) for x, y in found], number))
-    parts.append(Markup("</svg>"))
-    return Markup("").join([*parts, _legend(series)])
 
 
 def ticks(low: float, high: float) -> list[float]:
@@ -86,38 +90,3 @@ def ticks(low: float, high: float) -> list[float]:
 def _span(values: Sequence[float], low: float) -> tuple[float, float]:
     high = max(values)
     return low, high if high > low else low + 1.0
-
-
-def _line(line: Series, placed: Sequence[tuple[float, float]], number: int) -> Markup:
-    style = f"s{number % 6}" + (" dashed" if line.dashed else "")
-    text = " ".join(f"{x:g},{y:g}" for x, y in placed)
-    drawn = Markup('<polyline class="line {}" points="{}"><title>{}</title></polyline>').format(
-        style, text, line.name
-    )
-    if line.dots or len(placed) == 1:
-        dot = Markup('<circle class="dot {}" cx="{}" cy="{}" r="3"/>')
-        drawn += Markup("").join(dot.format(style, x, y) for x, y in placed)
-    return drawn
-
-
-def _tick_y(value: float, x: float, y: float) -> Markup:
-    return Markup(
-        '<line class="grid" x1="{}" y1="{}" x2="{}" y2="{}"/>'
-        '<text class="tick" x="{}" y="{}" text-anchor="end">{:g}</text>'
-    ).format(x, y, _WIDTH - _RIGHT, y, x - 6, y + 4, value)
-
-
-def _tick_x(value: float, x: float, y: float) -> Markup:
-    return Markup('<text class="tick" x="{}" y="{}" text-anchor="middle">{:g}</text>').format(
-        x, y + 16, value
-    )
-
-
-def _legend(series: Sequence[Series]) -> Markup:
-    items = [
-        Markup('<span class="key s{}{}">{}</span>').format(
-            number % 6, " dashed" if line.dashed else "", line.name
-        )
-        for number, line in enumerate(series)
-    ]
-    return Markup('<p class="legend">{}</p>').format(Markup(" ").join(items))

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 import mfd
@@ -17,6 +16,7 @@ from mfd.report import counts, curves, pictures, sections
 from mfd.report.judge import JudgedImage, judge_image
 from mfd.report.results import read_detections
 from mfd.report.subject import Subject
+from mfd.report.templates import render
 from mfd.text import duration
 
 _HERE = Path(__file__).parent
@@ -63,12 +63,8 @@ def write_report(
             drawn.append(pictures.draw(group, image, dataset, upright))
         except DataError as error:
             say(f"left out: {error}")
-    page = (
-        _environment()
-        .get_template("page.html")
-        .render(**_content(subjects, compared, judged, dataset, split, min_score), pictures=drawn)
-    )
-    write_atomically(path, page.encode())
+    content = _content(subjects, compared, judged, dataset, split, min_score)
+    write_atomically(path, render("page.html", **content, pictures=drawn).encode())
 
 
 def _compare(
@@ -146,17 +142,3 @@ def _cards(subject: Subject) -> list[dict[str, str]]:
         {"label": "images", "value": str(subject.evaluation.get("images", "-"))},
         {"label": "training", "value": "-" if seconds is None else duration(seconds)},
     ]
-
-
-def _environment() -> jinja2.Environment:
-    """Templates that escape every text they are given."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    table = environment.get_template("table.html")
-    environment.globals["table"] = lambda content: Markup(table.render(table=content))
-    return environment
