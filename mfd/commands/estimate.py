@@ -36,10 +36,10 @@ def run(project: Project, options: Options) -> None:
     ).present()  # fmt: skip
     device = opening.pick_device(options.device)
     detector = opening.open_detector(project.choice, device, project.exif)
-    rate = extract.measure_rate(detector, dataset, options) if options.measure else None
-    found = extract.estimate(
-        dataset, detector.spec, options.profile, options.dtype, rate, options.view
-    )
+    profile, dtype, rate = options.profile, options.dtype, None
+    if options.measure:
+        rate = extract.measure_rate(detector, dataset, options, profile=profile, dtype=dtype)
+    found = extract.estimate(dataset, detector.spec, profile, dtype, rate, options.view)
     out.print(
         f"{found.images} images, {size(found.num_bytes)} on disk, "
         f"{size(found.bytes_per_image)} an image"

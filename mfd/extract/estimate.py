@@ -120,6 +120,7 @@ def measure_rate(
     dataset: CocoDataset,
     config: ExtractConfig | None = None,
     *,
+    profile: Profile = "full",
     dtype: StoredDtype = "float16",
     sample: int = 32,
 ) -> float:
@@ -129,6 +130,7 @@ def measure_rate(
 
     Args:
         config: of the extraction that is meant.
+        profile: of its store; `dtype` likewise.
 
     Raises:
         DataError: an image of the sample cannot be used.
@@ -141,8 +143,9 @@ def measure_rate(
 
     def run(chosen: Sequence[StoreImage]) -> None:
         windows = [chosen[i : i + WINDOW] for i in range(0, len(chosen), WINDOW)]
+        has_c1 = profile == "full" and detector.spec.has_c1
         features = encoded_features(
-            detector, dataset.images_dir, windows, config, has_c1=True, dtype=dtype
+            detector, dataset.images_dir, windows, config, has_c1=has_c1, dtype=dtype
         )
         with closing(features) as found:
             for result in found:

@@ -9,15 +9,16 @@ import pytest
 import torch
 from torch import nn
 
-from mfd.cache import Store, StoreWriter
+from mfd.cache import Store, StoreWriter, encode_batch
 from mfd.coco import CocoDataset
 from mfd.config import StoredDtype
-from mfd.detectors import load_detector
+from mfd.detectors import ImageFeatures, load_detector
 from mfd.errors import DataError, DetectorError
 from mfd.extract import (
     ExtractConfig,
     estimate,
     extract,
+    features,
     image_digests,
     measure_rate,
     store_identity,
@@ -86,9 +87,9 @@ def test_sizes_of_stores_are_those_estimated_for_each_kind_that_training_can_use
     assert [profile for profile, _ in store_sizes(dataset, bare)] == ["full"] * 3  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("dtype", ["float16", "int8"])
+@pytest.mark.parametrize(("profile", "dtype"), [("full", "float16"), ("lite", "int8")])
 def test_a_rate_is_that_of_the_extraction_that_is_meant(
-    dataset: CocoDataset, dtype: StoredDtype
+    dataset: CocoDataset, profile: Any, dtype: StoredDtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     detector = load_detector(f"{TINY}:detector")
     batches: list[tuple[int, bool]] = []
@@ -100,8 +101,18 @@ def test_a_rate_is_that_of_the_extraction_that_is_meant(
             batches.append((len(images), torch.is_autocast_enabled("cpu")))
             return detector(images, padding_mask)
 
+    encoded: list[ImageFeatures] = []
+
+    def encode(images: list[ImageFeatures], dtype: StoredDtype) -> list[ImageFeatures]:
+        found = encode_batch(images, dtype)
+        encoded.extend(found)
+        return found
+
+    monkeypatch.setattr(features, "encode_batch", encode)
     config = ExtractConfig(batch_size=3, workers=1, precision="bfloat16")
-    assert measure_rate(Watched(), dataset, config, dtype=dtype, sample=9) > 0
+    assert measure_rate(Watched(), dataset, config, profile=profile, dtype=dtype, sample=9) > 0
+    assert {image.memory[0].dtype for image in encoded} == {getattr(torch, dtype)}
+    assert {image.c1 is None for image in encoded} == {profile == "lite"}
     assert max(size for size, _ in batches) == 3
     assert sum(size for size, _ in batches) == 3 + 9  # a first batch is not timed
     assert all(autocast for _, autocast in batches)
