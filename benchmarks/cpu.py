@@ -19,6 +19,7 @@ from transformers.models.deformable_detr.modeling_deformable_detr import (
     MultiScaleDeformableAttention,
 )
 
+from benchmarks.compare import forward_backward
 from benchmarks.inputs import (
     AttentionCase,
     BoxCase,
@@ -110,8 +111,8 @@ def compare(
     ours, theirs, wanted = calls
     inputs = make()
     wide = {k: v.double() if v.is_floating_point() else v for k, v in inputs.items()}
-    exact = both(exact_call, wide, wanted)
-    found = both(ours, inputs, wanted)
+    exact = forward_backward(exact_call, wide, wanted)
+    found = forward_backward(ours, inputs, wanted)
     if "locations" in wanted:
         place, keep = 1 + wanted.index("locations"), inputs["smooth"]
         found[place], exact[place] = found[place][keep], exact[place][keep]
@@ -122,7 +123,7 @@ def compare(
         for label, call in (("ours", ours), ("theirs", theirs)):
             with torch.no_grad():
                 forward = clock(lambda call=call, inputs=inputs: call(inputs))
-            total = clock(lambda call=call, inputs=inputs: both(call, inputs, wanted))
+            total = clock(lambda call=call, inputs=inputs: forward_backward(call, inputs, wanted))
             if repeat >= 2:
                 times.setdefault(f"{label} forward", []).append(forward)
                 times.setdefault(f"{label} training", []).append(total)
@@ -134,13 +135,6 @@ def compare(
         ratio = result[f"theirs {step}"]["median"] / result[f"ours {step}"]["median"]
         result[f"{step} ratio"] = ratio
     return result
-
-
-def both(call: Call, inputs: dict[str, Tensor], wanted: tuple[str, ...]) -> list[Tensor]:
-    """Output and gradients."""
-    inputs = {k: v.detach().requires_grad_(k in wanted) for k, v in inputs.items()}
-    out = call(inputs)
-    return [out, *torch.autograd.grad(out, [inputs[k] for k in wanted], inputs["grad"])]
 
 
 def clock(call: Callable[[], Any]) -> float:

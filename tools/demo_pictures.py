@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from torch import Tensor
 from mfd.demo import CATEGORIES, SceneConfig, compose
 from mfd.detectors.deformable.detector import DeformableDetector
 from mfd.detectors.scores import top_detections
-from mfd.images.preprocessing import Preprocessing
+from mfd.images import Preprocessing, prepare_image
 from mfd.nn.boxes import cxcywh_to_xyxy
 
 CATEGORY_IDS = tuple(sorted(CATEGORIES))
@@ -72,18 +72,13 @@ def _draw(seed: int, step: int, size: int, small: bool) -> Batch:
         composed = np.round(np.array([height, width]) * rng.uniform(0.83, 1.17)).astype(int)
         scene = compose(rng, (int(composed[0]), int(composed[1])), SceneConfig(crowd_probability=0))
         resized = Image.fromarray(scene.image).resize((width, height), Image.Resampling.BILINEAR)
-        images[index, :, :height, :width] = _normalised(resized)
+        sized = replace(PREPROCESSING, size_hw=(height, width))
+        images[index, :, :height, :width] = prepare_image(resized, sized).pixels
         padding[index, :height, :width] = False
         found = np.array([_box(item.mask) for item in scene.objects], dtype=np.float32)
         boxes.append(torch.from_numpy(found).view(-1, 4))
         columns.append(torch.tensor([_COLUMNS[o.category_id] for o in scene.objects]).long())
     return Batch(images.contiguous(memory_format=torch.channels_last), padding, columns, boxes)
-
-
-def _normalised(picture: Image.Image) -> Float[Tensor, "3 H W"]:
-    values = torch.from_numpy(np.array(picture)).permute(2, 0, 1) / 255
-    mean, std = torch.tensor(PREPROCESSING.mean), torch.tensor(PREPROCESSING.std)
-    return (values - mean[:, None, None]) / std[:, None, None]
 
 
 def _box(mask: NDArray[np.bool_]) -> tuple[float, ...]:
@@ -104,10 +99,7 @@ def box_ap(detector: DeformableDetector, data_root: Path) -> dict[str, float]:
     for image in truth.imgs.values():
         width, height = image["width"], image["height"]
         with Image.open(data_root / "val2017" / image["file_name"]) as picture:
-            resized = picture.convert("RGB").resize(
-                _input_wh(width, height), Image.Resampling.BILINEAR
-            )
-        pixels = _normalised(resized)[None]
+            pixels = prepare_image(picture.convert("RGB"), PREPROCESSING).pixels[None]
         found = detector(pixels, torch.zeros(1, *pixels.shape[2:], dtype=torch.bool))
         scores, queries, columns = top_detections(found.logits[0], spec, spec.max_detections)
         corners = cxcywh_to_xyxy(found.boxes[0][queries]) * torch.tensor([width, height] * 2)
@@ -125,9 +117,3 @@ def box_ap(detector: DeformableDetector, data_root: Path) -> dict[str, float]:
         judge.summarize()
     names = ("box_ap", "box_ap50", "box_ap75", "box_ap_small", "box_ap_medium", "box_ap_large")
     return {name: round(float(judge.stats[i]), 4) for i, name in enumerate(names)}
-
-
-def _input_wh(width: int, height: int) -> tuple[int, int]:
-    shorter, longer = sorted((width, height))
-    scale = min(PREPROCESSING.shorter_side / shorter, PREPROCESSING.longer_side / longer)
-    return round(width * scale), round(height * scale)

@@ -1,12 +1,9 @@
-"""The contract's own small functions."""
+"""What a spec says, refuses, and keeps through JSON."""
 
 import json
 
-import numpy as np
 import pytest
-import torch
 
-from mfd.detectors.scores import class_scores, top_detections
 from mfd.detectors.spec import DetectorSpec
 from mfd.errors import DetectorError
 from mfd.images.preprocessing import Preprocessing
@@ -61,28 +58,3 @@ def test_softmax_detectors_have_one_more_logit() -> None:
 def test_a_spec_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(DetectorError):
         make_spec(**wrong)
-
-
-def test_sigmoid_detections_are_the_best_pairs_in_order() -> None:
-    logits = torch.randn(7, 3)
-    scores, queries, columns = top_detections(logits, make_spec(), 10)
-    flat = 1 / (1 + np.exp(-logits.double().numpy().ravel()))
-    order = np.argsort(-flat)[:10]
-    np.testing.assert_allclose(scores, flat[order], rtol=1e-6)
-    np.testing.assert_array_equal(queries * 3 + columns, order)
-
-
-def test_softmax_detections_name_a_query_once_and_never_no_object() -> None:
-    logits = torch.randn(7, 4)
-    logits[2, 3] = 50.0  # query 2 is surely no object
-    spec = make_spec(scores="softmax")
-    scores, queries, columns = top_detections(logits, spec, 100)
-    assert sorted(queries.tolist()) == list(range(7))
-    assert queries[-1] == 2
-    assert columns.max() < 3
-    torch.testing.assert_close(scores, class_scores(logits, spec)[queries, columns])
-
-
-def test_asking_for_more_detections_than_there_are_gives_all() -> None:
-    scores, _, _ = top_detections(torch.randn(2, 3), make_spec(), 100)
-    assert len(scores) == 6
