@@ -14,9 +14,19 @@ from mfd.headtrain.training.step import train_step
 from tests.builders.runs import HEAD, SPEC, TRAIN, make_batch
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-LAUNCHES = {None: 485, torch.bfloat16: 606}
-MEGABYTES = {None: 4.84, torch.bfloat16: 3.38}
+LAUNCHES = {None: 478, torch.bfloat16: 599}
+MEGABYTES = {None: 4.78, torch.bfloat16: 3.35}
 """0.1 of it is random numbers of each box, 0.03 centring C1 in a CPU's cache."""
+
+
+def launches(function: Any, args: Any, out: Any) -> bool:
+    """Whether an operator needs a launch on a GPU in every version of PyTorch.
+
+    The gradient of a slice that takes everything is a copy in 2.7; later versions leave it out.
+    """
+    if function == torch.ops.aten.slice_backward.default and out.shape == args[0].shape:
+        return False
+    return not function.is_view and function != torch.ops.aten._unsafe_view.default
 
 
 class Count(TorchDispatchMode):
@@ -33,7 +43,7 @@ class Count(TorchDispatchMode):
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         out = function(*args, **(kwargs or {}))
-        if not function.is_view:
+        if launches(function, args, out):
             self.launches += 1
             tensors = [t for t in tree_leaves((args, kwargs, out)) if isinstance(t, torch.Tensor)]
             self.bytes += sum(t.numel() * t.element_size() for t in tensors)
