@@ -7,6 +7,7 @@ import torch
 
 from mfd.kernels import ms_deform_attn, ms_deform_attn_fused
 from tests.kernels.deform_attn.inputs import fused_inputs, make_inputs
+from tests.kernels.operators import opcheck
 from tests.kernels.oracle import DEVICE
 
 
@@ -28,7 +29,7 @@ def test_operator_passes_opcheck(fused: bool) -> None:
         t if t is None or not t.is_floating_point() else t.detach().requires_grad_()
         for t in arguments
     )
-    torch.library.opcheck(torch.ops.mfd.deform_attn.default, arguments)
+    opcheck(torch.ops.mfd.deform_attn.default, arguments)
 
 
 def test_fake_outputs_have_the_shapes_and_types_of_real_ones() -> None:
@@ -36,7 +37,7 @@ def test_fake_outputs_have_the_shapes_and_types_of_real_ones() -> None:
     arguments = (torch.randn_like(value)[:, :5], value, shapes, offsets, logits, reference)
     for needs in ((True, True), (True, False), (False, True)):
         with torch.no_grad():
-            torch.library.opcheck(
+            opcheck(
                 torch.ops.mfd.deform_attn_gradients.default,
                 (*arguments, *needs),
                 test_utils="test_faketensor",

@@ -10,6 +10,7 @@ from torch.nn.functional import layer_norm
 from mfd.errors import KernelError
 from mfd.kernels import add_layer_norm
 from mfd.kernels.layer_norm import launch
+from tests.kernels.operators import opcheck
 from tests.kernels.oracle import DEVICE, assert_as_exact_as_pytorch
 
 EPS = 1e-2  # large enough to be missed where it is lost
@@ -111,11 +112,11 @@ def test_no_rows_and_strided_ones(path: str) -> None:
 
 def test_operators_pass_opcheck() -> None:
     inputs = make_inputs(torch.float32)
-    torch.library.opcheck(torch.ops.mfd.add_layer_norm.default, (*inputs, EPS))
+    opcheck(torch.ops.mfd.add_layer_norm.default, (*inputs, EPS))
     x, y, weight, bias = (t.detach() for t in inputs)
     statistics = torch.ops.mfd.add_layer_norm(x, y, weight, bias, EPS)[1:]
     gradient = (torch.randn_like(x), x, y, weight, *statistics)
-    torch.library.opcheck(torch.ops.mfd.add_layer_norm_grad.default, gradient)
+    opcheck(torch.ops.mfd.add_layer_norm_grad.default, gradient)
 
 
 @pytest.mark.parametrize(("index", "cut"), [(1, 11), (2, 11), (3, 1)])

@@ -4,6 +4,7 @@ import torch
 
 from mfd.kernels import roi_align, roi_align_upsampled
 from mfd.kernels.roi_align.taps import axis_taps
+from tests.kernels.operators import opcheck
 from tests.kernels.roi_align.inputs import SIZES, make_inputs
 
 
@@ -13,12 +14,10 @@ def test_operators_pass_opcheck() -> None:
     y = axis_taps(boxes[:, 1], boxes[:, 3], sizes[:, 0], 3, 2)
     x = axis_taps(boxes[:, 0], boxes[:, 2], sizes[:, 1], 3, 2)
     add = torch.randn(len(boxes), 3, 3, 5, device=features.device, requires_grad=True)
-    torch.library.opcheck(torch.ops.mfd.roi_read.default, (features, *y, *x, images, add))
+    opcheck(torch.ops.mfd.roi_read.default, (features, *y, *x, images, add))
     grad = (add.detach(), *y, *x, images, *features.shape[:3])
-    torch.library.opcheck(torch.ops.mfd.roi_read_grad.default, grad)
-    torch.library.opcheck(
-        torch.ops.mfd.roi_taps.default, (boxes, images, SIZES.to(images), None, 3, 2, True)
-    )
+    opcheck(torch.ops.mfd.roi_read_grad.default, grad)
+    opcheck(torch.ops.mfd.roi_taps.default, (boxes, images, SIZES.to(images), None, 3, 2, True))
 
 
 def test_compiled_call_has_no_graph_break_and_the_same_gradient() -> None:
