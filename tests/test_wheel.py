@@ -27,6 +27,7 @@ print(mfd.__file__)
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built without a network from a copy, so that the tree stays clean."""
+    pytest.importorskip("pip", reason="pip builds the wheel; `uv venv --seed` installs it too")
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
     source.mkdir()
