@@ -19,7 +19,7 @@ from mfd.detectors import (
 from mfd.errors import ConfigError
 from mfd.headtrain.config.train import Finetune
 from mfd.headtrain.finetune.losses import DetectionTruth, detection_loss, supervised_layers
-from mfd.images import LoadedImage, collate_images
+from mfd.images import LoadedImage, collate_images, equal_sizes, padded_size
 
 LR_FACTOR = 0.1
 """Learning rate of the detector's parameters per that of the head's. [paper, table 16]"""
@@ -80,20 +80,26 @@ class TunedDetector:
         precision: Precision,
         with_c1: bool,
     ) -> tuple[list[ImageFeatures], Tensor]:
-        """What `mfd.detectors.detect` gives, with gradients; and `detection_loss`.
+        """What `mfd.detectors.detect_all` gives, with gradients; and `detection_loss`.
 
         Boxes carry no gradient to the head: masks do not move them.
+
+        Args:
+            images: one at least; those of one padded size pass together.
         """
-        device = device_of(self.module)
-        step = padding_step(self._spec)
-        batch, padding_mask = collate_images([image.pixels for image in images], step)
-        with autocast_context(device, precision):
-            pixels = batch.to(device, memory_format=torch.channels_last)
-            found, output = self.module.run(pixels, padding_mask.to(device))
-        layers = supervised_layers(found, self.module.network.config)
-        loss = detection_loss(layers, truths, self._spec)
-        output.boxes = output.boxes.detach()
-        features = split_images(
-            output, self._spec, images, image_ids, padding_mask, with_c1=with_c1
-        )
-        return features, loss
+        device, step = device_of(self.module), padding_step(self._spec)
+        sizes = [padded_size(image.input_hw, step) for image in images]
+        features: dict[int, ImageFeatures] = {}
+        losses = []
+        for group in equal_sizes(sizes, len(images)):
+            chosen, ids = [images[i] for i in group], [image_ids[i] for i in group]
+            batch, padding_mask = collate_images([image.pixels for image in chosen], step)
+            with autocast_context(device, precision):
+                pixels = batch.to(device, memory_format=torch.channels_last)
+                found, output = self.module.run(pixels, padding_mask.to(device))
+            layers = supervised_layers(found, self.module.network.config)
+            losses.append(detection_loss(layers, [truths[i] for i in group], self._spec))
+            output.boxes = output.boxes.detach()
+            split = split_images(output, self._spec, chosen, ids, padding_mask, with_c1=with_c1)
+            features |= zip(group, split, strict=True)
+        return [features[i] for i in range(len(images))], torch.stack(losses).sum()

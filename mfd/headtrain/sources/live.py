@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from mfd.coco import CocoDataset, ImageEntry
@@ -17,7 +16,6 @@ from mfd.detectors import (
     ImageFeatures,
     detect_all,
     device_of,
-    padding_step,
     stays_frozen,
 )
 from mfd.distributed import share
@@ -37,7 +35,7 @@ from mfd.headtrain.targets.fresh import fresh_targets
 from mfd.headtrain.targets.match import CLASS_COST, GIOU_COST, L1_COST
 from mfd.headtrain.targets.objects import usable_objects
 from mfd.headtrain.targets.view_map import ViewMap
-from mfd.images import LoadedImage, Placement, equal_sizes, padded_size, read_rgb
+from mfd.images import LoadedImage, Placement, read_rgb
 from mfd.prefetch import prefetch
 
 
@@ -229,34 +227,25 @@ class LiveSource:
 
     def _tune(self, tuned: TunedDetector, batch: _Decoded) -> _Detected:
         """As `_detect`, with gradients, and with the detector's loss over the objects."""
-        members, ids = batch.members, [entry.image_id for entry, _ in batch.members]
+        members = batch.members
+        if not members:
+            return _Detected(members, (), Stopwatch(self._device))
         with Stopwatch(self._device) as stopwatch:
             truths = [
                 detection_truth(
-                    self._dataset.annotations[entry.image_id],
-                    self.spec,
-                    self._view(entry, place),
+                    self._dataset.annotations[entry.image_id], self.spec, self._view(entry, place)
                 ).to(self._device)
                 for entry, place in members
             ]
-            features: dict[int, ImageFeatures] = {}
-            losses = []
-            step = padding_step(self.spec)
-            sizes = [padded_size(image.input_hw, step) for image in batch.images]
-            for group in equal_sizes(sizes, len(members)):
-                found, loss = tuned.detect(
-                    [batch.images[i] for i in group],
-                    [ids[i] for i in group],
-                    [truths[i] for i in group],
-                    precision=self._precision,
-                    with_c1=self._with_c1,
-                )
-                features |= zip(group, found, strict=True)
-                losses.append(loss)
-        in_order = [features[i] for i in range(len(members))]
-        total = torch.stack(losses).sum() if losses else None
+            features, loss = tuned.detect(
+                batch.images,
+                [entry.image_id for entry, _ in members],
+                truths,
+                precision=self._precision,
+                with_c1=self._with_c1,
+            )
         objects = sum(len(truth.columns) for truth in truths)
-        return _Detected(members, in_order, stopwatch, total, objects)
+        return _Detected(members, features, stopwatch, loss, objects)
 
     def _view(self, entry: ImageEntry, place: Placement) -> ViewMap:
         whole = self._config.augment == "none"

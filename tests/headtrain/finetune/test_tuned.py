@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from mfd.detectors import detect, freeze, load_detector
+from mfd.detectors import detect_all, freeze, load_detector
 from mfd.detectors.deformable.config import DeformableConfig
 from mfd.errors import ConfigError
 from mfd.headtrain.config.train import Finetune
@@ -61,7 +61,7 @@ def test_batch_normalisation_stays_as_it_is() -> None:
 def test_features_are_those_of_the_frozen_detector_with_gradients(family: str) -> None:
     detector = freeze(small_detector(family))
     batch = images((64, 96), (50, 70))
-    expected = detect(detector, batch, [4, 5])
+    expected = detect_all(detector, batch, [4, 5], 2)
     tuned = TunedDetector(detector, "all")
     found, _ = tuned.detect(batch, [4, 5], truths(2), precision="float32", with_c1=True)
     for ours, theirs in zip(found, expected, strict=True):
