@@ -76,7 +76,8 @@ def evaluate(
     started = time.monotonic()
     spec = features.spec
     heads = _heads(head, spec, baselines, device)
-    count = _detections(spec, dataset) if max_detections is None else max_detections
+    usual = spec.max_detections if dataset.federated is None else MAX_DETECTIONS
+    count = usual if max_detections is None else max_detections
     if count < 1:
         raise ConfigError(f"max_detections is {count}, expected at least 1")
     if bootstrap < 0:
@@ -139,11 +140,6 @@ def evaluate(
     )
     from_first(evaluation.without_results)
     return evaluation
-
-
-def _detections(spec: DetectorSpec, dataset: CocoDataset) -> int:
-    """How many of an image count."""
-    return spec.max_detections if dataset.federated is None else MAX_DETECTIONS
 
 
 def _on_rank_0() -> Evaluation:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +119,7 @@ class Sam:
         image = self._images[chosen.image_id]
         rgb = read_rgb(self._dataset.path(image), image.size_hw, upright=self._upright)
         content_hw = self._content(image.size_hw)
-        pixels = prepare_image(rgb, self._prepared(content_hw)).pixels
+        pixels = prepare_image(rgb, replace(self._normalisation, size_hw=content_hw)).pixels
         below, beside = (self._size - side for side in content_hw)
         maps = self._maps(
             pad(pixels, (0, beside, 0, below)),
@@ -173,11 +173,6 @@ class Sam:
             return self._size, self._size
         height, width = (int(side * self._size / max(size_hw) + 0.5) for side in size_hw)
         return max(1, height), max(1, width)
-
-    def _prepared(self, content_hw: tuple[int, int]) -> Preprocessing:
-        return Preprocessing(
-            size_hw=content_hw, mean=self._normalisation.mean, std=self._normalisation.std
-        )
 
 
 def _normalisation(folder: Path, family: _Family) -> Preprocessing:

@@ -90,16 +90,12 @@ def _eight_bits(values: Num[np.ndarray, "..."], described: str) -> UInt8[np.ndar
         return ((values.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
     if np.issubdtype(values.dtype, np.floating):
         if not (values.min() >= -_ROUNDING and values.max() <= 1 + _ROUNDING):  # nor NaN
-            raise _out_of_range(described, values, "0..1")
+            raise InputError(
+                f"{described} holds {values.dtype} values from {values.min():g} to "
+                f"{values.max():g}, expected 0..1; accepted is {_ACCEPTED}"
+            )
         return np.rint(values.clip(0, 1) * 255).astype(np.uint8)
     raise InputError(f"{described} holds {values.dtype}, expected {_ACCEPTED}")
-
-
-def _out_of_range(described: str, values: Num[np.ndarray, "..."], expected: str) -> InputError:
-    return InputError(
-        f"{described} holds {values.dtype} values from {values.min():g} to {values.max():g}, "
-        f"expected {expected}; accepted is {_ACCEPTED}"
-    )
 
 
 def _shape(shape: Sequence[int]) -> str:

@@ -116,7 +116,10 @@ def image_objects(
     """
     usable, counts = usable_objects(annotations, spec, view)
     found = [annotation for annotation, _ in usable]
-    columns = [_column(annotation.category_id, spec) for annotation in found]
+    columns = [
+        -1 if each.category_id == ANY_CATEGORY else spec.category_ids.index(each.category_id)
+        for each in found
+    ]
     runs = [mask_runs(annotation.segmentation, image.size_hw) for annotation in found]
     areas = [_area(mask, image.size_hw, view.window_xyxy) for mask in runs]
     objects = ImageObjects(
@@ -129,11 +132,6 @@ def image_objects(
         runs=tuple(runs),
     )
     return objects, counts
-
-
-def _column(category_id: int, spec: DetectorSpec) -> int:
-    """The category's logit column; -1 for an object of any category."""
-    return -1 if category_id == ANY_CATEGORY else spec.category_ids.index(category_id)
 
 
 BoxedObjects = list[tuple[Annotation, tuple[float, float, float, float]]]

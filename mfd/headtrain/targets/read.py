@@ -64,7 +64,10 @@ class Targets:
         self.total = TargetCounts(**attributes["total"])
         self.seconds = float(attributes["seconds"])
         self.categories = {int(key): str(name) for key, name in attributes["categories"].items()}
-        self._columns = {n: _read_array(group, n) for n in _PER_IMAGE + _PER_OBJECT + _PER_PAIR}
+        self._columns = {
+            name: np.asarray(_open_array(group, name)[:])
+            for name in _PER_IMAGE + _PER_OBJECT + _PER_PAIR
+        }
         self.image_ids: list[int] = self._columns["image_id"].tolist()
         self._first_object = _starts(self._columns["object_count"])
         self._first_pair = _starts(self._columns["pair_count"])
@@ -177,10 +180,6 @@ def _open_array(group: zarr.Group, name: str) -> Any:
     if not isinstance(array, zarr.Array):
         raise KeyError(f"the array {name} is missing")
     return array
-
-
-def _read_array(group: zarr.Group, name: str) -> np.ndarray:
-    return np.asarray(_open_array(group, name)[:])
 
 
 def _starts(counts: np.ndarray) -> np.ndarray:

@@ -42,7 +42,9 @@ def each_images_targets(store: Store, dataset: CocoDataset) -> Iterator[Found]:
         return image_targets(logits, boxes, annotations, images[ids[position]], spec, view)
 
     batches = _Batches(make, len(store))
-    workers = min(_cores(), len(batches) // _MIN_BATCHES)
+    # one where forked processes cannot be relied upon
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
+    workers = min(cores, len(batches) // _MIN_BATCHES)
     several: dict[str, Any] = {
         "num_workers": workers,
         "multiprocessing_context": "fork",
@@ -51,7 +53,7 @@ def each_images_targets(store: Store, dataset: CocoDataset) -> Iterator[Found]:
     loader = DataLoader(
         batches,
         batch_size=None,
-        collate_fn=_as_they_are,
+        collate_fn=lambda items: items,
         generator=torch.Generator(),  # draws nothing from the one that training draws from
         **(several if workers > 1 else {}),
     )
@@ -90,15 +92,6 @@ class _Batches(Dataset[list[Found] | MfdError]):
             return error
 
 
-def _cores() -> int:
-    """Those this process may use; one where forked processes cannot be relied upon."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
-
-
 def _end_with_the_parent(worker: int) -> None:
     """However it ends: PyTorch's own watch waits for ever once a pipe is full."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _as_they_are(items: Any) -> Any:
-    return items

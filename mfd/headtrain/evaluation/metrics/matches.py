@@ -36,7 +36,8 @@ class _Cell:
     @classmethod
     def of(cls, images: Sequence[Mapping[str, Any] | None]) -> "_Cell":
         """From COCOeval's entries of the cell, one for each image."""
-        objects = np.array([_objects(each) for each in images])
+        left_out = [np.asarray(each["gtIgnore"] if each else ()) for each in images]
+        objects = np.array([np.count_nonzero(flags == 0) for flags in left_out])
         found = [
             (place, each) for place, each in enumerate(images) if each and len(each["dtScores"])
         ]
@@ -121,10 +122,6 @@ class Matches:
                 precision[defined, column, size] = 0.0
                 for threshold, values in cell.precision(weights, self._recalls):
                     precision[defined, column, size, threshold] = values[defined]
-
-
-def _objects(image: Mapping[str, Any] | None) -> int:
-    return 0 if image is None else int(np.count_nonzero(np.asarray(image["gtIgnore"]) == 0))
 
 
 def _sum_before(

@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 from PIL.Image import Image
 
@@ -37,7 +36,8 @@ class Pictures:
 
     def add(self, image: PredictedImage) -> list[Path]:
         """Write the picture, and the list now and then."""
-        self._lines += (json.dumps(_entry(image, each.to_dict())) for each in image.found)
+        of_image = {"image_id": image.image_id, "file_name": str(image.path)}
+        self._lines += (json.dumps({**of_image, **each.to_dict()}) for each in image.found)
         if (started := monotonic()) - self._written > self._pause:
             self.close()
             self._written = monotonic()
@@ -51,7 +51,3 @@ class Pictures:
         """Write the list of everything that was added."""
         write_atomically(self._results, ("[\n" + ",\n".join(self._lines) + "\n]\n").encode("ascii"))
         return [self._results]
-
-
-def _entry(image: PredictedImage, values: dict[str, Any]) -> dict[str, Any]:
-    return {"image_id": image.image_id, "file_name": str(image.path), **values}
