@@ -11,7 +11,7 @@ import torch
 from mfd.cache import Store, StoreWriter
 from mfd.coco import Annotations, CocoDataset, read_dataset, split_paths
 from mfd.demo import generate
-from mfd.detectors import Detector, detect_all, freeze
+from mfd.detectors import Detector, detect_all, freeze, weights_digest
 from mfd.detectors.contract import DetectorOutput
 from mfd.errors import DataError, DetectorError, TrainingError
 from mfd.extract import ExtractConfig, extract, image_digests, store_identity
@@ -30,7 +30,8 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 def deformable() -> Detector:
     detector = small_detector("dino")
-    detector.spec = replace(detector.spec, preprocessing=Preprocessing(size_hw=(70, 103)))
+    preprocessing, digest = Preprocessing(size_hw=(70, 103)), weights_digest(detector)
+    detector.spec = replace(detector.spec, preprocessing=preprocessing, weights_digest=digest)
     return freeze(detector)
 
 
