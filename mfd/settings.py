@@ -34,6 +34,13 @@ _TYPES = {
     "tuple": "a list",
     "dict": "a table",
 }
+_BOUNDS = {
+    "greater_than_equal": "{ge:g} or more",
+    "greater_than": "more than {gt:g}",
+    "less_than_equal": "{le:g} or less",
+    "less_than": "less than {lt:g}",
+    "finite_number": "a finite number",
+}
 
 
 class Setting(NamedTuple):
@@ -147,20 +154,11 @@ def _explained(kind: type[Any], fault: Any) -> str:
         return f"{kind.__name__} has no field {name!r}; {suggest(name, known)}"
     if cause == "missing":
         return f"{name} is missing; give it a value"
-    match cause:
-        case "greater_than_equal":
-            expected = f"{context['ge']:g} or more"
-        case "greater_than":
-            expected = f"more than {context['gt']:g}"
-        case "less_than_equal":
-            expected = f"{context['le']:g} or less"
-        case "less_than":
-            expected = f"less than {context['lt']:g}"
-        case "finite_number":
-            expected = "a finite number"
-        case "literal_error":
-            expected = f"one of {context['expected'].replace(chr(39), '').replace(' or ', ', ')}"
-        case _:
-            base = cause.split("_")[0]
-            expected = _TYPES.get(base) or fault["msg"][:1].lower() + fault["msg"][1:]
+    if cause in _BOUNDS:
+        expected = _BOUNDS[cause].format(**context)
+    elif cause == "literal_error":
+        expected = f"one of {context['expected'].replace(chr(39), '').replace(' or ', ', ')}"
+    else:
+        base = cause.split("_")[0]
+        expected = _TYPES.get(base) or fault["msg"][:1].lower() + fault["msg"][1:]
     return f"{name} must be {expected}, found {short(fault['input'])}"

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from mfd.distributed import rank
 from mfd.errors import ConfigError
 from mfd.files import write_atomically
 from mfd.headtrain.config.train import Log
@@ -28,7 +29,7 @@ class Logger(Protocol):
 
 
 def open_logger(log: Log, folder: Path, start_step: int, settings: Mapping[str, Any]) -> Logger:
-    """The logger of that name.
+    """The logger of that name; on ranks other than 0 one that does nothing.
 
     A run that is resumed goes on under the identity that it has in the run's file `log-id`.
 
@@ -41,10 +42,10 @@ def open_logger(log: Log, folder: Path, start_step: int, settings: Mapping[str, 
     Raises:
         ConfigError: its package is not installed, or it cannot begin.
     """
+    if log == "none" or rank() > 0:
+        return _Nothing()
     try:
         match log:
-            case "none":
-                return _Nothing()
             case "tensorboard":
                 return _TensorBoard(folder, start_step)
             case "trackio":

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from mfd.errors import ConfigError
+from mfd.headtrain.training import loggers
 from mfd.headtrain.training.loggers import open_logger
 
 SETTINGS = {"train": {"lr": 1e-3}, "preset": "paper"}
@@ -158,6 +159,16 @@ def test_trackio_keeps_a_run_on_this_machine(tmp_path: Path) -> None:
         (6, {"loss": 0.25}),
     ]
     assert {each for each, _, _ in found} == {name}
+
+
+@pytest.mark.parametrize("log", ["tensorboard", "trackio", "wandb"])
+def test_ranks_other_than_the_first_tell_no_service(
+    log: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each would begin a run of its own, and take the place of the first one's identity."""
+    monkeypatch.setattr(loggers, "rank", lambda: 1)
+    write(log, tmp_path / "paper-1", RECORDS)
+    assert list((tmp_path / "paper-1").iterdir()) == []
 
 
 def test_service_that_cannot_begin_is_said_in_one_line(
