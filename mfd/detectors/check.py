@@ -25,6 +25,11 @@ def check_contract(name: str, detector: object) -> None:
         raise DetectorError(
             f"the detector {name} has the spec {spec!r}, expected a DetectorSpec of mfd.detectors"
         )
+    if isinstance(getattr(type(detector), "spec", None), property):
+        raise DetectorError(
+            f"the detector {name} has its spec as a property, expected an attribute, in which mfd "
+            "fills in the weights' digest; set self.spec in __init__"
+        )
     try:
         inspect.signature(detector.forward).bind("images", "padding_mask")
     except TypeError as error:

@@ -49,6 +49,8 @@ class DetectorSpec:
     category_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for name in ("strides", "category_ids", "category_names"):  # a list equals no tuple
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         if not self.strides or list(self.strides) != sorted(self.strides):
             raise DetectorError(f"strides must be given, finest first; found {self.strides}")
         if strange := [i for i in self.category_ids if not isinstance(i, int)]:
@@ -106,13 +108,5 @@ class DetectorSpec:
             ConfigError: a value of another type.
             TypeError, LookupError: other fields.
         """
-        fields: dict[str, Any] = {
-            **values,
-            "preprocessing": Preprocessing(**_tuples(values["preprocessing"])),
-        }
-        return from_json(cls, cls(**_tuples(fields)).to_json())
-
-
-def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The mapping with JSON's lists as the tuples they were."""
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        preprocessing = Preprocessing(**values["preprocessing"])
+        return from_json(cls, cls(**{**values, "preprocessing": preprocessing}).to_json())

@@ -27,6 +27,11 @@ class Preprocessing:
     upright: bool = False
     multiple_of: int = 1
 
+    def __post_init__(self) -> None:
+        for name in ("size_hw", "mean", "std"):  # a list equals no tuple
+            if (values := getattr(self, name)) is not None:
+                object.__setattr__(self, name, tuple(values))
+
     @property
     def max_side(self) -> int:
         """What the longer side is limited to, whatever `longer_side` allows thin images."""

@@ -105,6 +105,14 @@ def test_a_module_that_takes_no_padding_mask_is_refused_before_it_runs() -> None
         check_contract("own.py:unmasked", Unmasked())
 
 
+def test_a_spec_that_cannot_be_filled_in_is_refused() -> None:
+    class Fixed(nn.Identity):
+        spec = property(lambda self: tiny().spec)
+
+    with pytest.raises(DetectorError, match=r"has its spec as a property, expected an attribute"):
+        check_contract("own.py:fixed", Fixed())
+
+
 def test_categories_are_numbers_not_names() -> None:
     spec = load_detector(f"{TINY}:detector").spec
     with pytest.raises(DetectorError, match="category_ids must be COCO's numbers; found 'cat'"):

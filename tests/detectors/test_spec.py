@@ -28,6 +28,16 @@ def test_a_spec_survives_json() -> None:
     assert DetectorSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
 
 
+def test_a_spec_of_lists_is_that_of_tuples() -> None:
+    """What a store or a run gives back is compared with what the detector says."""
+    preprocessing = Preprocessing(size_hw=[30, 50], mean=[0, 0, 0], std=[1, 1, 1])  # type: ignore[arg-type]
+    listed = make_spec(
+        strides=[16, 32], category_ids=[2, 3, 5], category_names=[], preprocessing=preprocessing
+    )
+    assert listed == DetectorSpec.from_json(json.loads(json.dumps(listed.to_json())))
+    assert listed.preprocessing.size_hw == (30, 50)
+
+
 def test_names_are_those_of_the_columns_that_have_one() -> None:
     assert make_spec(category_names=("bolt", "", "nut")).names == {2: "bolt", 5: "nut"}
     assert make_spec().names == {}
