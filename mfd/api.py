@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast, overload
 
+import numpy as np
 import torch
 
 from mfd import sharing
 from mfd.config import DetectorChoice
-from mfd.detectors import Detector, load_detector
+from mfd.detectors import Detector, device_of, load_detector
 from mfd.headtrain import (
     MIN_SCORE,
     Categories,
@@ -27,7 +28,9 @@ from mfd.headtrain import (
     Shown,
     upright_rgb,
 )
+from mfd.opening import pick_device
 from mfd.settings import setting, settings
+from mfd.text import printable
 
 
 @settings
@@ -55,6 +58,15 @@ class MaskFrozenDETR:
         self.predictor = Predictor(detector, head, categories)
         self._run: Run | None = None
 
+    def __repr__(self) -> str:
+        spec, head = self.predictor.detector.spec, self.predictor.head
+        size = sum(weight.numel() for weight in head.parameters())
+        return (
+            f"MaskFrozenDETR(detector={printable(spec.name)!r}, "
+            f"categories={len(spec.category_ids)}, head of {size / 1e6:.2f} M parameters, "
+            f"on {device_of(self.predictor.detector)})"
+        )
+
     @classmethod
     def from_pretrained(
         cls,
@@ -62,15 +74,17 @@ class MaskFrozenDETR:
         detector: Detector | str | None = None,
         weights: Path | str | None = None,
         encoder_layer: int | None = None,
-        device: torch.device | str = "cpu",
+        device: torch.device | str = "auto",
     ) -> "MaskFrozenDETR":
         """The head of a run or head folder, with the detector that it was trained for.
 
         Args:
             folder: of the head; or `hf://user/repository`, and `@revision` after it, of the Hub.
-            detector: a module on `device`, or as in `mfd.toml`; None is the run's own.
+            detector: a module, or as in `mfd.toml`; None is the run's own.
             weights: the checkpoint of a detector that needs one; None is the run's own.
             encoder_layer: layer whose maps the detector returns (1-based); None: the run's.
+            device: "cuda", "cuda:1", "cpu"; "auto" is that of a module that is given as detector,
+                else the GPU where there is one.
 
         Raises:
             ConfigError: the folder holds no finished head, or cannot be downloaded.
@@ -79,6 +93,11 @@ class MaskFrozenDETR:
         if str(folder).startswith(sharing.SCHEME):
             folder = sharing.fetch(str(folder))
         run = Run.open(folder)
+        if device == "auto":
+            if detector is None or isinstance(detector, str):
+                device = pick_device("auto")
+            else:
+                device = device_of(detector)
         head, own = run.load_head(device), run.config.detector
         if detector is None or isinstance(detector, str):
             loaded = load_detector(
@@ -167,7 +186,8 @@ class MaskFrozenDETR:
             images: one or a list of: a path, a PIL image, an array (H x W, or H x W x 1, 3 or 4)
                 or a tensor (3 x H x W, or H x W x 3 if that is clear), of uint8, of uint16 (which
                 is scaled) or of floats in 0..1. Files and PIL images are turned upright as their
-                EXIF data says, and predictions are in pixels of the upright image.
+                EXIF data says, and predictions are in pixels of the upright image. A batch in one
+                array or tensor of four dimensions counts as the list of its images.
             min_score: instances of a lower class score, the detector's own, are left out. 0.4 is
                 where precision and recall balance (`mfd.headtrain.MIN_SCORE` has the figures).
             min_quality: instances whose mask has a lower quality are left out.
@@ -187,6 +207,8 @@ class MaskFrozenDETR:
             categories_per_query=categories_per_query,
             batch_size=batch_size,
         )
+        if isinstance(images, np.ndarray | torch.Tensor) and images.ndim == 4:
+            images = list(images)
         one = not isinstance(images, list | tuple)
         several = cast(Sequence[ImageInput], [images] if one else images)
         found = []

@@ -31,21 +31,21 @@ from mfd.console import say, say_error
 from mfd.errors import MfdError
 from mfd.stopping import Stopped
 
-VERBS: dict[str, Command] = {
+VERBS: dict[str, Command] = {  # in the order of use
+    "demo": demo,
+    "doctor": doctor,
+    "estimate": estimate,
     "extract": extract,
+    "presets": presets,
     "train-head": train_head,
     "sweep": sweep,
     "evaluate": evaluate,
     "compare": compare,
+    "report": report,
     "predict": predict,
     "serve": serve,
-    "report": report,
     "export": export,
     "push": push,
-    "doctor": doctor,
-    "estimate": estimate,
-    "presets": presets,
-    "demo": demo,
 }
 
 app = typer.Typer(

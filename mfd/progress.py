@@ -8,6 +8,7 @@ from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from mfd.distributed import launched
 from mfd.stopping import stops_cleanly
@@ -59,10 +60,11 @@ def _shown(title: str, total: int | None, done: int, unit: str) -> Iterator[Adva
     if console.is_terminal:
         columns = (
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(min(40, console.width // 4)),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[rate]}  {task.fields[note]}"),
+            # of all columns this one may take a second line
+            TextColumn("{task.fields[rate]}  {task.fields[note]}", table_column=Column()),
         )
         with Progress(*columns, console=console) as bar:
             task = bar.add_task(title, total=total, completed=done, rate="", note="")
@@ -81,7 +83,7 @@ def _shown(title: str, total: int | None, done: int, unit: str) -> Iterator[Adva
         nonlocal fresh, last_line
         fresh += count
         now = time.monotonic()
-        finished = total is not None and done + fresh >= total
+        finished = count > 0 and total is not None and done + fresh >= total
         if now - last_line < _SECONDS_BETWEEN_LINES and not finished:
             return
         last_line = now

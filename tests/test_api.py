@@ -104,6 +104,53 @@ def test_a_list_gives_a_list_for_each_image_in_order(folder: Path, pixels: np.nd
     assert len(model(images, min_score=0.1, batch_size=3)) == 4
 
 
+def test_a_batch_in_one_array_counts_as_the_list_of_its_images(
+    folder: Path, pixels: np.ndarray
+) -> None:
+    model = MaskFrozenDETR.from_pretrained(folder, Tiny())
+    batch = np.stack([pixels, pixels // 2, 255 - pixels])
+    expected = model([*batch], min_score=0.1)
+    assert expected[0] != expected[1]
+    assert model(batch, min_score=0.1) == expected
+    assert model(torch.from_numpy(batch).permute(0, 3, 1, 2), min_score=0.1) == expected
+
+
+def test_a_model_says_its_detector_its_size_and_its_device(folder: Path) -> None:
+    head = MaskHead(replace(CONFIG, image_layers=2), SPEC)
+    save_head(folder.parent / "larger", head, {})
+    model = MaskFrozenDETR.from_pretrained(folder.parent / "larger", Tiny())
+    size = sum(weight.numel() for weight in head.parameters()) / 1e6
+    assert repr(model) == (
+        f"MaskFrozenDETR(detector={SPEC.name!r}, categories={len(SPEC.category_ids)}, "
+        f"head of {size:.2f} M parameters, on cpu)"
+    )
+
+
+def test_the_device_is_the_given_detectors_or_the_one_that_commands_take(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, Any]] = []
+    load_head = api.Run.load_head
+
+    def load_detector(*arguments: Any, **_: Any) -> Tiny:
+        asked.append(("detector", arguments[3]))
+        return Tiny()
+
+    def load(run: api.Run, device: Any) -> MaskHead:
+        asked.append(("head", device))
+        return load_head(run)
+
+    monkeypatch.setattr(api, "pick_device", {"auto": "the GPU"}.__getitem__)
+    monkeypatch.setattr(api, "load_detector", load_detector)
+    monkeypatch.setattr(api.Run, "load_head", load)
+    MaskFrozenDETR.from_pretrained(folder)
+    assert asked == [("head", "the GPU"), ("detector", "the GPU")]
+    MaskFrozenDETR.from_pretrained(folder, Tiny())
+    assert asked[2:] == [("head", torch.device("cpu"))]
+    MaskFrozenDETR.from_pretrained(folder, device="cpu")
+    assert asked[3:] == [("head", "cpu"), ("detector", "cpu")]
+
+
 def test_16_bit_images_are_scaled_and_not_clipped(folder: Path, pixels: np.ndarray) -> None:
     model = MaskFrozenDETR.from_pretrained(folder, Tiny())
     grey = pixels[..., 0]
@@ -217,7 +264,7 @@ def test_a_head_of_the_demos_detector_needs_nothing_but_its_folder(
 
 
 def test_missing_folders_and_images_are_named(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="holds no head"):
+    with pytest.raises(ConfigError, match=r"none holds no head: there is no such folder; give"):
         MaskFrozenDETR.from_pretrained(tmp_path / "none", Tiny())
     with pytest.raises(DataError, match=r"no image .*gone\.jpg"):
         MaskFrozenDETR.from_pretrained(folder, Tiny())(tmp_path / "gone.jpg")

@@ -32,6 +32,13 @@ def split_paths(data: Path, split: str) -> tuple[Path, Path]:
         return description, images_folder(description, read_description(description), split)
     if (exported := data / split / _ROBOFLOW).is_file():
         return exported, data / split
+    if not data.is_dir():
+        raise DataError(f"there is no folder {data}; give the data set's by --data, or {_CURE}")
+    if not (data / "annotations").is_dir():
+        raise DataError(
+            f"{data} is laid out neither as COCO (annotations/instances_{split}2017.json) nor as "
+            f"YOLO (data.yaml) or Roboflow ({split}/{_ROBOFLOW}); {_CURE}"
+        )
     return data / "annotations" / f"instances_{split}2017.json", data / f"{split}2017"
 
 

@@ -1,18 +1,16 @@
 """`mfd cache`: list, inspect, verify, delete, push and pull feature stores."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from rich.markup import escape
-from rich.table import Table
-
 from mfd import cache
 from mfd.config import Project
-from mfd.console import out, print_json, print_path, print_text, say
+from mfd.console import print_json, print_path, print_text, say
+from mfd.errors import StoreError
 from mfd.settings import setting, settings
-from mfd.text import printable, size
+from mfd.text import size
 
 PROJECT = ("stores",)
 WRITING = ("stores", "file_locks")
@@ -31,10 +29,11 @@ class ListOptions:
 
 
 def list_stores(project: Project, options: ListOptions) -> None:
-    """Print a row for each store."""
+    """Print a line for each store."""
     found, errors = cache.list_stores(project.stores)
     if found:
-        out.print(store_table(found))
+        for line in store_lines(found):
+            print_text(line)
     elif not errors:
         say(f"there is no store under {project.stores}; `mfd extract` makes one")
     for error in errors:
@@ -178,29 +177,29 @@ COMMANDS = {
 
 
 def located(project: Project, store: Path) -> Path:
-    """The store of this path or, where there is none, of this name."""
-    named = project.stores / store
-    return named if named.is_dir() and not store.exists() else store
+    """The store of this path or, where there is none, of this name.
+
+    Raises:
+        StoreError: there is neither.
+    """
+    if store.exists():
+        return store
+    if (named := project.stores / store).is_dir():
+        return named
+    raise StoreError(
+        f"there is no store {str(store)!r} here or under {project.stores}; `mfd cache ls` lists "
+        "them"
+    )
 
 
-def store_table(stores: "Sequence[cache.StoreInfo]") -> Table:
-    """One row for each store, with the sum of their sizes."""
-    total = sum(store.num_bytes for store in stores)
-    table = Table("store", caption=f"stores: {len(stores)}, {size(total)}", caption_justify="left")
-    table.columns[0].overflow = "fold"
-    for name in ("view", "images", "units", "size", "an image", "state"):
-        table.add_column(name, justify="right")
+def store_lines(stores: "Sequence[cache.StoreInfo]") -> Iterator[str]:
+    """A line for each store, its name last and whole, to be copied; then the sum of their sizes."""
+    yield f"{'images':>9} {'size':>8}  {'state':8}  store"
     for store in stores:
-        table.add_row(
-            escape(printable(store.path.name)),
-            escape(printable(store.view)),
-            str(store.num_images),
-            f"{store.committed_units}/{store.num_units}",
-            size(store.num_bytes),
-            size(store.num_bytes / store.num_images),
-            "complete" if store.complete else "unfinished",
-        )
-    return table
+        done = f"{100 * store.committed_units // store.num_units} %"
+        state = "complete" if store.complete else done
+        yield f"{store.num_images:9} {size(store.num_bytes):>8}  {state:8}  {store.path.name}"
+    yield f"stores: {len(stores)}, {size(sum(store.num_bytes for store in stores))}"
 
 
 def store_facts(store: "cache.StoreInfo") -> dict[str, Any]:

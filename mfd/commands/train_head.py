@@ -1,6 +1,7 @@
 """`mfd train-head`: stage two, a mask head trained on a store, or beside the detector at work."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mfd import distributed, headtrain, opening
@@ -90,7 +91,9 @@ def _train(project: Project, options: Options) -> None:
         preset=plan.name,
         device=material.device,
         resume=options.resume,
-        validation=material.validation(options.val, source, plan.head, plan.val_images(source)),
+        validation=material.validation(
+            validated_on(options, saved), source, plan.head, plan.val_images(source)
+        ),
         say=say,
     )
     if (summary := material.summary(done)) is not None:
@@ -139,6 +142,16 @@ def in_categories_of_head(
     if matched.nothing_known:
         raise DataError(matched.note)
     return matched.dataset
+
+
+def validated_on(options: Options, saved: "headtrain.RunConfig | None") -> str | None:
+    """What `--val` says or, without it, what a resumed run was validated on before."""
+    if options.val is not None or saved is None:
+        return options.val
+    if not saved.validation:
+        return "none"
+    path = saved.validation["path"]  # of a detector that is trained along there is no store
+    return path if Path(path).is_dir() else None
 
 
 def chosen_masks(

@@ -87,12 +87,12 @@ def _write(
     say: Callable[[str], object],
 ) -> Path:
     """One part as a file that was checked."""
+    path, count = folder / f"{part.name}.{SUFFIX[kind]}", len(part.samples)
+    say(f"{path.name}: tracing it and comparing it with PyTorch takes a minute or more")
     program = to_program(part)
     content = to_onnx(part, program, facts) if kind == "onnx" else to_bytes(program, facts)
     difference = check_agreement(part, (run_onnx if kind == "onnx" else run_bytes)(content))
-    path = folder / f"{part.name}.{SUFFIX[kind]}"
     write_atomically(path, content)
-    count = len(part.samples)
     say(f"{path.name}: differs from PyTorch by at most {difference:.0e} on {count} images")
     return path
 

@@ -9,6 +9,7 @@ from mfd.errors import DataError
 
 
 def test_cocos_layout_is_the_one_of_a_folder_without_signs_of_another(tmp_path: Path) -> None:
+    (tmp_path / "annotations").mkdir()
     assert split_names_of(tmp_path) == ["train", "val"]
     annotations, images = split_paths(tmp_path, "val")
     assert annotations == tmp_path / "annotations/instances_val2017.json"
@@ -38,3 +39,11 @@ def test_yolos_splits_are_those_of_its_description(tmp_path: Path) -> None:
 def test_a_split_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no split 'test' in .*, expected 'train', 'val'; name"):
         split_paths(tmp_path, "test")
+
+
+def test_a_folder_of_no_known_layout_is_told_all_of_them(tmp_path: Path) -> None:
+    (tmp_path / "1.json").write_text('{"shapes": []}')  # as labelme writes it
+    with pytest.raises(DataError, match=r"neither as COCO .* nor as YOLO .* or Roboflow .*; name"):
+        split_paths(tmp_path, "train")
+    with pytest.raises(DataError, match=r"there is no folder .*nowhere"):
+        split_paths(tmp_path / "nowhere", "train")

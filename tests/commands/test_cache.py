@@ -47,7 +47,7 @@ def test_a_store_is_known_by_its_name_alone(
     assert json.loads(capsys.readouterr().out)["dtype"] == "float32"
     elsewhere = str(project / "elsewhere")
     assert main(["cache", "rm", store.name, "--stores", elsewhere]) == 1
-    assert "is not a feature store" in capsys.readouterr().err
+    assert "there is no store" in capsys.readouterr().err
     assert main(["cache", "rm", store.name]) == 0
     assert f"removed stores/{store.name}" in capsys.readouterr().err
     assert not store.exists()

@@ -1,6 +1,7 @@
 """`mfd train-head` as a user types it."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,22 @@ def test_training_without_a_val_store_says_that_it_is_not_validated(
     assert "validation: 5 images of" in capsys.readouterr().err
     weights = [Path(f"runs/unseen{n}/head.safetensors").read_bytes() for n in ("", "-2")]
     assert weights[0] == weights[1]
+
+
+def test_a_resumed_run_is_validated_on_what_it_was_begun_with(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = str(stored(project, "train"))
+    for run, val in {"val-none": "none", "val-train": train}.items():
+        command = ["train-head", "--run", run, *SMALL, "--set=epochs=1", "--val", val]
+        assert main(command) == 0
+    capsys.readouterr()
+    assert main(["train-head", "--resume", "--run", "val-none"]) == 0
+    assert "validation:" not in capsys.readouterr().err
+    assert main(["train-head", "--resume", "--run", "val-train"]) == 0
+    assert re.search(f"validation: .* images of {train}\n", capsys.readouterr().err)
+    assert main(["train-head", "--resume", "--run", "val-none", "--val", "val"]) == 0
+    assert "validation: 5 images" in capsys.readouterr().err
 
 
 def test_a_lite_store_trains_and_evaluates_with_the_detectors_stage_one(project: Path) -> None:

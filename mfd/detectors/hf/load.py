@@ -51,7 +51,8 @@ def load_hf(
         if not any(folder.glob(pattern)):
             raise DetectorError(
                 f"{name} has no {pattern}; expected {CONFIG}, {PREPROCESSOR} and weights saved "
-                "by save_pretrained as safetensors"
+                "by save_pretrained as safetensors, the image processor by its own save_pretrained "
+                "into the same folder"
             )
     family = _family(name, folder / CONFIG)
     preprocessing = read_preprocessing(

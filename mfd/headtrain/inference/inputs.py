@@ -42,7 +42,9 @@ def upright_rgb(image: ImageInput) -> Image.Image:
         return _from_array(_channels_last(image), f"a tensor of {_shape(image.shape)}")
     if isinstance(image, np.ndarray):
         return _from_array(image, f"an array of {_shape(image.shape)}")
-    raise InputError(f"an image is of type {type(image).__name__}, expected {_ACCEPTED}")
+    raise InputError(
+        f"an image is of type {type(image).__name__}, expected {_ACCEPTED}; several in a list"
+    )
 
 
 def _from_pil(image: Image.Image) -> Image.Image:

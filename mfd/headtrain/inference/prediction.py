@@ -12,6 +12,7 @@ from pycocotools import mask as mask_utils
 from mfd.coco import decode_segmentation
 from mfd.errors import ConfigError
 from mfd.headtrain.inference.draw import Instance, draw_instances
+from mfd.headtrain.inference.inputs import ImageInput, upright_rgb
 from mfd.headtrain.inference.outline import outlines
 from mfd.headtrain.inference.paste import Rle
 from mfd.text import printable
@@ -73,8 +74,8 @@ class Prediction:
         part = self.mask[top : top + height, left : left + width]
         return [[[float(x + left), float(y + top)] for x, y in line] for line in outlines(part)]
 
-    def draw(self, image: Image.Image, scale: int = 1) -> Image.Image:
-        """The image with this mask; `draw_predictions` draws several."""
+    def draw(self, image: ImageInput, scale: int = 1) -> Image.Image:
+        """The image, as the model takes it, with this mask; `draw_predictions` draws several."""
         return draw_predictions(image, [self], scale)
 
     def to_dict(self) -> dict[str, Any]:
@@ -102,7 +103,7 @@ class Prediction:
 
 
 def draw_predictions(
-    image: Image.Image,
+    image: ImageInput,
     predictions: Sequence[Prediction],
     scale: int = 1,
     *,
@@ -113,12 +114,14 @@ def draw_predictions(
     Of several predictions of one query the first is drawn; they share their mask.
 
     Args:
+        image: as the model takes it: a path, a PIL image, an array or a tensor.
         scale: the picture has `scale` times the image's height and width.
         by_category: each category has a colour that is the same in every image; else each
             instance has its own.
 
     Raises:
         ConfigError: a scale out of range.
+        DataError, InputError: as of `upright_rgb`.
     """
     first = {p.query: p for p in reversed(predictions)}
     instances = [
@@ -130,7 +133,7 @@ def draw_predictions(
         for p in predictions
         if first[p.query] is p
     ]
-    return draw_instances(image.convert("RGB"), instances, scale)
+    return draw_instances(upright_rgb(image), instances, scale)
 
 
 def to_supervision(predictions: Sequence[Prediction]) -> Any:

@@ -112,7 +112,10 @@ def read_config(path: Path) -> RunConfig:
     try:
         values = from_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise ConfigError(f"{path.parent} holds no head: {path.name} is missing") from error
+        lacks = f"{path.name} is missing" if path.parent.is_dir() else "there is no such folder"
+        raise ConfigError(
+            f"{path.parent} holds no head: {lacks}; give the folder of a run, as runs/NAME"
+        ) from error
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from error
     except ValueError as error:

@@ -91,9 +91,15 @@ class StoredSource:
             self._image_ids = self._image_ids[np.isin(self._image_ids, [*masks.image_ids])]
         if not len(self._image_ids):
             count = len(targets) if masks is None else len(masks.image_ids)
+            if targets.total.matched and config.min_pair_iou:
+                what, cure = (
+                    f"no matched object of IoU {config.min_pair_iou:g} or more with its box",
+                    "`mfd doctor` says what the detector finds",
+                )
+            else:
+                what, cure = "no matched object", "look at the annotations"
             raise TrainingError(
-                f"{targets.path} has no matched object of IoU {config.min_pair_iou:g} or more "
-                f"in {count} images, so there is nothing to learn; look at the annotations"
+                f"{targets.path} has {what} in {count} images, so there is nothing to learn; {cure}"
             )
         self.spec, self.categories = store.spec, targets.categories
         self._masks = masks

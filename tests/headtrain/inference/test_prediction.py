@@ -1,6 +1,7 @@
 import builtins
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -117,3 +118,13 @@ def test_supervision_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPa
 
     with pytest.raises(ConfigError, match="pip install supervision"):
         to_supervision([])
+
+
+def test_drawing_takes_whatever_the_model_takes(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (37, 53, 3), np.uint8)
+    Image.fromarray(pixels).save(path := tmp_path / "x.png")
+    expected = np.asarray(draw_predictions(Image.fromarray(pixels), [prediction()]))
+    assert (expected != pixels).any()
+    for image in (path, str(path), pixels):
+        assert (np.asarray(draw_predictions(image, [prediction()])) == expected).all()
+        assert (np.asarray(prediction().draw(image)) == expected).all()

@@ -155,6 +155,13 @@ def test_targets_without_any_object_are_refused(tmp_path: Path) -> None:
         StoredSource(store, targets, HEAD, TRAIN)
 
 
+def test_boxes_that_overlap_no_object_are_what_is_blamed(tmp_path: Path) -> None:
+    store = make_store(tmp_path, 2)
+    targets = build_targets(store, make_dataset(tmp_path, store), tmp_path)
+    with pytest.raises(TrainingError, match=r"no matched object of IoU 1 .* with its box .*doctor"):
+        StoredSource(store, targets, HEAD, replace(TRAIN, min_pair_iou=1.0))
+
+
 def test_crops_have_four_cells_for_each_cell_of_the_masks(
     material: tuple[Store, Targets],
 ) -> None:
