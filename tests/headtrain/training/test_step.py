@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_leaves
 from mfd.errors import TrainingError
 from mfd.headtrain.config.train import PointSampling
 from mfd.headtrain.head.model import MaskHead
-from mfd.headtrain.training import losses as training_losses
+from mfd.headtrain.training.losses import box_losses
 from mfd.headtrain.training.step import StepResult, StepWindow, train_step
 from tests.builders.runs import HEAD, SPEC, TRAIN, make_batch
 
@@ -77,22 +77,19 @@ def test_points_are_drawn_by_box_whatever_the_parts_of_the_batch() -> None:
     assert not torch.allclose(found[3], found[0], rtol=1e-3)
 
 
-@pytest.mark.parametrize("sampled", [True, False])
-def test_points_are_sampled_by_the_numbers_of_the_recipe(
-    sampled: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    drawn = []
-
-    def record(logits: Tensor, keys: Tensor, sampling: PointSampling) -> Tensor:
-        drawn.append(sampling)
-        return torch.rand(len(logits), 7, 2)
-
-    monkeypatch.setattr(training_losses, "sample_points", record)
+@pytest.mark.parametrize("sampling", [PointSampling(0.5, 2.0, 0.25), None])
+def test_points_are_sampled_by_the_numbers_of_the_recipe(sampling: PointSampling | None) -> None:
     config = replace(TRAIN, point_share=0.5, point_oversample=2.0, point_importance=0.25)
-    head = MaskHead(replace(HEAD, sampled_points=sampled), SPEC).train()
+    head = MaskHead(replace(HEAD, sampled_points=sampling is not None), SPEC).train()
+    batch = make_batch()
+    found, features = head(batch.features), batch.features
+    losses = box_losses(
+        found.mask_logits, found.iou, features.labels, batch.crops, batch.area_ratio, batch.keys,
+        sampling,
+    )  # fmt: skip
     optimizer = torch.optim.SGD(head.parameters(), lr=1.0)
-    train_step(head, optimizer, make_batch(), config, 0, 9, None)
-    assert drawn == ([PointSampling(0.5, 2.0, 0.25)] if sampled else [])
+    _, bce, dice, *_ = train_step(head, optimizer, batch, config, 0, 9, None).values
+    assert torch.allclose(torch.stack((bce, dice)), torch.stack((losses.bce, losses.dice)).mean(1))
 
 
 class NothingSentOrRead(TorchDispatchMode):
