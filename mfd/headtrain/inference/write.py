@@ -89,6 +89,8 @@ def predict_files(
         raise ConfigError(f"format must be one of {', '.join(FORMATS)}, found {format!r}")
     ids = file_ids(files) if image_ids is None else image_ids
     target = Target(folder, files, predictor.categories, tolerance, scale)
+    if format != "pictures":
+        target.require_empty()
     writer = FORMATS[format](target)
     written: list[Path] = []
     faults: list[Fault] = []

@@ -17,13 +17,9 @@ class Coco:
 
     `file_name` counts from the folder that all images have in common, which `info` names; each
     annotation has its `score` beside COCO's own fields. Area and box are those of the exact mask.
-
-    Raises:
-        ConfigError: the folder is not empty.
     """
 
     def __init__(self, target: Target) -> None:
-        target.require_empty()
         self._target = target
         folders = [os.path.abspath(file.parent) for file in target.files]
         self._root = os.path.commonpath(folders)

@@ -69,7 +69,7 @@ class Target:
 
 
 class Writer(Protocol):
-    """A format at work."""
+    """A format at work, in a folder that is empty for all but pictures."""
 
     def add(self, image: PredictedImage) -> Sequence[Path]:
         """Write one image's instances; which files are now complete that a user would open."""

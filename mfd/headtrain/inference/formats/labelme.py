@@ -17,13 +17,9 @@ class Labelme:
 
     The score is in `description`. `imagePath` leads from the JSON file to the image, which is not
     copied.
-
-    Raises:
-        ConfigError: the folder is not empty.
     """
 
     def __init__(self, target: Target) -> None:
-        target.require_empty()
         self._target = target
         self._stems = distinct([file.stem for file in target.files])
 

@@ -20,13 +20,9 @@ class Png:
     best first, `street.jpg.categories.png` its category id; 0 is none, and where masks overlap the
     better instance is seen. Both are grey: of 8 bits, or of 16 if a number is above 255.
     `street.jpg.cutouts/1-cat.png` is instance 1, transparent around its mask.
-
-    Raises:
-        ConfigError: the folder is not empty.
     """
 
     def __init__(self, target: Target) -> None:
-        target.require_empty()
         self._folder = target.folder
         self._names = distinct([file.name for file in target.files])
 

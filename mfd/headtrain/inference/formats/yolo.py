@@ -17,13 +17,9 @@ class Yolo:
     Classes are numbered from 0 in the order of the category ids. A line is a class and one polygon,
     so the parts of a mask are joined by slits of no width. Labels belong to the upright image, as
     YOLO's tools read it. An image without instances has an empty label file: nothing is on it.
-
-    Raises:
-        ConfigError: the folder is not empty.
     """
 
     def __init__(self, target: Target) -> None:
-        target.require_empty()
         self._target = target
         self._stems = distinct([file.stem for file in target.files])
         self._classes = {key: number for number, key in enumerate(target.categories)}
