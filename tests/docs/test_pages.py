@@ -75,7 +75,9 @@ def test_custom_detector_of_the_page_gives_what_its_model_computes(
 
     model = your_model.YourModel().eval()
     torch.save(model.state_dict(), tmp_path / "w.pth")
-    detector = load_detector(f"{tmp_path}/my_detector.py:detector", tmp_path / "w.pth")
+    name = f"{tmp_path}/my_detector.py:detector"
+    detector = load_detector(name, tmp_path / "w.pth")
+    assert load_detector(name).spec == detector.spec  # else stores would not be found again
     image = LoadedImage(torch.randn(3, 48, 80), (96, 160))  # no padding at stride 16
     (found,) = detect(detector, [image], [1])
     with torch.no_grad():
