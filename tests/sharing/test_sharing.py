@@ -155,6 +155,7 @@ from mfd.cli import main
 assert main(["push", {str(run.path)!r}, "ada/masks", "--private", "--license", "mit"]) == 0
 model = MaskFrozenDETR.from_pretrained("hf://ada/masks")
 model.save_pretrained({str(tmp_path / "back")!r})
+assert model.push_to_hub("ada/masks", private=True, licence="mit").endswith("/ada/masks")
 assert main(["push", {str(run.path)!r}, "masks"]) == 1
 try:
     MaskFrozenDETR.from_pretrained("hf://ada/nothing")
