@@ -10,7 +10,7 @@ from torch import Tensor
 from mfd.detectors.backbones import FocalNet, ResNet, swin_large
 from mfd.detectors.deformable.config import DeformableConfig
 from mfd.detectors.deformable.names import SHARED, head_names
-from mfd.detectors.deformable.official import OfficialDetector, OfficialFamily
+from mfd.detectors.deformable.official import OfficialDetector
 from mfd.detectors.keys import Renames, renamed
 
 DINO = DeformableConfig(
@@ -50,12 +50,11 @@ def _official_names(name: str, decoder_layers: int) -> tuple[str, ...]:
     return (renamed(name, _RENAMES),)
 
 
-DINO_FAMILY = OfficialFamily(_official_names, _with_its_queries)
-
 _dino = partial(
     OfficialDetector,
-    family=DINO_FAMILY,
     config=DINO,
+    names=_official_names,
+    adapt=_with_its_queries,
     backbone_prefix="backbone.0.",
     max_detections=300,
     source="https://github.com/IDEA-Research/DINO (section Model Zoo)",

@@ -10,7 +10,7 @@ from torch import Tensor
 from mfd.detectors.backbones import ResNet, swin_large
 from mfd.detectors.deformable.config import DeformableConfig
 from mfd.detectors.deformable.names import SHARED, head_names
-from mfd.detectors.deformable.official import OfficialDetector, OfficialFamily
+from mfd.detectors.deformable.official import OfficialDetector
 from mfd.detectors.keys import Renames, renamed
 
 HDETR = DeformableConfig()
@@ -42,12 +42,11 @@ def _official_names(name: str, decoder_layers: int) -> tuple[str, ...]:
     return (renamed(name, _RENAMES),)
 
 
-HDETR_FAMILY = OfficialFamily(_official_names, _with_its_queries)
-
 _hdetr = partial(
     OfficialDetector,
-    family=HDETR_FAMILY,
     config=replace(HDETR, extra_queries=1500),
+    names=_official_names,
+    adapt=_with_its_queries,
     backbone_prefix="backbone.0.body.",
     max_detections=100,
     source="https://github.com/HDETR/H-Deformable-DETR/releases/tag/v0.1",

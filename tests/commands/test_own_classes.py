@@ -15,7 +15,6 @@ from mfd.demo import CATEGORIES, SceneConfig, generate
 from mfd.detectors.backbones.resnet import ResNet
 from mfd.detectors.deformable import DeformableDetector, OfficialDetector
 from mfd.detectors.demo.detector import demo_config, load_demo
-from mfd.detectors.dino import DINO_FAMILY
 from mfd.detectors.official import OFFICIAL
 
 IDS = sorted(CATEGORIES)[1:6]
@@ -34,14 +33,14 @@ class SmallDino(OfficialDetector):
         return made
 
 
-SMALL_DINO = SmallDino(
-    DINO_FAMILY,
-    demo_config(91),
-    partial(ResNet, stem=16, widths=(32, 64, 96, 120), depths=(1, 2, 2, 1), block="basic"),
-    "backbone.0.body.",
-    100,
-    "",
-)
+_CHANGED = {
+    "config": demo_config(91),
+    "backbone": partial(
+        ResNet, stem=16, widths=(32, 64, 96, 120), depths=(1, 2, 2, 1), block="basic"
+    ),
+    "max_detections": 100,
+}
+SMALL_DINO = SmallDino(**{**vars(OFFICIAL["dino-r50"]), **_CHANGED})
 
 
 def checkpoint(path: Path) -> None:

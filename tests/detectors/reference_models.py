@@ -11,10 +11,10 @@ from torch import Tensor
 
 from mfd.detectors.backbones.focalnet import FocalNet
 from mfd.detectors.backbones.swin import Swin
-from mfd.detectors.deformable import DeformableConfig, DeformableDetector, OfficialDetector
+from mfd.detectors.deformable import DeformableConfig, DeformableDetector
 from mfd.detectors.deformable.proposals import Proposals, Selection
-from mfd.detectors.dino import DINO, DINO_FAMILY
-from mfd.detectors.hdetr import HDETR, HDETR_FAMILY
+from mfd.detectors.dino import DINO
+from mfd.detectors.hdetr import HDETR
 from mfd.detectors.official import OFFICIAL, build_official
 from tests.detectors.fixture_weights import batch, read_manifest, state_dict
 
@@ -37,22 +37,16 @@ _SWIN = partial(Swin, embed_dim=8, depths=(2, 2, 2, 2), heads=(1, 2, 2, 4), wind
 _DINO = _tiny(DINO, 20)
 
 TINY = {
-    "tiny64-hdetr-swin": OfficialDetector(
-        HDETR_FAMILY,
-        replace(_tiny(HDETR, 91), extra_queries=10),
-        _SWIN,
-        "backbone.0.body.",
-        100,
-        "",
+    "tiny64-hdetr-swin": replace(
+        OFFICIAL["hdetr-swin-l"],
+        config=replace(_tiny(HDETR, 91), extra_queries=10),
+        backbone=_SWIN,
     ),
-    "tiny64-dino-swin": OfficialDetector(DINO_FAMILY, _DINO, _SWIN, "backbone.0.", 300, ""),
-    "tiny64-dino-focalnet": OfficialDetector(
-        DINO_FAMILY,
-        replace(_DINO, strides=(4, 8, 16, 32, 64)),
-        partial(FocalNet, embed_dim=8, depths=(1, 1, 2, 1)),
-        "backbone.0.",
-        300,
-        "",
+    "tiny64-dino-swin": replace(OFFICIAL["dino-swin-l"], config=_DINO, backbone=_SWIN),
+    "tiny64-dino-focalnet": replace(
+        OFFICIAL["dino-focalnet-l"],
+        config=replace(_DINO, strides=(4, 8, 16, 32, 64)),
+        backbone=partial(FocalNet, embed_dim=8, depths=(1, 1, 2, 1)),
     ),
 }
 FULL = {
@@ -104,7 +98,7 @@ def differences(
         "c1": found.c1[:, :, y, x].transpose(1, 2),
         "enc_layers": torch.stack(found.encoder)[:, :, expected["tokens"]],
         "memory": found.encoder[-1][:, expected["memory_tokens"]],
-        "enc_scores": scores[..., 0] if MODELS[model].family is HDETR_FAMILY else scores.amax(-1),
+        "enc_scores": scores[..., 0] if "hdetr" in model else scores.amax(-1),
         "references": found.selection.boxes,
         "dec_layers": found.queries[:, :, some],
         "boxes_per_layer": found.boxes[:, :, some],

@@ -4,7 +4,7 @@ from mfd.detectors.deformable.backbone import Backbone
 from mfd.detectors.deformable.config import DeformableConfig
 from mfd.detectors.deformable.detector import DeformableDetector
 from mfd.detectors.deformable.model import DeformableDetr, Predictions
-from mfd.detectors.deformable.official import OfficialDetector, OfficialFamily
+from mfd.detectors.deformable.official import OfficialDetector
 
 __all__ = [
     "Backbone",
@@ -12,6 +12,5 @@ __all__ = [
     "DeformableDetector",
     "DeformableDetr",
     "OfficialDetector",
-    "OfficialFamily",
     "Predictions",
 ]

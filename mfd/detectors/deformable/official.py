@@ -22,34 +22,23 @@ _CLASS_BIAS = "class_embed.0.bias"  # of the first decoder layer, in every famil
 
 
 @dataclass(frozen=True)
-class OfficialFamily:
-    """What the checkpoints of one family have in common.
-
-    Args:
-        names: official names of one of our weights outside the backbone, given the number of
-            decoder layers; the first is the main one, the others are copies.
-        adapt: the detector with further settings that a checkpoint of it tells.
-    """
-
-    names: Callable[[str, int], tuple[str, ...]]
-    adapt: "Callable[[OfficialDetector, Mapping[str, Tensor]], OfficialDetector]"
-
-
-@dataclass(frozen=True)
 class OfficialDetector:
     """How a published detector is built and where its checkpoint is.
 
     Args:
-        family: whose names the checkpoint uses.
         config: of the transformer.
+        names: official names of one of our weights outside the backbone, given the number of
+            decoder layers; the first is the main one, the others are copies.
+        adapt: the detector with further settings that a checkpoint of it tells.
         backbone: makes the backbone.
         backbone_prefix: what the checkpoint puts before the backbone's names.
         max_detections: of the official evaluation.
         source: where the checkpoint is published.
     """
 
-    family: OfficialFamily
     config: DeformableConfig
+    names: Callable[[str, int], tuple[str, ...]]
+    adapt: "Callable[[OfficialDetector, Mapping[str, Tensor]], OfficialDetector]"
     backbone: Callable[[], Backbone]
     backbone_prefix: str
     max_detections: int
@@ -66,7 +55,7 @@ class OfficialDetector:
         bias = state.get(_CLASS_BIAS)
         if bias is not None and bias.ndim == 1:
             detector = replace(self, config=replace(self.config, num_classes=len(bias)))
-        return self.family.adapt(detector, state)
+        return self.adapt(detector, state)
 
     def share(self, state: Mapping[str, Tensor]) -> float:
         """How well a state dict fits the detector with the settings that it tells; 1 if whole."""
@@ -117,7 +106,7 @@ class OfficialDetector:
         if name.startswith("backbone."):
             theirs = renamed(name.removeprefix("backbone."), backbone.official_names)
             return (self.backbone_prefix + theirs,)
-        return self.family.names(name, self.config.decoder_layers)
+        return self.names(name, self.config.decoder_layers)
 
 
 def _coco_names(num_classes: int) -> tuple[str, ...]:
