@@ -57,9 +57,11 @@ def weights_digest(detector: Detector | nn.Module) -> str:
     """sha256, hex, over names, types, shapes and bytes of all parameters and stored buffers."""
     digest = hashlib.sha256()
     for name, tensor in sorted(_module(detector).state_dict().items()):
+        if not isinstance(tensor, torch.Tensor):
+            continue  # what a module calls its extra state
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         raw = tensor.detach().contiguous().cpu().reshape(-1).view(torch.uint8)
-        digest.update(memoryview(raw.numpy()))
+        digest.update(raw.numpy().data)
     return digest.hexdigest()
 
 

@@ -33,7 +33,7 @@ class KeyMap:
 
     shapes: dict[str, torch.Size]
     names: dict[str, tuple[str, ...]]
-    ignored: tuple[str, ...] = ()
+    ignored: tuple[str, ...]
 
     def mismatch(self, state: Mapping[str, Tensor]) -> str:
         """The first keys that do not fit, for an error message; empty if all fit."""

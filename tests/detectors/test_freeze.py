@@ -41,6 +41,17 @@ def test_an_unfrozen_module_is_refused_before_it_runs() -> None:
         pytest.fail("the block ran")
 
 
+def test_the_digest_leaves_out_what_is_no_tensor() -> None:
+    class WithExtraState(nn.Linear):
+        def get_extra_state(self) -> object:
+            return {"calls": 7}
+
+    plain, other = nn.Linear(3, 2), WithExtraState(3, 2)
+    other.weight, other.bias = plain.weight, plain.bias
+    assert "_extra_state" in other.state_dict()
+    assert weights_digest(other) == weights_digest(plain)
+
+
 def test_the_digest_sees_names_shapes_and_types() -> None:
     digests = set()
     for name, value in {
