@@ -3,13 +3,14 @@
 import io
 import json
 import logging
+import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from mfd.errors import ExportError
@@ -28,7 +29,7 @@ def to_program(part: Part) -> ExportedProgram:
         ExportError: it cannot be traced.
     """
     try:
-        with quiet(), _plain_attention(), Gathers(), torch.no_grad():
+        with quiet(), _plain_attention(), _open_lengths(part.module), Gathers(), torch.no_grad():
             return torch.export.export(
                 part.module, part.example, dynamic_shapes=part.dynamic(), strict=False
             )
@@ -81,3 +82,27 @@ def _plain_attention() -> Iterator[None]:
         yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
+
+
+@contextmanager
+def _open_lengths(module: nn.Module) -> Iterator[None]:
+    """With `len` of a tensor an open size in the code of the module's parts.
+
+    Python's own is a number, which would fix the images of a call at those of the example, as in
+    RT-DETR, RT-DETRv2, D-FINE and DEIMv2 of Transformers.
+    """
+
+    def length(value: Any) -> Any:
+        return value.shape[0] if isinstance(value, Tensor) and value.ndim else len(value)
+
+    spaces = [
+        vars(sys.modules[name]) for name in {type(part).__module__ for part in module.modules()}
+    ]
+    changed = [space for space in spaces if "len" not in space]
+    for space in changed:
+        space["len"] = length
+    try:
+        yield
+    finally:
+        for space in changed:
+            del space["len"]
