@@ -32,7 +32,7 @@ from mfd.settings import from_json, setting, settings
 from mfd.text import short, suggest
 
 Profile = Literal["full", "lite"]
-StoredDtype = Literal["float16", "int8", "int4", "int3", "float32"]
+StoredDtype = Literal["float16", "int8", "int4", "int3", "coarse", "float32"]
 Codec = Literal["none", "zstd", "blosc"]
 Precision = Literal["float32", "bfloat16", "float16"]
 PrecisionChoice = Literal["auto", "float32", "bfloat16", "float16"]

@@ -5,6 +5,7 @@ from mfd.commands.declared import DEVICE, SKIP_INVALID, Extraction
 from mfd.commands.findings import open_consistent, say_repeated_files
 from mfd.config import Codec, Project
 from mfd.console import say
+from mfd.errors import ConfigError
 from mfd.extract import ExtractConfig
 from mfd.memory import keep_freed_memory
 from mfd.settings import setting, settings
@@ -31,6 +32,8 @@ class Options(ExtractConfig, Extraction):  # the base named last declares the fi
 def run(project: Project, options: Options) -> None:
     """Fill the store of the split, or what is missing in it."""
     keep_freed_memory()
+    if options.dtype == "coarse" and options.codec == "none":
+        raise ConfigError("--dtype coarse is small only behind a codec; give --codec zstd too")
     part = extract.Part.parse(options.part)
     dataset = open_consistent(project, options)
     if missing := dataset.missing():

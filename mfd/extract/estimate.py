@@ -96,7 +96,7 @@ def store_sizes(
 ) -> dict[tuple[Profile, StoredDtype], int]:
     """Bytes of every kind of store that training can use, the most exact and largest first.
 
-    Left out are float32, for values beyond float16, and int3, which is smaller with a codec only.
+    Left out are float32, for values beyond float16, and int3 and coarse, which need a codec.
     """
     spec, sizes = detector.spec, _input_sizes(dataset, detector.spec, view)
     profiles: tuple[Profile, ...] = ("full",)

@@ -39,6 +39,7 @@ from tests.builders.project import SMALL, stored
         (["extract", "--detector", "hdter-r50"], "did you mean 'hdetr-r50'"),
         (["extract", "--data", "nowhere"], "there is no folder nowhere"),
         (["extract", "--data", "runs"], "neither as COCO (annotations/instances_train2017.json)"),
+        (["extract", "--dtype", "coarse"], "give --codec zstd too"),
         (["extract", "--images", "runs"], "holds none of the 18 images"),
         (["extract", "--stores", "mfd.toml"], "cannot be written (File exists"),
         (["predict", "nothing.jpg"], "no image nothing.jpg"),

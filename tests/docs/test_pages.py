@@ -30,7 +30,7 @@ def blocks(page: str, language: str = "python") -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("dtype", ["float16", "int8", "int4", "int3"])
+@pytest.mark.parametrize("dtype", ["float16", "int8", "int4", "int3", "coarse"])
 def test_store_is_read_without_mfd_as_the_page_says(dtype: str, tmp_path: Path) -> None:
     store = make_store(tmp_path, dtype=dtype)
     code = "\n".join(blocks("docs/store-format.md"))

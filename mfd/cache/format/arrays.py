@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import zarr
-from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
+from zarr.codecs import BloscCodec, Crc32cCodec, TransposeCodec, ZstdCodec
 from zarr.storage import MemoryStore
 
 from mfd.cache.format.layout import ArrayLayout
@@ -57,7 +57,7 @@ def _create(
         dtype=array.dtype,
         chunks=array.chunks,
         shards=array.shards,
-        filters=None,
+        filters=[TransposeCodec(order=(0, 2, 1))] if array.planar and codec != "none" else None,
         compressors=_compressors(array, codec),  # left out, zarr would choose zstd
         fill_value=0,
         attributes={} if array.formula is None else {"formula": array.formula},

@@ -104,7 +104,9 @@ class ArrayFile:
         if (found := google_crc32c.value(encoded)) != int.from_bytes(checksum, "little"):
             raise ValueError(f"the checksum of the {num_bytes} bytes at {offset} differs")
         if codec != "none":
-            values[:] = np.frombuffer(_DECODERS[codec](encoded), np.uint8)
+            decoded = np.frombuffer(_DECODERS[codec](encoded), out.dtype)
+            shape = out.shape[::-1] if self._array.planar else out.shape
+            out[...] = decoded.reshape(shape).T if self._array.planar else decoded.reshape(shape)
         return found
 
 

@@ -25,6 +25,7 @@ class ArrayLayout:
 
     Args:
         formula: how values follow from what is stored; None where they are the same.
+        planar: a codec gets each chunk with its last two axes exchanged.
     """
 
     name: str
@@ -33,6 +34,7 @@ class ArrayLayout:
     chunks: tuple[int, ...]
     shards: tuple[int, ...] | None = None
     formula: str | None = None
+    planar: bool = False
 
     @property
     def rows_per_file(self) -> int:
@@ -87,6 +89,7 @@ def _map_arrays(
         (1, chunk, width),
         (kind.images_per_shard, room, width),
         formula=encoding.formula and encoding.formula.format(**places),
+        planar=encoding.planar,
     )
     shape = (len(kind.strides(spec)), channels) if kind.per_level else (channels,)
     for name in encoding.constants:

@@ -91,6 +91,8 @@ def _checked(
     """A chunk as it lies in the file, encoded and followed by its CRC-32C, and that."""
     if codec != "none":
         values = np.concatenate(parts).view(array.dtype)
+        if array.planar:
+            values = np.ascontiguousarray(values.reshape(array.chunks[1:]).T)
         parts = [np.frombuffer(_ENCODERS[codec](values), np.uint8)]
     checksum = 0
     for part in parts:

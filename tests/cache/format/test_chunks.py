@@ -11,6 +11,7 @@ from mfd.cache.format.records import FileRecord
 from mfd.config import Codec
 
 SHARDED = ArrayLayout("a/b", "float16", (32, 21, 5), (1, 3, 5), (16, 21, 5))
+PLANAR = ArrayLayout("a/p", "int8", (32, 21, 5), (1, 3, 5), (16, 21, 5), planar=True)
 SINGLE = ArrayLayout("a/c", "float32", (32, 7, 2), (16, 7, 2))
 
 
@@ -35,7 +36,7 @@ def size(folder: Path, array: ArrayLayout, row: int) -> FileRecord:
     return FileRecord((folder / array.file(row)).stat().st_size)
 
 
-@pytest.mark.parametrize("array", [SHARDED, SINGLE], ids=["sharded", "single"])
+@pytest.mark.parametrize("array", [SHARDED, PLANAR, SINGLE], ids=["sharded", "planar", "single"])
 def test_rows_that_plain_zarr_wrote_are_read_to_any_length(
     tmp_path: Path, array: ArrayLayout, codec: Codec
 ) -> None:

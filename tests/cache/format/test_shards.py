@@ -36,11 +36,12 @@ def joined(block: np.ndarray) -> list[list[np.ndarray]]:
 
 
 @pytest.mark.parametrize("codec", ["none", "zstd", "blosc"])
+@pytest.mark.parametrize("planar", [False, True])
 @pytest.mark.parametrize("dtype", ["float16", "float32", "int8", "uint8"])
 def test_a_file_is_read_by_plain_zarr_and_its_chunks_are_those_that_zarr_writes(
-    tmp_path: Path, codec: Codec, dtype: str
+    tmp_path: Path, codec: Codec, dtype: str, planar: bool
 ) -> None:
-    array = ArrayLayout("a/b", dtype, ARRAY.shape, ARRAY.chunks, ARRAY.shards)
+    array = ArrayLayout("a/b", dtype, ARRAY.shape, ARRAY.chunks, ARRAY.shards, planar=planar)
     block = values(dtype)
     group = zarr.create_group(tmp_path)
     create_arrays(group, [array], codec)

@@ -35,7 +35,8 @@ def tensorstore(path: Path) -> np.ndarray:
 
 @pytest.mark.parametrize("read", [zarr_python, zarrs, tensorstore])
 @pytest.mark.parametrize(
-    ("dtype", "codec"), [*((d, "none") for d in get_args(StoredDtype)), ("float16", "zstd")]
+    ("dtype", "codec"),
+    [*((d, "none") for d in get_args(StoredDtype)), ("float16", "zstd"), ("coarse", "zstd")],
 )
 def test_other_readers_find_every_byte_of_every_array(
     tmp_path: Path, read: Callable[[Path], np.ndarray], dtype: StoredDtype, codec: Codec

@@ -28,10 +28,13 @@ class Encoding:
         constants: names of what decoding needs besides: one float32 for every channel of a map.
         formula: how values follow from what is stored, `{name}` standing for a constant; None if
             they are the same.
+        planar: whether a codec gets one channel after the other, as it has to where they differ in
+            how much they say.
     """
 
     constants: tuple[str, ...] = ()
     formula: str | None = None
+    planar = False
 
     def __init__(
         self,

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Float32, Int8, Num
 
 from mfd.cache.format.encodings.blocks import channel_range, in_blocks
 from mfd.cache.format.encodings.encoding import Encoding
+from mfd.config import StoredDtype
 
 if TYPE_CHECKING:  # it would import torch, which takes seconds
     from torch import Tensor
@@ -26,10 +27,20 @@ _TINY = float(np.finfo(np.float32).tiny)  # the scale of a channel of zeros, whi
 
 
 class Int8Encoding(Encoding):
-    """Values as multiples, from -127 to 127, of their channel's scale."""
+    """Values as multiples, from -127 to 127, of their channel's scale.
+
+    Args:
+        step: the scale of all channels of a map, in units of its root mean square, if it is not the
+            one with which each channel's largest value is a multiple of 127.
+    """
 
     constants = ("scale",)
     formula = "value = stored * {scale}"
+
+    def __init__(self, name: StoredDtype, step: float | None = None) -> None:
+        super().__init__(name, query_dtype="float16", dtype="int8")
+        self._step = step
+        self.planar = step is not None
 
     def encode(
         self, values: Float[Tensor, "*n C"]
@@ -38,12 +49,20 @@ class Int8Encoding(Encoding):
 
         The scale of a channel that holds NaN or infinity is not finite either.
         """
-        least, largest = channel_range(values)
-        scale = (largest.maximum(-least).float() / _STEPS).clamp(min=_TINY)
+        scale = self._scale(values).clamp(min=_TINY)
         stored = values.new_empty(values.shape, dtype=self.torch_dtype)
         for block, place in in_blocks(values, stored):
             place.copy_(block.div(scale).round_())
         return stored, {"scale": scale}
+
+    def _scale(self, values: Float[Tensor, "*n C"]) -> Float32[Tensor, " C"]:
+        least, largest = channel_range(values)
+        fitting = largest.maximum(-least).float() / _STEPS
+        if self._step is None:
+            return fitting
+        norms = values.float().norm(dim=-1).double()  # sums of many in any order come out the same
+        root_mean_square = norms.square().mean().div(len(fitting)).sqrt().float()
+        return fitting.max().maximum(self._step * root_mean_square).repeat(len(fitting))
 
     def decode(
         self, stored: Num[Tensor, "*B H W C"], constants: Mapping[str, Float32[Tensor, "*B C"]]
@@ -61,4 +80,4 @@ class Int8Encoding(Encoding):
         return constants["scale"].isfinite().all()
 
 
-ENCODING = Int8Encoding("int8", query_dtype="float16")
+ENCODING = Int8Encoding("int8")
