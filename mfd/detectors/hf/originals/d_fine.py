@@ -91,11 +91,15 @@ def hgnet(state: State) -> dict[str, Any]:
 
 
 D_FINE = Original(
-    "d_fine",
-    "https://github.com/Peterande/D-FINE and https://github.com/Intellindust-AI-Lab/DEIM "
+    model_type="d_fine",
+    source="https://github.com/Peterande/D-FINE and https://github.com/Intellindust-AI-Lab/DEIM "
     "(section Model Zoo)",
-    (r"^backbone\.stem\.stem1\.", r"^decoder\.pre_bbox_head\.", r"^decoder\.enc_output\.proj\."),
-    _RENAMES,
-    IGNORED,
-    settings,
+    marks=(
+        r"^backbone\.stem\.stem1\.",
+        r"^decoder\.pre_bbox_head\.",
+        r"^decoder\.enc_output\.proj\.",
+    ),
+    settings=settings,
+    renames=_RENAMES,
+    ignored=IGNORED,
 )

@@ -179,11 +179,11 @@ def _vit(state: State) -> dict[str, Any]:
 
 
 DEIMV2 = Original(
-    "deimv2",
-    "https://github.com/Intellindust-AI-Lab/DEIMv2 (section Model Zoo)",
-    (r"\.swish_ffn\.w12\.", r"^decoder\.pre_bbox_head\.", r"^encoder\.(fpn|pan)_block"),
-    _RENAMES,
-    rf"{IGNORED}|rope_embed\.periods$",
-    settings,
-    prepared,
+    model_type="deimv2",
+    source="https://github.com/Intellindust-AI-Lab/DEIMv2 (section Model Zoo)",
+    marks=(r"\.swish_ffn\.w12\.", r"^decoder\.pre_bbox_head\.", r"^encoder\.(fpn|pan)_block"),
+    settings=settings,
+    renames=_RENAMES,
+    ignored=rf"{IGNORED}|rope_embed\.periods$",
+    prepared=prepared,
 )

@@ -42,18 +42,18 @@ class Original:
         model_type: in Transformers.
         source: where they are published.
         marks: patterns of names that are in every one of them, and together in no other family's.
-        renames: from the authors' names to those in Transformers.
-        ignored: pattern of names that are not needed to run the detector.
         settings: of a state dict, and of what its training was called with if the file says so.
+        renames: from the authors' names to those in Transformers; none where it knows the authors'.
+        ignored: pattern of names that are not needed to run the detector.
         prepared: a state dict as `renames` expect it.
     """
 
     model_type: str
     source: str
     marks: tuple[str, ...]
-    renames: Renames
-    ignored: str
     settings: Callable[[State, Mapping[str, Any]], Settings]
+    renames: Renames = ()
+    ignored: str = r"^$"
     prepared: Callable[[State], State] = dict
 
     def fit(self, state: State) -> float:

@@ -64,10 +64,8 @@ def settings(state: State, training: Mapping[str, Any]) -> Settings:
 
 
 RF_DETR = Original(
-    "rf_detr",
-    "the rfdetr package, which downloads rf-detr-*.pth",
-    (r"^backbone\.0\.projector\.", r"^transformer\.decoder\.", r"^refpoint_embed\.weight$"),
-    (),  # Transformers itself renames these
-    r"^$",
-    settings,
+    model_type="rf_detr",
+    source="the rfdetr package, which downloads rf-detr-*.pth",
+    marks=(r"^backbone\.0\.projector\.", r"^transformer\.decoder\.", r"^refpoint_embed\.weight$"),
+    settings=settings,
 )

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from mfd.detectors.hf.originals.original import Original, Settings, State, count
@@ -113,10 +114,14 @@ def image_side(state: State, strides: Sequence[int]) -> int:
     return round(math.sqrt(cells / sum(stride**-2 for stride in strides)))
 
 
-_SOURCE = "https://github.com/lyuwenyu/RT-DETR (section Model Zoo)"
 _MARKS = (r"^backbone\.res_layers\.", r"^encoder\.pan_blocks\.", r"^decoder\.dec_bbox_head\.")
 
-RT_DETR = Original("rt_detr", _SOURCE, (*_MARKS, r"enc_output\.0\."), _RENAMES, IGNORED, settings)
-RT_DETR_V2 = Original(
-    "rt_detr_v2", _SOURCE, (*_MARKS, r"num_points_scale$"), _RENAMES, IGNORED, settings
+RT_DETR = Original(
+    model_type="rt_detr",
+    source="https://github.com/lyuwenyu/RT-DETR (section Model Zoo)",
+    marks=(*_MARKS, r"enc_output\.0\."),
+    settings=settings,
+    renames=_RENAMES,
+    ignored=IGNORED,
 )
+RT_DETR_V2 = replace(RT_DETR, model_type="rt_detr_v2", marks=(*_MARKS, r"num_points_scale$"))
