@@ -3,36 +3,33 @@
     python -m benchmarks.exported RUN --data COCO [--store STORE] [--images N]
 
 RUN is the folder of a run after `mfd export`. The head is evaluated on a store, or on its detector
-at work; `model.onnx`, where there is one, on the image files, through the exported `predict.py`'s
-own `pixels`. One image at a time.
+at work; the model in `model.onnx`, where there is one, on the image files. One image at a time.
 """
 
 import argparse
-import importlib.util
 import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
 import torch
-from PIL import Image
 
 from mfd.cache import Store
 from mfd.coco import CocoDataset, match_categories, read_dataset, split_paths
-from mfd.detectors import load_detector
+from mfd.detectors import DetectorSpec, load_detector, padding_step
 from mfd.export.check import check_agreement
 from mfd.export.onnx import run_onnx
 from mfd.export.parts import head_part, image_part
+from mfd.export.picture import without_picture
 from mfd.headtrain import FeatureBatch, Features, LiveFeatures, MaskHead, Run, evaluate
 from mfd.headtrain.evaluation.metrics.coco import average_precision, ground_truth
 from mfd.headtrain.evaluation.results import Entry
 from mfd.headtrain.head.model import HeadOutput
 from mfd.headtrain.inference.paste import paste_mask
-from mfd.images import load_image
+from mfd.images import collate_images, load_image
 from mfd.nn import xyxy_to_cxcywh
 
 COMPARED = 20
@@ -54,28 +51,19 @@ class ExportedHead(MaskHead):
         return HeadOutput(logits[0], xyxy_to_cxcywh(frames[0]), quality[0])
 
 
-def model_entries(folder: Path, dataset: CocoDataset) -> Iterator[Entry]:
-    """What `model.onnx` detects in every image, as COCO's results."""
-    spec = importlib.util.spec_from_file_location("exported_predict", folder / "predict.py")
-    assert spec is not None
-    assert spec.loader is not None
-    script: Any = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    session = onnxruntime.InferenceSession(str(folder / "model.onnx"))
+def model_entries(content: bytes, spec: DetectorSpec, dataset: CocoDataset) -> Iterator[Entry]:
+    """What the model of a file detects in every image, as COCO's results."""
+    session = onnxruntime.InferenceSession(content)
     facts = json.loads(session.get_modelmeta().custom_metadata_map["mfd"])
     for entry in dataset.images:
-        with Image.open(dataset.path(entry)) as file:
-            image = script.pixels(file.convert("RGB"), facts["preprocessing"])
-        padding = [(0, -side % facts["padding_step"]) for side in image.shape[1:]]
-        inputs = {
-            "images": np.pad(image, [(0, 0), *padding])[None],
-            "image_hw": np.array(image.shape[1:], np.int64),
-        }
+        image = load_image(dataset.path(entry), spec.preprocessing)
+        pixels, _ = collate_images([image.pixels], padding_step(spec))
+        inputs = {"images": pixels.numpy(), "image_hw": np.array(image.input_hw)}
         answers = (torch.from_numpy(value[0]) for value in session.run(None, inputs))
         _, scores, labels, _, quality, masks, frames = answers
         height, width = entry.size_hw
-        pixels = frames.double() * torch.tensor([width, height] * 2)
-        for label, score, mask, frame in zip(labels, scores * quality, masks, pixels, strict=True):
+        frames = frames.double() * torch.tensor([width, height] * 2)
+        for label, score, mask, frame in zip(labels, scores * quality, masks, frames, strict=True):
             yield {
                 "image_id": entry.image_id,
                 "category_id": int(label),
@@ -118,11 +106,11 @@ def main() -> None:
         detector = load_detector(choice.name, choice.weights)
         paths = [dataset.path(entry) for entry in dataset.images[:COMPARED]]
         images = [load_image(path, spec.preprocessing) for path in paths]
-        run_model = run_onnx((folder / "model.onnx").read_bytes())
-        difference = check_agreement(image_part(detector, head, images), run_model)
+        content = without_picture((folder / "model.onnx").read_bytes())
+        difference = check_agreement(image_part(detector, head, images), run_onnx(content))
         print(f"model.onnx: differs by at most {difference:.1e} on {len(images)} images")
         truth = ground_truth(dataset, "segm")
-        figures = average_precision(truth, list(model_entries(folder, dataset)), "segm")
+        figures = average_precision(truth, list(model_entries(content, spec, dataset)), "segm")
         print(f"model.onnx: mask AP {figures.ap:.5f}")
 
 

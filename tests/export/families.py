@@ -2,12 +2,15 @@
 
     python -m tests.export.families NAME ...
 
-For each, prints its name, and the largest difference from PyTorch or why it cannot be exported.
-Under pytest the checks of shapes turn open sizes into constants.
+NAME is FAMILY-BACKBONE of our own (hdetr-swin), or one of Transformers' (`hf:rt-detr`); `onnx:`
+before it writes it as ONNX too. For each, prints its name, and the largest difference from PyTorch
+or why it cannot be exported. Under pytest the checks of shapes turn open sizes into constants.
 """
 
 import sys
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,7 +18,7 @@ from PIL import Image
 from torch import nn
 
 from mfd.demo import random_scene
-from mfd.detectors import Detector, DetectorSpec, freeze
+from mfd.detectors import Detector, DetectorSpec, freeze, load_detector
 from mfd.detectors.backbones.focalnet import FocalNet
 from mfd.detectors.backbones.resnet import ResNet
 from mfd.detectors.backbones.swin import Swin
@@ -30,6 +33,7 @@ from mfd.headtrain import HeadConfig, MaskHead
 from mfd.images import Preprocessing, prepare_image
 from tests.builders.batches import randomise
 from tests.builders.deformable import FAMILIES
+from tests.detectors.hf import tiny_models
 
 BACKBONES = {
     "resnet": lambda: ResNet(stem=8, widths=(8, 8, 16, 16), depths=(1, 1, 1, 1), block="basic"),
@@ -42,9 +46,15 @@ HEAD = HeadConfig(
 )  # fmt: skip
 
 
-def detector(family: str, backbone: str) -> Detector:
+def detector(name: str) -> Detector:
     """A tiny detector whose random heads tell tokens and queries apart."""
     torch.manual_seed(5)
+    if name.startswith("hf:"):
+        name = name.removeprefix("hf:")
+        with tempfile.TemporaryDirectory() as folder:
+            saved = tiny_models.save(name, Path(folder))
+            return load_detector(saved, prompts=tiny_models.PROMPTED.get(name, ()))
+    family, _, backbone = name.partition("-")
     made = BACKBONES[backbone]()
     config = replace(FAMILIES[family], encoder_layers=1, decoder_layers=1)
     network = DeformableDetr(config, made)
@@ -67,11 +77,13 @@ def detector(family: str, backbone: str) -> Detector:
 
 def difference(name: str, *, onnx: bool) -> float:
     """The largest difference of the exported program, or ONNX file, from PyTorch."""
-    made = detector(*name.split("-"))
+    made = detector(name)
     random = np.random.default_rng(1)
     scenes = [Image.fromarray(random_scene(random).image) for _ in range(2)]
     images = [prepare_image(scene, made.spec.preprocessing) for scene in scenes]
-    part = image_part(made, randomise(MaskHead(HEAD, made.spec)).eval(), images)
+    with_c1 = made.spec.c1_channels > 0
+    config = replace(HEAD, use_c1=with_c1, neck=with_c1)
+    part = image_part(made, randomise(MaskHead(config, made.spec)).eval(), images)
     program = to_program(part)
     if onnx:
         return check_agreement(part, run_onnx(to_onnx(part, program, {})))
@@ -82,7 +94,8 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     for argument in sys.argv[1:]:
         try:
-            answer = f"{difference(argument.removeprefix('onnx:'), onnx=':' in argument):.1e}"
+            answer = f"{difference(argument.removeprefix('onnx:'), onnx='onnx:' in argument):.1e}"
         except ExportError as error:
             answer = str(error)
         sys.stdout.write(f"{argument} {answer}\n")
+        sys.stdout.flush()

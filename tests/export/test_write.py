@@ -1,13 +1,11 @@
 """Exported files: what they contain, and that they compute what mfd does, without it."""
 
-import importlib.util
 import json
 import re
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,24 +18,25 @@ from mfd.config import DetectorChoice
 from mfd.detectors import Detector, detect, load_detector
 from mfd.errors import ExportError
 from mfd.export.parts import head_part, image_part
-from mfd.export.write import SCRIPT, facts_of
 from mfd.headtrain import (
     HeadConfig,
     MaskHead,
-    Prediction,
     Run,
     RunConfig,
     collate_candidates,
     select_detections,
 )
 from mfd.headtrain.inference.masks import predict_masks
-from mfd.images import Preprocessing, prepare_image
+from mfd.images import prepare_image
 from tests.builders import tiny
 from tests.builders.batches import randomise
 from tests.builders.runs import HEAD
+from tests.export.pictures import assert_found, some_picture
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra `onnx`)")
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+
+from mfd.export.picture import without_picture  # noqa: E402  needs onnx
 
 NAMES = {1: "disc", 3: "ring", 90: "hook"}
 MARGIN = replace(HEAD, frame_margin=0.2)
@@ -64,7 +63,7 @@ def run(detector: Detector, tmp_path_factory: pytest.TempPathFactory) -> Run:
 def exported(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the command writes; by a process of its own, for under pytest shapes are no symbols."""
     folder = tmp_path_factory.mktemp("exported")
-    each = [["--parts", "model"], ["--format", "torch"]]
+    each = [[], ["--format", "torch"]]
     calls = [["export", str(run.path), "--out", str(folder), *options] for options in each]
     code = f"from mfd.cli import main; assert not any(map(main, {calls}))"
     done = subprocess.run(
@@ -74,100 +73,30 @@ def exported(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "compared on generated images, for there are no val images here" in done.stderr
     assert re.search(r"model.onnx: differs from PyTorch by at most .* on 3 images", done.stderr)
     assert f"without mfd and PyTorch: python {folder / 'predict.py'} PICTURE" in done.stderr
-    written = ["model.onnx", "predict.py", "head.pt2", "model.pt2"]
+    written = ["head.onnx", "model.onnx", "predict.py", "head.pt2", "model.pt2"]
     assert done.stdout.splitlines() == [str(folder / name) for name in written]
     assert sorted(path.name for path in folder.iterdir()) == sorted(written)
     return folder
 
 
-def open_script(folder: Path) -> Any:
-    """The exported script as a module."""
-    spec = importlib.util.spec_from_file_location("exported_predict", folder / "predict.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def picture(height: int, width: int) -> Image.Image:
-    random = np.random.default_rng(height)
-    coarse = Image.fromarray(random.integers(0, 256, (5, 7, 3), np.uint8))
-    return coarse.resize((width, height), Image.Resampling.BICUBIC)
-
-
-class InPyTorch:
-    """What the script asks of onnxruntime's session, answered by the module itself."""
-
-    def __init__(self, run: Run, detector: Detector) -> None:
-        self.part = image_part(detector, run.load_head())
-        self.facts = facts_of(run)
-
-    def get_modelmeta(self) -> SimpleNamespace:
-        return SimpleNamespace(custom_metadata_map={"mfd": json.dumps(self.facts)})
-
-    def get_outputs(self) -> list[SimpleNamespace]:
-        return [SimpleNamespace(name=name) for name in self.part.outputs]
-
-    def run(self, _: None, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
-        with torch.no_grad():
-            found = self.part.module(*map(torch.from_numpy, inputs.values()))
-        return [tensor.numpy() for tensor in found]
-
-
-def compare(found: list[dict[str, Any]], expected: list[Prediction]) -> None:
-    """The script's instances are mfd's, but for the last digits and pixels at the threshold."""
-    assert expected
-    assert [f["category"] for f in found] == [p.category for p in expected]
-    for ours, theirs in zip(found, expected, strict=True):
-        assert ours["category_id"] == theirs.category_id
-        assert ours["class_score"] == pytest.approx(theirs.class_score, abs=1e-5)
-        assert ours["quality"] == pytest.approx(theirs.quality, abs=1e-4)
-        assert ours["box_xyxy"] == pytest.approx(theirs.box_xyxy, abs=1e-2)
-        assert ours["mask"].shape == theirs.mask.shape
-        assert (ours["mask"] != theirs.mask).mean() < 2e-3
-    assert any(f["mask"].any() and not f["mask"].all() for f in found)
-
-
-@pytest.mark.parametrize("size_hw", [(48, 64), (95, 61), (40, 301), (700, 3)])
-def test_script_finds_what_mfd_finds(
-    run: Run, detector: Detector, size_hw: tuple[int, int]
-) -> None:
-    image = picture(*size_hw)
-    expected = MaskFrozenDETR.from_pretrained(run.path, detector)(image, min_score=0.0)
-    session = InPyTorch(run, detector)
-    compare(open_script(SCRIPT.parent).find(session, image, min_score=0.0), expected)
-
-
-@pytest.mark.parametrize(
-    "how",
-    [
-        Preprocessing(),
-        Preprocessing(40, 64, multiple_of=16),
-        Preprocessing(40, 2000),
-        Preprocessing(size_hw=(50, 30), mean=(0, 0, 0), std=(1, 1, 1)),
-    ],
-)
-@pytest.mark.parametrize("size_hw", [(48, 64), (95, 61), (40, 301), (700, 3), (40, 40)])
-def test_script_resizes_and_normalises_as_mfd_does(
-    how: Preprocessing, size_hw: tuple[int, int]
-) -> None:
-    image = picture(*size_hw)
-    facts = {**asdict(how), "longer_side": how.max_side}
-    found = open_script(SCRIPT.parent).pixels(image, facts)
-    assert torch.equal(torch.from_numpy(found.copy()), prepare_image(image, how).pixels)
-
-
 @pytest.mark.slow
 def test_exported_model_finds_what_mfd_finds(exported: Path, run: Run, detector: Detector) -> None:
-    image = picture(95, 61)
-    expected = MaskFrozenDETR.from_pretrained(run.path, detector)(image, min_score=0.0)
+    picture = some_picture(61, 95)
+    expected = MaskFrozenDETR.from_pretrained(run.path, detector)(picture, min_score=0.0)
     session = onnxruntime.InferenceSession(exported / "model.onnx")
-    compare(open_script(exported).find(session, image, min_score=0.0), expected)
+    inputs = {"image": np.array(picture), "min_score": np.zeros(1, np.float32)}
+    names = [output.name for output in session.get_outputs()]
+    assert names == ["category_id", "class_score", "mask_quality", "box_xyxy", "mask"]
+    assert_found(session.run(None, inputs), expected)
+    inputs["min_score"][:] = np.median([instance.class_score for instance in expected])
+    shown = [e for e in expected if e.class_score >= inputs["min_score"]]
+    assert 0 < len(shown) < len(expected)
+    assert_found(session.run(None, inputs), shown)
 
 
-def test_exported_files_have_standard_operators_alone(exported: Path) -> None:
-    model = onnx.load(exported / "model.onnx")
+@pytest.mark.parametrize("name", ["head", "model"])
+def test_exported_files_have_standard_operators_alone(exported: Path, name: str) -> None:
+    model = onnx.load(exported / f"{name}.onnx")
     onnx.checker.check_model(model, full_check=True)
     assert [o.version for o in model.opset_import if o.domain == ""] == [18]
     assert {node.domain for node in model.graph.node} == {""}
@@ -177,34 +106,26 @@ def test_exported_files_have_standard_operators_alone(exported: Path) -> None:
     assert not model.functions
 
 
-def test_exported_sizes_are_open(exported: Path) -> None:
-    graph = onnx.load(exported / "model.onnx").graph
-    sizes = {
+def open_sizes(content: bytes) -> dict[str, list[str | int]]:
+    graph = onnx.load_from_string(content).graph
+    return {
         value.name: [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim]
         for value in (*graph.input, *graph.output)
     }
+
+
+def test_exported_sizes_are_open(exported: Path) -> None:
+    content = (exported / "model.onnx").read_bytes()
+    pixels = ["picture_height", "picture_width"]
+    sizes = open_sizes(content)
+    assert sizes["image"] == [*pixels, 3]
+    assert sizes["mask"] == ["instances", *pixels]
+    assert sizes["box_xyxy"] == ["instances", 4]
+    sizes = open_sizes(without_picture(content))
     assert sizes["images"] == ["images", 3, "height", "width"]
     assert sizes["image_hw"] == [2]
     assert sizes["masks"] == ["images", 15, 8, 8]
     assert sizes["boxes"] == ["images", 15, 4]
-
-
-def test_exported_script_needs_neither_torch_nor_mfd(exported: Path, tmp_path: Path) -> None:
-    picture(45, 70).save(tmp_path / "street.png")
-    blocked = "import sys; sys.modules.update(dict.fromkeys(['torch', 'mfd', 'onnx', 'scipy']));"
-    script = exported / "predict.py"
-    code = (
-        f"{blocked} import runpy; sys.argv = [{str(script)!r}, {str(tmp_path / 'street.png')!r}];"
-        f"runpy.run_path({str(script)!r}, run_name='__main__')"
-    )
-    command = [sys.executable, "-I", "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert lines
-    assert {line["category"] for line in lines} <= set(NAMES.values())
-    with Image.open(tmp_path / "street.png.masks.png") as drawn:
-        assert drawn.size == (70, 45)
 
 
 def features_of(size_hw: tuple[int, int], images: int, queries: int) -> tuple[Any, ...]:
@@ -214,6 +135,51 @@ def features_of(size_hw: tuple[int, int], images: int, queries: int) -> tuple[An
     c1 = torch.randn(images, -(-height // 4), -(-width // 4), 6)
     content = torch.randn(images, queries, 8)
     return content, torch.rand(images, queries, 4), torch.tensor(size_hw), maps, c1
+
+
+def run_bare(code: str, folder: Path, *arguments: str) -> list[str]:
+    """The lines that code prints, having loaded nothing but Python, onnxruntime, numpy, Pillow."""
+    code += """
+import sys
+found = {name.partition(".")[0] for name in sys.modules} - sys.stdlib_module_names
+print(*sorted(found), file=sys.stderr)
+"""
+    command = [sys.executable, "-I", "-c", code, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    loaded = {name for name in done.stderr.split() if not name.startswith("_")}
+    assert loaded <= {"onnxruntime", "numpy", "PIL"}
+    return done.stdout.splitlines()
+
+
+def test_script_needs_onnxruntime_numpy_and_pillow_alone(exported: Path, tmp_path: Path) -> None:
+    some_picture(45, 70).save(tmp_path / "street.png")
+    script = str(exported / "predict.py")
+    code = f"import runpy; runpy.run_path({script!r}, run_name='__main__')"
+    lines = list(map(json.loads, run_bare(code, tmp_path, "street.png")))
+    assert lines
+    assert {line["category"] for line in lines} <= set(NAMES.values())
+    with Image.open(tmp_path / "street.png.masks.png") as drawn:
+        assert drawn.size == (70, 45)
+
+
+def test_head_alone_needs_onnxruntime_and_numpy(exported: Path, run: Run, tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    *features, maps, c1 = features_of((60, 91), 2, 4)
+    arrays = [tensor.numpy() for tensor in (*features, *maps, c1)]
+    np.savez(tmp_path / "features.npz", *arrays)
+    code = """
+import sys, numpy, onnxruntime
+session = onnxruntime.InferenceSession(sys.argv[1])
+arrays = numpy.load("features.npz").values()
+inputs = dict(zip([value.name for value in session.get_inputs()], arrays, strict=True))
+numpy.savez("found.npz", *session.run(None, inputs))
+"""
+    run_bare(code, tmp_path, str(exported / "head.onnx"))
+    with torch.no_grad():
+        expected = head_part(run.load_head()).module(*features, maps, c1)
+    for ours, theirs in zip(np.load(tmp_path / "found.npz").values(), expected, strict=True):
+        torch.testing.assert_close(torch.from_numpy(ours), theirs, rtol=0, atol=1e-5)
 
 
 def test_programs_give_what_the_modules_give_at_every_size(
@@ -253,7 +219,7 @@ torch.save(found, f"{work}/found.pt")
 
 
 def test_files_are_compared_on_what_evaluation_computes(run: Run, detector: Detector) -> None:
-    image = prepare_image(picture(48, 64), detector.spec.preprocessing)
+    image = prepare_image(some_picture(48, 64), detector.spec.preprocessing)
     (features,) = detect(detector, [image], [0])
     head = run.load_head()
     part = head_part(head, [features])
