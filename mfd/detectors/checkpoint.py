@@ -98,8 +98,11 @@ def _unpickle(path: Path) -> Any:
             "safetensors"
         ) from error
     except UNPICKLING_ERRORS as error:
+        why = first_line(error).partition(". ")[0]  # PyTorch goes on with guesses
+        kind = "" if zipfile.is_zipfile(path) else ", or no checkpoint of PyTorch"
         raise DetectorError(
-            f"{path} is damaged or truncated ({first_line(error)}); download it again"
+            f"{path} is damaged or truncated{kind} ({type(error).__name__}: {why}); save or "
+            "download it again"
         ) from error
 
 

@@ -106,6 +106,18 @@ def test_a_truncated_checkpoint_is_refused(tmp_path: Path, name: str, kept: int)
     assert "\n" not in str(caught.value)
 
 
+def test_what_is_no_checkpoint_is_called_so_in_one_sentence(tmp_path: Path) -> None:
+    (text := tmp_path / "notes.pth").write_text("hello")
+    torch.save({"model": STATE}, whole := tmp_path / "whole.pth")
+    (cut := tmp_path / "cut.pth").write_bytes(whole.read_bytes()[:-100])
+    for path in (text, cut):
+        with pytest.raises(
+            DetectorError, match=r"truncated, or no checkpoint of PyTorch"
+        ) as caught:
+            read_checkpoint(path)
+        assert ". " not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [

@@ -227,6 +227,11 @@ class Run:
         Raises:
             ConfigError: the run is unfinished, or its two files do not belong together.
         """
+        if not self.finished and self.best.finished:
+            raise ConfigError(
+                f"{self.path} is unfinished; take {self.best.path}, its best head so far, or "
+                f"finish its training by `mfd train-head --resume --run {self.name}`"
+            )
         weights = read_weights(self.path / WEIGHTS_FILE)
         try:
             head = MaskHead(self.config.head, self.spec)

@@ -159,8 +159,13 @@ def test_loaded_head_is_the_saved_one(runs: Path) -> None:
 
 
 def test_head_of_an_unfinished_run_is_refused(runs: Path) -> None:
+    run = Run.open(runs / "broken-off")
     with pytest.raises(ConfigError, match="finish its training"):
-        Run.open(runs / "broken-off").load_head()
+        run.load_head()
+    run.keep_best(MaskHead(HEAD, SPEC))
+    with pytest.raises(ConfigError, match=r"take .*/broken-off/best, its best head so far, or"):
+        run.load_head()
+    run.best.load_head()
 
 
 def test_head_with_damaged_weights_is_refused(runs: Path) -> None:
