@@ -68,7 +68,7 @@ class StoredMaterial:
             with distributed.first_alone():
                 targets = headtrain.build_targets(store, dataset, self.project.stores, say=say)
             view = f"{store.identity.view}: " if len(self.stores) > 1 else ""
-            say(f"{view}{targets.total}")
+            say(f"{view}{targets}")
             features = opening.complete(store, dataset, self.choice, self.device, needed=needed)
             views.append((features, targets))
         on_gpu = self.device.type == "cuda"

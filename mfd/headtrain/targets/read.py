@@ -109,6 +109,12 @@ class Targets:
     def __len__(self) -> int:
         return len(self.image_ids)
 
+    def __str__(self) -> str:
+        ious = self._columns["pair_iou"]
+        if not len(ious):
+            return str(self.total)
+        return f"{self.total}; boxes of IoU 0.5 or more: {(ious >= 0.5).sum()} of {len(ious)}"
+
     def __getitem__(self, position: int) -> ImageTargets:
         """The targets of the image at a position.
 

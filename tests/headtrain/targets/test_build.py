@@ -223,6 +223,15 @@ def test_annotations_of_other_images_are_refused(tmp_path: Path) -> None:
         build_targets(store, replace(dataset, annotations_file=None), tmp_path)
 
 
+def test_targets_say_how_many_of_the_matched_boxes_fit(tmp_path: Path) -> None:
+    store = make_store(tmp_path, 4)
+    targets = build_targets(store, make_dataset(tmp_path, store), tmp_path)
+    ious = [iou for image in map(targets.__getitem__, range(4)) for iou in image.pair_iou]
+    fit = sum(iou >= 0.5 for iou in ious)
+    assert str(targets) == f"{targets.total}; boxes of IoU 0.5 or more: {fit} of {len(ious)}"
+    assert len(ious) == targets.total.matched > fit
+
+
 def test_images_without_any_annotation_give_empty_targets(tmp_path: Path) -> None:
     store = make_store(tmp_path, 3)
     dataset = make_dataset(tmp_path, store)
