@@ -52,20 +52,25 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(folder, with_pip=False)
     programs = folder / ("Scripts" if os.name == "nt" else "bin")
     install = [sys.executable, "-m", "pip", "--python", str(programs / "python"), "install"]
-    subprocess.run([*install, "--quiet", "--no-deps", "--no-index", str(wheel)], check=True)
+    install += ["--quiet", "--no-deps", "--no-index", str(wheel)]
+    subprocess.run(install, env=without_paths(), check=True)
     (packages,) = folder.glob("lib/python*/site-packages")
     # a path in such a file is searched after the environment's own packages
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return programs
 
 
+def without_paths() -> dict[str, str]:
+    """The environment variables, but for those that let Python find this checkout."""
+    return {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
+
+
 def run_in(programs: Path, *command: str) -> str:
     """What a program of the environment prints, started in its own folder."""
-    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
     done = subprocess.run(
         [str(programs / command[0]), *command[1:]],
         cwd=programs,
-        env=environment,
+        env=without_paths(),
         capture_output=True,
         text=True,
     )
