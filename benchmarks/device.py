@@ -1,12 +1,16 @@
 """The device that is timed, and one that only pretends: every line runs, its times mean nothing."""
 
+import re
 import time
 from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
+
+from mfd.headtrain.training.recorded import CudaGraphs, Recorder
 
 
 class Gpu:
@@ -16,6 +20,7 @@ class Gpu:
     autocast = torch.bfloat16
     compiler = "inductor"
     activity, events = ProfilerActivity.CUDA, DeviceType.CUDA
+    launching = re.compile("cu(da)?(Launch|GraphLaunch|Memcpy|Memset)")
     small = False
 
     def synchronize(self) -> None:
@@ -53,16 +58,25 @@ class Gpu:
             times.append(1e3 * (time.perf_counter() - start))
         return {"median_ms": sorted(times)[repeats // 2], "peak_mb": peak}
 
-    def kernels(self, call: Callable[[], Any]) -> list[tuple[str, float]]:
-        """Name and milliseconds of everything one call launches, copies included."""
+    def kernels(self, call: Callable[[], Any]) -> tuple[list[tuple[str, float]], int]:
+        """Name and milliseconds of all that the device does for a call, copies included.
+
+        Then how many calls of the driver started it: one for all that is in a graph.
+        """
         with profile(activities=[self.activity]) as recorded:
             call()
             self.synchronize()
-        return [
+        events = list(recorded.events() or ())
+        done = [
             (event.name, event.time_range.elapsed_us() / 1e3)
-            for event in recorded.events() or ()
+            for event in events
             if event.device_type == self.events
         ]
+        return done, sum(self.launching.match(event.name) is not None for event in events)
+
+    def recorder(self) -> Recorder:
+        """Of what is launched on it."""
+        return CudaGraphs(torch.device(self.name))
 
 
 class Pretended(Gpu):
@@ -74,6 +88,7 @@ class Pretended(Gpu):
     name = "cpu"
     compiler = "eager"
     activity, events = ProfilerActivity.CPU, DeviceType.CPU
+    launching = re.compile("")
     small = True
 
     def synchronize(self) -> None: ...
@@ -93,3 +108,15 @@ class Pretended(Gpu):
     def step(self, call: Callable[[], Any], repeats: int) -> dict[str, float]:
         """As if it took one millisecond."""
         return super().step(call, 1) | {"median_ms": 1.0}
+
+    def recorder(self) -> Recorder:
+        """One that only does again what was recorded."""
+        return Repeated()
+
+
+class Repeated:
+    """A `Recorder` without graphs."""
+
+    def record(self, function: Callable[[], Tensor]) -> Callable[[], Tensor]:
+        """The function itself."""
+        return function

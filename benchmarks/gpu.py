@@ -4,11 +4,12 @@
 
 Small cases of every kernel are compared with float64 before anything is timed, and each case again
 before its own times; a wrong one is not timed and the exit code is 1. Then, most important first: a
-training step of the paper's head (time, memory, launches, shares), the kernels against
-grid_sample, the same compiled, deformops and torchvision, the device's own rates, both ways to sum
-the gradient of value, a detector's forward pass. A missing peer, a full memory or the end of the
-time cost only what they concern, and are reported. Written are a JSON file and, beside it, a
-Markdown table. `--dry-run` runs every line on a CPU, on small shapes, with times that are made up.
+training step of the paper's head, launch by launch, as graphs and compiled (time, memory, launches,
+shares), the kernels against grid_sample, the same compiled, deformops and torchvision, the device's
+own rates, both ways to sum the gradient of value, a detector's forward pass. A missing peer, a full
+memory or the end of the time cost only what they concern, and are reported. Written are a JSON file
+and, beside it, a Markdown table. `--dry-run` runs every line on a CPU, on small shapes, with times
+that are made up.
 """
 
 import argparse
@@ -31,9 +32,10 @@ from benchmarks.compare import (
 from benchmarks.device import Gpu, Pretended
 from benchmarks.micro import measure
 from benchmarks.peers import missing
-from benchmarks.pipeline import detector_forward, head_step, region_route
+from benchmarks.pipeline import detector_forward, region_route
 from benchmarks.plan import Plan
 from benchmarks.record import environment, write
+from benchmarks.steps import head_step
 from benchmarks.sums import tiled_from, value_sums
 from benchmarks.table import markdown
 from mfd.kernels import kernel_report
@@ -60,7 +62,12 @@ def main() -> int:
     small = (SMALL_ATTENTION, SMALL_BOXES, SMALL_NORMS)
     for job in jobs(*small, device):
         check(job, content, plan)
-    content["head_step"] = plan.attempt("head step", lambda: head_step(device))
+    content["head_step"] = attempt(
+        "head step",
+        lambda: head_step(device, lambda name, call: attempt(name, call, content, plan)),
+        content,
+        plan,
+    )
     todo = jobs(*(small if device.small else (ATTENTION, BOXES, NORMS)), device)
     for job in todo[:3]:
         compare(job, content, plan, device)

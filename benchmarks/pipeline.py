@@ -1,9 +1,8 @@
-"""A training step of the paper's head, its way from maps to regions, and a detector's forward pass.
+"""The way of the paper's head from maps to regions, and a detector's forward pass.
 
 All on random numbers.
 """
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
@@ -14,56 +13,14 @@ import torch
 from benchmarks.device import Gpu
 from mfd.detectors.deformable.detector import DeformableDetector
 from mfd.detectors.official import OFFICIAL
-from mfd.headtrain.config.train import TrainConfig
 from mfd.headtrain.head.batch import FeatureBatch
-from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.head.regions import Regions
 from mfd.headtrain.presets.paper import find_preset
 from mfd.headtrain.presets.preset import HDETR_R50
 from mfd.headtrain.sources.batch import TrainingBatch
-from mfd.headtrain.training.step import train_step
 from mfd.kernels import roi_align
 
 BOXES_PER_IMAGE = 7  # the mean of COCO's training images
-
-
-OURS = ("forward_kernel", "points_grad_kernel", "value_grad_kernel", "backward_kernel")
-OURS += ("sort_kernel", "tile_kernel", "taps_kernel", "layout_kernel", "mfd::")
-PRODUCTS = ("gemm", "cutlass", "cublas", "nvjet", "aten::mm", "aten::addmm", "aten::bmm")
-
-
-def head_step(device: Gpu) -> dict[str, Any]:
-    """A training step of the default head at batch 8, 800 x 1333.
-
-    Milliseconds and peak memory; then how many launches, how long they keep the device busy, and
-    what share of that our kernels and matrix products have.
-    """
-    batch_size, size = (2, (96, 160)) if device.small else (8, (800, 1333))
-    head = MaskHead(find_preset("paper").config, HDETR_R50).to(device.name)
-    optimizer = torch.optim.AdamW(head.parameters(), fused=device.name == "cuda")
-    batch = random_batch(batch_size, size, 4 * head.config.roi_size)
-    batch = batch.to(device.name, device.autocast)
-    run = lambda: train_step(head, optimizer, batch, TrainConfig(), 0, 1, device.autocast)  # noqa: E731
-    found = device.step(run, 12)
-    launched = device.kernels(run)
-    busy = sum(time for _, time in launched)
-    shares = {}
-    for label, parts in (("our kernels", OURS), ("matrix products", PRODUCTS)):
-        theirs = sum(time for name, time in launched if any(part in name for part in parts))
-        shares[label] = theirs / busy if busy else 0.0  # a profiler without rights sees nothing
-    longest = Counter[str]()
-    for name, time in launched:
-        longest[name[:100]] += time
-    return {
-        "batch": batch_size,
-        "size_hw": size,
-        "boxes": batch_size * BOXES_PER_IMAGE,
-        **found,
-        "launches": len(launched),
-        "busy_ms": busy,
-        "shares": shares,
-        "longest_ms": dict(longest.most_common(15)),
-    }
 
 
 def region_route(device: Gpu) -> dict[str, Any]:

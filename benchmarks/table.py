@@ -9,13 +9,18 @@ def markdown(content: dict[str, Any]) -> str:
     if content["dry_run"]:
         lines += ["A dry run: the times are made up.", ""]
     if step := content["head_step"]:
-        shares = ", ".join(f"{name} {share:.0%}" for name, share in step["shares"].items())
         lines += [
-            f"Training step, batch {step['batch']}, {step['boxes']} boxes, {step['size_hw']}: "
-            f"{step['median_ms']:.1f} ms, busy {step['busy_ms']:.1f} ms, "
-            f"{step['launches']} launches, peak {step['peak_mb']:.0f} MB; {shares}.",
+            f"Training step, batch {step['batch']}, {step['boxes']} boxes, {step['size_hw']}:",
             "",
+            "| taken as | ms | busy ms | launches | kernels | peak MB | our kernels | products |",
+            "|---|---|---|---|---|---|---|---|",
         ]
+        for way, found in step["ways"].items():
+            times = f"{found['median_ms']:.1f} | {found['busy_ms']:.1f}"
+            counts = f"{found['launches']} | {found['kernels']} | {found['peak_mb']:.0f}"
+            shares = " | ".join(f"{share:.0%}" for share in found["shares"].values())
+            lines.append(f"| {way} | {times} | {counts} | {shares} |")
+        lines.append("")
     if route := content["region_route"]:
         timed = {name: found for name, found in route.items() if isinstance(found, dict)}
         parts = ", ".join(f"{name} {found['median_ms']:.2f} ms" for name, found in timed.items())

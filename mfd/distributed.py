@@ -140,7 +140,10 @@ def sum_gradients(parameters: Iterable["torch.Tensor"], further: "torch.Tensor")
         dist.all_reduce(flat)
     *sums, last = flat.split([*(piece.numel() for piece in pieces), further.numel()])
     for parameter, gradient in zip(reached, sums, strict=True):
-        parameter.grad = gradient.view_as(parameter)
+        if parameter.grad is None:
+            parameter.grad = gradient.view_as(parameter)
+        else:  # recorded launches find it where it was
+            parameter.grad.copy_(gradient.view_as(parameter))
     return last.view_as(further)
 
 

@@ -64,7 +64,9 @@ def summed() -> None:
         whole, single, unused = (torch.zeros(2, 3, requires_grad=True) for _ in range(3))
         whole.grad = torch.arange(6.0).view(3, 2).t() * 10**rank  # not contiguous
         single.grad = torch.ones(2, 3) if rank == 1 else None
+        there = whole.grad
         further = distributed.sum_gradients([whole, single, unused], torch.tensor([rank + 1.0]))
+        assert whole.grad is there, "a gradient has been moved"
         grads = [None if p.grad is None else p.grad.tolist() for p in (whole, single, unused)]
         found = distributed.gathered([*grads, further.tolist()])
     sys.stdout.write(json.dumps(found) + "\n")

@@ -9,9 +9,34 @@ TRAINING = [
     *faults(
         "mfd/headtrain/training/step.py", "tests/headtrain/training",
         ("gradients not clipped", "config.max_grad_norm or float(\"inf\")", "float(\"inf\")"),
+        ("recorded gradients put elsewhere at every step", "set_to_none=recorded is None", "set_to_none=True"),
+    ),
+    *faults(
+        "mfd/headtrain/training/passes.py", "tests/headtrain/training",
         ("weights of BCE and dice swapped", "config.bce_weight * losses.bce", "config.dice_weight * losses.bce"),
         ("points never sampled", "config.sampling if head.config.sampled_points else None", "None"),
         ("point settings of the run ignored", "config.sampling if", "TrainConfig().sampling if"),
+        ("Swin on whole maps recorded", "head.image_encoder == \"swin\"", "head.image_encoder == \"convnext\""),
+    ),
+    *faults(
+        "mfd/headtrain/training/recorded.py", "tests/headtrain/training/test_recorded.py",
+        ("fillers trained", "losses.masked_fill(filler, 0).sum()", "losses.sum()"),
+        ("number of boxes recorded for good", "self._take(batch, divisor))\n", "self._take(batch, torch.full_like(divisor, boxes)))\n"),
+        ("values overwritten by the next part", "[:, : len(part.crops)].clone()", "[:, : len(part.crops)]"),
+        ("values of fillers told", "[:, : len(part.crops)].clone()", ".clone()"),
+        ("old memory read after a move", "self._passes.clear()", "pass"),
+        ("shapes never forgotten", "self._passes.popitem(last=False)", "pass"),
+        ("the latest shape forgotten first", "self._passes.popitem(last=False)", "self._passes.popitem(last=True)"),
+    ),
+    *faults(
+        "mfd/headtrain/training/rounded.py", "tests/headtrain/training/test_recorded.py",
+        ("maps rounded to their own pixels", "step = max(PIXELS // stride, 1)", "step = PIXELS"),
+        ("fillers not told apart", "row >= count, ", "row > count, "),
+        ("boxes rounded to powers of two", "bit_length() - 3, 0)", "bit_length(), 0)"),
+    ),
+    *faults(
+        "mfd/headtrain/head/batch.py", "tests/headtrain/training/test_recorded.py",
+        ("fillers attended to", "self.image_index.masked_fill(self.filler, -1)", "self.image_index"),
     ),
     *faults(
         "mfd/headtrain/training/loop.py", "tests/headtrain/training",

@@ -125,6 +125,11 @@ class TrainConfig:
     precision: Literal["auto", "float32", "bfloat16"] = setting(
         "Of the forward pass; auto is bfloat16 on GPUs that have it, else float32.", default="auto"
     )
+    graphs: bool = setting(
+        "Record a step's passes as CUDA graphs, one for each shape of a batch, sizes rounded up; a "
+        "step then starts at once, and takes more memory. [ours]",
+        default=False,
+    )
     log_every: int = setting("Steps between two lines of metrics.", default=20, ge=1)
     checkpoint_every: int = setting("Steps between two checkpoints.", default=100, ge=1)
     checkpoint_seconds: float = setting(

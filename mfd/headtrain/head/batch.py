@@ -32,6 +32,7 @@ class FeatureBatch:
         memory_constants: what stored maps are decoded with, by name; empty for floats.
         c1_constants: the same of `c1`.
         pending_c1: what `to` computes `c1` and `c1_hw` from, where a store leaves them out.
+        filler: boxes that are there for the number alone, see `attention_groups`; None: no box is.
     """
 
     memory: list[Num[Tensor, "B _H _W _D"]]
@@ -46,6 +47,14 @@ class FeatureBatch:
     memory_constants: dict[str, Float[Tensor, "B L D"]] = field(default_factory=dict)
     c1_constants: dict[str, Float[Tensor, "B C"]] = field(default_factory=dict)
     pending_c1: PendingC1 | None = None
+    filler: Bool[Tensor, " N"] | None = None
+
+    @property
+    def attention_groups(self) -> Int[Tensor, " N"]:
+        """Boxes of equal numbers see each other: those of an image, and fillers only fillers."""
+        if self.filler is None:
+            return self.image_index
+        return self.image_index.masked_fill(self.filler, -1)
 
     def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> "FeatureBatch":
         """The same batch as floats on another device, copied asynchronously from pinned memory.

@@ -76,10 +76,10 @@ class MaskHead(nn.Module):
             return self._whole_image_masks(finest, queries, batch)
         if self.config.frame_margin:
             batch = replace(batch, boxes=enlarged(batch.boxes, self.config.frame_margin))
-        regions = self.regions(finest, batch)
+        regions, groups = self.regions(finest, batch), batch.attention_groups
         for index, query_layer in enumerate(self.query_layers):
             regions = self.box_encoder(regions, index)
-            queries = query_layer(queries, regions, batch.boxes, batch.image_index)
+            queries = query_layer(queries, regions, batch.boxes, groups)
         mask_logits = self.mask_head(queries, regions)
         iou = None if self.mask_scoring is None else self.mask_scoring(mask_logits, regions)
         return HeadOutput(mask_logits, batch.boxes, iou)

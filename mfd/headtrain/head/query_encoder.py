@@ -31,11 +31,15 @@ class QueryLayer(nn.Module):
         queries: Float[Tensor, "N D"],
         regions: Float[Tensor, "N s s D"],
         boxes: Float[Tensor, "N 4"],
-        image_index: Int[Tensor, " N"],
+        groups: Int[Tensor, " N"],
     ) -> Float[Tensor, "N D"]:
-        """The queries, adapted to their regions; boxes are cxcywh in [0, 1]."""
+        """The queries, adapted to their regions; boxes are cxcywh in [0, 1].
+
+        Args:
+            groups: queries of equal numbers attend to each other, those of an image.
+        """
         if self.object_to_object is not None:
-            queries = self.object_to_object(queries, boxes, image_index)
+            queries = self.object_to_object(queries, boxes, groups)
         if self.box_to_object is not None:
             queries = self.box_to_object(queries, regions)
         if self.feed_forward is not None and self.feed_forward_norm is not None:
@@ -56,15 +60,15 @@ class ObjectToObject(nn.Module):
         self,
         queries: Float[Tensor, "N D"],
         boxes: Float[Tensor, "N 4"],
-        image_index: Int[Tensor, " N"],
+        groups: Int[Tensor, " N"],
     ) -> Float[Tensor, "N D"]:
         """The queries after attention."""
         if not queries.shape[0]:
             return queries
         placed = (queries + self.position(box_encoding(boxes, BOX_ENCODING).to(queries)))[None]
-        other_image = (image_index[:, None] != image_index).to(queries.device)  # (N, N)
+        other_group = (groups[:, None] != groups).to(queries.device)  # (N, N)
         attended, _ = self.attention(
-            placed, placed, queries[None], attn_mask=other_image, need_weights=False
+            placed, placed, queries[None], attn_mask=other_group, need_weights=False
         )
         return self.norm(queries, attended[0])
 

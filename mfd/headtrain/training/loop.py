@@ -21,6 +21,7 @@ from mfd.headtrain.training.average import WeightAverage
 from mfd.headtrain.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from mfd.headtrain.training.loggers import Logger, open_logger
 from mfd.headtrain.training.metrics import MetricsLog, Record, read_metrics
+from mfd.headtrain.training.passes import record_passes
 from mfd.headtrain.training.step import TUNED_VALUE_NAMES, VALUE_NAMES, StepWindow, train_step
 from mfd.headtrain.training.validation import Validation, Validator
 from mfd.prefetch import awaited
@@ -92,6 +93,7 @@ class TrainingLoop:
         """
         config, total = self._config, self.total
         autocast = autocast_dtype(config, self._device)
+        recorded = record_passes(self._head, config, autocast) if config.graphs else None
         names = VALUE_NAMES if self._tuned is None else TUNED_VALUE_NAMES
         window = StepWindow(config.batch_size, self._device, names)
         record: Record = {}
@@ -109,8 +111,9 @@ class TrainingLoop:
             for batch, waited in awaited(read):
                 moved = batch and batch.to(self._device, autocast or torch.float32)
                 result = train_step(
-                    self._head, self._optimizer, moved, config, self.progress.step, total, autocast
-                )
+                    self._head, self._optimizer, moved, config, self.progress.step, total, autocast,
+                    recorded,
+                )  # fmt: skip
                 if self._average:
                     self._average.update(self._head)
                 seconds, clock = time.monotonic() - clock, time.monotonic()

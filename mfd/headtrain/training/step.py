@@ -11,7 +11,8 @@ from mfd.errors import TrainingError
 from mfd.headtrain.config.train import TrainConfig
 from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.sources.batch import TrainingBatch
-from mfd.headtrain.training.losses import BoxLosses, box_losses
+from mfd.headtrain.training.passes import backward
+from mfd.headtrain.training.recorded import RecordedPasses
 
 
 @dataclass
@@ -41,6 +42,7 @@ def train_step(
     step: int,
     total_steps: int,
     autocast: torch.dtype | None,
+    recorded: RecordedPasses | None = None,
 ) -> StepResult:
     """Losses and gradient norm of a step that has been taken; waits for no device.
 
@@ -54,10 +56,11 @@ def train_step(
         batch: this rank's share of it, if there is any.
         step: counted from 0.
         autocast: element type of the forward pass; None for that of the weights.
+        recorded: passes of this head, recipe and type that are to be taken instead.
     """
     for group in optimizer.param_groups:
         group["lr"] = config.learning_rate(step, total_steps) * group.get("lr_factor", 1.0)
-    optimizer.zero_grad(set_to_none=True)
+    optimizer.zero_grad(set_to_none=recorded is None)  # recordings add to gradients where they lie
     trained = [p for group in optimizer.param_groups for p in group["params"]]
     tuned = [group for group in optimizer.param_groups if "max_grad_norm" in group]
     counts = (0, 0) if batch is None else (len(batch.crops), batch.detector_objects)
@@ -68,7 +71,7 @@ def train_step(
     if batch is None:
         losses = torch.zeros(4, 0, device=next(head.parameters()).device)
     else:
-        losses = _backward(head, batch, of_detector, config, boxes, autocast)
+        losses = backward(head, batch, of_detector, config, boxes, autocast, recorded)
     sums = losses.sum(1) / boxes
     if tuned:
         share = sums.new_zeros(()) if of_detector is None else of_detector.detach()
@@ -82,54 +85,6 @@ def train_step(
     if tuned:
         values[0] += values[5]
     return StepResult(values, ~losses[0].isfinite())
-
-
-def _backward(
-    head: MaskHead,
-    batch: TrainingBatch,
-    of_detector: Float[Tensor, ""] | None,
-    config: TrainConfig,
-    boxes: int,
-    autocast: torch.dtype | None,
-) -> Float[Tensor, "4 N"]:
-    """Weighted loss, bce, dice and iou of every box; gradients are left where they belong.
-
-    Args:
-        of_detector: the loss of a detector that is trained too.
-        boxes: to divide the sum of the losses by.
-    """
-    device = batch.crops.device
-    found, todo = [], list(batch.parts(config.micro_batch))
-    for number, part in enumerate(todo, start=1):
-        with torch.autocast(device.type, autocast, enabled=autocast is not None):
-            output = head(part.features)
-        losses = box_losses(
-            output.mask_logits,
-            output.iou,
-            part.features.labels,
-            part.crops,
-            part.area_ratio,
-            part.keys,
-            config.sampling if head.config.sampled_points else None,
-            head.config.paste,
-        )
-        per_box = weighted(losses, config)
-        loss = per_box.sum() / boxes
-        if of_detector is not None and number == len(todo):
-            loss = loss + of_detector
-        # all parts share the graph of a detector that is trained too
-        loss.backward(retain_graph=of_detector is not None and number < len(todo))
-        found.append(torch.stack((per_box, losses.bce, losses.dice, losses.iou)).detach())
-    return torch.cat(found, 1)
-
-
-def weighted(losses: BoxLosses, config: TrainConfig) -> Float[Tensor, " N"]:
-    """The loss of every box."""
-    return (
-        config.bce_weight * losses.bce
-        + config.dice_weight * losses.dice
-        + config.iou_weight * losses.iou
-    )
 
 
 class StepWindow:

@@ -20,6 +20,7 @@ from mfd.headtrain.sources.protocol import BatchSource
 from mfd.headtrain.training.box_ap import box_ap_change, note_first_box_ap
 from mfd.headtrain.training.loop import Batches, TrainingLoop
 from mfd.headtrain.training.metrics import Record
+from mfd.headtrain.training.passes import require_recordable
 from mfd.headtrain.training.validation import Validation
 
 Say = Callable[[str], object]
@@ -73,6 +74,8 @@ class Training:
             )
         if validation is not None:
             check_binding(source.spec, validation.spec)
+        if config.graphs:
+            require_recordable(head, config, self.device)
         if config.batch_size < size():
             raise ConfigError(
                 f"{size()} processes share batches of {config.batch_size} images; start at most "

@@ -10,11 +10,17 @@ from torch.utils._pytree import tree_leaves
 
 from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.head.neck import ChannelMoments
+from mfd.headtrain.training.average import WeightAverage
+from mfd.headtrain.training.loop import make_optimizer
+from mfd.headtrain.training.passes import losses_of
+from mfd.headtrain.training.recorded import RecordedPasses
+from mfd.headtrain.training.rounded import RoundedBatches
 from mfd.headtrain.training.step import train_step
 from tests.builders.runs import HEAD, SPEC, TRAIN, make_batch
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 LAUNCHES = {None: 478, torch.bfloat16: 599}
+LAUNCHES_BESIDE_GRAPH = 51
 MEGABYTES = {None: 4.78, torch.bfloat16: 3.35}
 """0.1 of it is random numbers of each box, 0.03 centring C1 in a CPU's cache."""
 
@@ -62,6 +68,27 @@ def cost_of_a_step(autocast: torch.dtype | None) -> Count:
 @pytest.mark.parametrize("autocast", LAUNCHES, ids=str)
 def test_a_step_launches_no_more_than_it_did(autocast: torch.dtype | None) -> None:
     assert cost_of_a_step(autocast).launches <= LAUNCHES[autocast]
+
+
+class Replayed:
+    """A `Recorder` whose graphs do nothing."""
+
+    def record(self, function: Any) -> Any:
+        values = function()
+        return lambda: values
+
+
+def test_a_recorded_step_launches_little_besides_its_graph() -> None:
+    """The optimiser's step included, and the average of weights."""
+    head, batch = MaskHead(HEAD, SPEC).train(), make_batch()
+    rounded = RoundedBatches(SPEC.strides, SPEC.c1_stride)
+    passes = RecordedPasses(lambda b: losses_of(head, b, TRAIN, None), rounded, Replayed())
+    optimizer, average = make_optimizer(head, TRAIN), WeightAverage(head, 0.9)
+    for _ in range(3):
+        with Count() as count:
+            train_step(head, optimizer, batch, TRAIN, 0, 9, None, passes)
+            average.update(head)
+    assert count.launches <= LAUNCHES_BESIDE_GRAPH
 
 
 @pytest.mark.parametrize("autocast", MEGABYTES, ids=str)
