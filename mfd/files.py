@@ -17,6 +17,7 @@ from mfd.errors import ConfigError, DiskError, MfdError
 
 _NOT_OURS = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS}
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+_CALL = 256 << 10  # bytes of a write; for more, Linux looks for large pages, which may take longer
 _locking = {"wanted": True}
 
 
@@ -63,7 +64,9 @@ def write_together(folder: Path, files: Mapping[str, bytes | Sequence[Any]]) -> 
             pieces: Sequence[Any] = [content] if isinstance(content, bytes) else content
             path = temporary[name]
             with path.open("wb") as file:
-                file.writelines(pieces)
+                for piece in pieces:
+                    view = memoryview(piece).cast("B") if len(piece) else b""
+                    file.writelines(view[i : i + _CALL] for i in range(0, len(view), _CALL))
                 file.flush()
                 os.fsync(file.fileno())
         for name, path in temporary.items():

@@ -42,6 +42,9 @@ def test_a_failed_write_leaves_the_old_content_and_no_debris(
 def test_pieces_are_written_one_after_the_other(tmp_path: Path) -> None:
     write_atomically(tmp_path / "f", b"ab", np.arange(3, dtype="<u2"), memoryview(b"c"))
     assert (tmp_path / "f").read_bytes() == b"ab\0\0\1\0\2\0c"
+    large = np.arange(300_000, dtype="<f8").reshape(3, -1)
+    write_atomically(tmp_path / "f", large, b"", large[2, :0], large.tobytes()[:600_001])
+    assert (tmp_path / "f").read_bytes() == large.tobytes() + large.tobytes()[:600_001]
 
 
 def test_the_content_is_synced_before_the_rename_and_the_folder_after_it(
