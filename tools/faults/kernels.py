@@ -7,6 +7,14 @@ from .fault import faults
 # fmt: off
 KERNELS = [
     *faults(
+        "mfd/kernels/deform_attn/triton.py", "tests/kernels/deform_attn/test_api.py",
+        ("gradients of x and y swapped in 16 bits", "cells.paired(x_grad, y_grad,", "cells.paired(y_grad, x_grad,"),
+    ),
+    *faults(
+        "mfd/kernels/deform_attn/cells.py", "tests/kernels/deform_attn/test_api.py",
+        ("sign of x spread over y", ".to(tl.int32) & 0xFFFF", ".to(tl.int32)"),
+    ),
+    *faults(
         "mfd/kernels/deform_attn/cells.py", "tests/kernels/deform_attn",
         ("axes swapped", "axis(x, reference_x, width, FUSED)", "axis(x, reference_x, height, FUSED)"),
         ("half a pixel off", "    point -= 0.5\n", ""),

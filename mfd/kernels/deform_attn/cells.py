@@ -81,6 +81,13 @@ def read_point(points, place, height, width, start, reference_x, reference_y,
 
 
 @triton.jit
+def paired(x, y, element: tl.constexpr):
+    """Two numbers of 16 bits in one of 32, x in its lower half, where it lies first in memory."""
+    low = x.to(element).to(tl.int16, bitcast=True).to(tl.int32) & 0xFFFF
+    return low | (y.to(element).to(tl.int16, bitcast=True).to(tl.int32) << 16)
+
+
+@triton.jit
 def hats(distance, size):
     """Weights of the two pixels; the second is zero where there is only one."""
     has_next = tl.where(size > 1, 1.0, 0.0)

@@ -5,7 +5,8 @@
 One program takes BLOCK_Q queries of one image and head; its tile is (BLOCK_Q, BLOCK_D). The points
 of a level are unrolled, the levels are not: unrolled too, the forward kernel (bfloat16, compute
 capability 9.0) has 42 KB of code and 104 registers instead of 13 KB and 63, and half the warps fit.
-The gradient of points, which keeps more, unrolls neither: 96 registers instead of 127.
+The gradient of points, which keeps more, unrolls neither, and keeps two gradients of 16 bits in one
+register: 80 are enough instead of 127.
 With FUSED the inputs are pixel offsets, logits and reference points, and the softmax is taken here;
 without, normalised locations and final weights.
 
@@ -122,8 +123,13 @@ def points_grad_kernel(
     if FUSED:
         top, total = cells.softmax_terms(weights, row, T, BLOCK_T, ACC)
     g = cells.load_rows(grad, row * D, d, D, BLOCK_D).to(ACC)
-    xy = tl.arange(0, 2 * BLOCK_T)[None, :]
-    all_xy = tl.zeros([BLOCK_Q, 2 * BLOCK_T], ACC)  # gradients of every point, x beside y
+    # gradients of every point: x and y of 16 bits in one number, or x beside y
+    PAIRED: tl.constexpr = points_grad.dtype.element_ty.primitive_bitwidth == 16
+    if PAIRED:
+        all_xy = tl.zeros([BLOCK_Q, BLOCK_T], tl.int32)
+    else:
+        xy = tl.arange(0, 2 * BLOCK_T)[None, :]
+        all_xy = tl.zeros([BLOCK_Q, 2 * BLOCK_T], ACC)
     all_weights = tl.zeros([BLOCK_Q, BLOCK_T], ACC)
     start = 0  # first pixel of the map in S
     for level in range(L):
@@ -160,8 +166,12 @@ def points_grad_kernel(
                 x_grad *= width
                 y_grad *= height
             here = t_all == t
-            all_xy = tl.where(xy == 2 * t, x_grad[:, None], all_xy)
-            all_xy = tl.where(xy == 2 * t + 1, y_grad[:, None], all_xy)
+            if PAIRED:
+                pair = cells.paired(x_grad, y_grad, points_grad.dtype.element_ty)
+                all_xy = tl.where(here, pair[:, None], all_xy)
+            else:
+                all_xy = tl.where(xy == 2 * t, x_grad[:, None], all_xy)
+                all_xy = tl.where(xy == 2 * t + 1, y_grad[:, None], all_xy)
             all_weights = tl.where(here, (upper * up_hat + lower * down_hat)[:, None], all_weights)
         start += height * width
     if FUSED:  # the attention is taken once more: collected, it would occupy registers all along
@@ -169,12 +179,15 @@ def points_grad_kernel(
         logits = tl.load(weights + place, mask=t_all < T, other=float("-inf")).to(ACC)
         attention = tl.exp(logits - top[:, None]) / total[:, None]
         all_weights = attention * (all_weights - tl.sum(attention * all_weights, 1)[:, None])
-    place = row[:, None] * (2 * T) + xy
-    stored = (q < Q)[:, None] & (xy < 2 * T)
-    tl.store(points_grad + place, all_xy.to(points_grad.dtype.element_ty), mask=stored)
     place = row[:, None] * T + t_all
     stored = (q < Q)[:, None] & (t_all < T)
     tl.store(weights_grad + place, all_weights.to(weights_grad.dtype.element_ty), mask=stored)
+    if PAIRED:
+        tl.store(points_grad.to(tl.pointer_type(tl.int32)) + place, all_xy, mask=stored)
+    else:
+        place = row[:, None] * (2 * T) + xy
+        stored = (q < Q)[:, None] & (xy < 2 * T)
+        tl.store(points_grad + place, all_xy.to(points_grad.dtype.element_ty), mask=stored)
 
 
 @triton.jit
