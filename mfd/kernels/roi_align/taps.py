@@ -78,7 +78,7 @@ def axis_taps(
     else:
         length = (high - low).clamp(min=1)
     finite = low.isfinite() & high.isfinite()
-    low, length = torch.where(finite, low, 0), torch.where(finite, length, 0)
+    low, length = low.masked_fill(~finite, 0), length.masked_fill(~finite, 0)
 
     if samples > 0:
         count = torch.full_like(length, samples)
