@@ -4,7 +4,6 @@ import argparse
 import pickle
 import re
 import warnings
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -87,9 +86,7 @@ def _unpickle(path: Path) -> Any:
             warnings.filterwarnings(
                 "ignore", "Detected pickle protocol"
             )  # refused below, if at all
-            return torch.load(
-                path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
-            )
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
     except pickle.UnpicklingError as error:
         asked = re.search(r"GLOBAL (\S+)", str(error))
         raise DetectorError(
@@ -99,11 +96,17 @@ def _unpickle(path: Path) -> Any:
         ) from error
     except UNPICKLING_ERRORS as error:
         why = first_line(error).partition(". ")[0]  # PyTorch goes on with guesses
-        kind = "" if zipfile.is_zipfile(path) else ", or no checkpoint of PyTorch"
+        kind = "" if _is_zip(path) else ", or no checkpoint of PyTorch"
         raise DetectorError(
             f"{path} is damaged or truncated{kind} ({type(error).__name__}: {why}); save or "
             "download it again"
         ) from error
+
+
+def _is_zip(path: Path) -> bool:
+    """Whether a file begins as PyTorch's do, whatever has become of the rest."""
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04"
 
 
 def _found_instead(content: Any) -> str:

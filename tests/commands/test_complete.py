@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from mfd import files
 from mfd.cache.store.lock import writer_lock
 from mfd.cli import main
-from mfd.extract import digests
 
 
 def test_a_complete_store_may_be_read_only_or_in_use(
@@ -22,7 +22,7 @@ def test_a_complete_store_may_be_read_only_or_in_use(
     for memory in (project / "stores").glob(".digests-*"):
         memory.unlink()
     with writer_lock(store), monkeypatch.context() as patch:
-        patch.setattr(digests, "write_atomically", read_only)
+        patch.setattr(files, "write_atomically", read_only)
         patch.setattr(Path, "mkdir", read_only)
         assert main(["extract", "--split", "val"]) == 0
     assert "complete: nothing was left to do" in capsys.readouterr().err

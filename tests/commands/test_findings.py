@@ -113,5 +113,5 @@ def test_escape_sequences_from_settings_reach_no_terminal(
     (project / "mfd.toml").write_text('data = "\\u001b[2J"\ndetector = "demo"\n')
     assert main(["doctor", "--split", "val"]) == 1
     shown = capsys.readouterr()
-    assert "\\x1b[2J/annotations" in shown.out
+    assert "no folder \\x1b[2J;" in shown.out
     assert "\x1b" not in shown.out + shown.err

@@ -19,7 +19,7 @@ def test_views_are_extracted_priced_and_listed(
     assert "complete: nothing was left to do" in capsys.readouterr().err
     assert main(["cache", "ls", "--stores", "views"]) == 0
     listed = capsys.readouterr().out
-    assert [view in listed for view in (" base ", " lsj:7 ", " lsj:07 ")] == [True, True, False]
+    assert [view in listed for view in ("-base-", "-lsj-7-", "-lsj-07-")] == [True, True, False]
     assert main(["estimate", "--split", "val", "--no-measure"]) == 0
     assert main(["estimate", "--split", "val", "--no-measure", "--view", "lsj:7"]) == 0
     base, priced = capsys.readouterr().out.splitlines()

@@ -110,10 +110,9 @@ def test_what_is_no_checkpoint_is_called_so_in_one_sentence(tmp_path: Path) -> N
     (text := tmp_path / "notes.pth").write_text("hello")
     torch.save({"model": STATE}, whole := tmp_path / "whole.pth")
     (cut := tmp_path / "cut.pth").write_bytes(whole.read_bytes()[:-100])
-    for path in (text, cut):
-        with pytest.raises(
-            DetectorError, match=r"truncated, or no checkpoint of PyTorch"
-        ) as caught:
+    kinds = {text: "truncated, or no checkpoint of PyTorch \\(", cut: "truncated \\("}
+    for path, kind in kinds.items():
+        with pytest.raises(DetectorError, match=kind) as caught:
             read_checkpoint(path)
         assert ". " not in str(caught.value)
 

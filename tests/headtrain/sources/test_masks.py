@@ -99,5 +99,5 @@ def test_images_without_matched_objects_teach_nothing(
     material: tuple[Store, Targets, CocoDataset],
 ) -> None:
     store, targets, _ = material
-    with pytest.raises(TrainingError, match="no matched object of IoU 0 or more in 1 images"):
+    with pytest.raises(TrainingError, match="has no matched object in 1 images"):
         StoredSource(store, targets, HEAD, TRAIN, masks=MaskImages(frozenset({store.image_ids[1]})))
