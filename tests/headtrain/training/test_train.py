@@ -14,18 +14,17 @@ from safetensors.torch import load_file
 
 from mfd.cache import Store
 from mfd.config import DetectorChoice
-from mfd.errors import ConfigError, TrainingError
+from mfd.errors import TrainingError
 from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.config.train import TrainConfig
 from mfd.headtrain.runs.run import Run
 from mfd.headtrain.sources.batch import TrainingBatch
 from mfd.headtrain.sources.stored import StoredSource
-from mfd.headtrain.targets.build import build_targets
 from mfd.headtrain.targets.read import Targets
 from mfd.headtrain.training import loop
 from mfd.headtrain.training.metrics import read_metrics
 from mfd.headtrain.training.train import TrainSummary, train
-from tests.builders.runs import HEAD, TRAIN, make_dataset, make_run, make_store
+from tests.builders.runs import HEAD, TRAIN, make_run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -264,34 +263,6 @@ def test_a_run_is_resumed_despite_damaged_metrics(
     assert_same_head(tmp_path, whole)
     steps = [line["step"] for line in read_metrics(tmp_path / "metrics.jsonl")]
     assert steps == [2, 4, 6, 7, 8, 10, 12]
-
-
-def test_a_head_without_training_is_refused(material: Material, tmp_path: Path) -> None:
-    free = replace(
-        HEAD,
-        roi_align=False,
-        box_layers=0,
-        mask_scoring=False,
-        query_ffn=False,
-        query_b2o=False,
-    )
-    with pytest.raises(ConfigError, match="has no trainable parameters; run `mfd evaluate`"):
-        fit(material, tmp_path, head=free)
-
-
-@pytest.mark.parametrize("class_agnostic", [True, False])
-def test_a_head_for_categories_that_the_annotations_lack_or_have_is_refused(
-    class_agnostic: bool, tmp_path: Path
-) -> None:
-    store = make_store(tmp_path)
-    dataset = make_dataset(tmp_path, store)
-    dataset = dataset if class_agnostic else dataset.without_categories()
-    targets = build_targets(store, dataset, tmp_path)
-    head = replace(HEAD, class_agnostic=class_agnostic)
-    found = "with" if class_agnostic else "without"
-    with pytest.raises(ConfigError, match=f"annotations are {found} categories"):
-        fit((store, targets), tmp_path / "run", head=head)
-    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_that_another_process_trains_is_left_alone(
