@@ -105,8 +105,8 @@ class ArrayFile:
             raise ValueError(f"the checksum of the {num_bytes} bytes at {offset} differs")
         if codec != "none":
             decoded = np.frombuffer(_DECODERS[codec](encoded), out.dtype)
-            shape = out.shape[::-1] if self._array.planar else out.shape
-            out[...] = decoded.reshape(shape).T if self._array.planar else decoded.reshape(shape)
+            place = out.T if self._array.planar else out
+            place[...] = decoded.reshape(place.shape)
         return found
 
 

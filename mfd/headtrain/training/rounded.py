@@ -33,7 +33,7 @@ class RoundedBatches:
     """Each batch in turn in the same memory, padded to its rounded shape.
 
     Attributes:
-        moved: how often memory was too small and has been made anew, elsewhere.
+        moved: how often memory was too small and was allocated again, at another address.
 
     Args:
         strides: of the encoder maps, finest first.
