@@ -19,7 +19,7 @@ from benchmarks.sums import arguments, tiled_from, value_sums
 from mfd.kernels.deform_attn import launch, launch_tiles
 from mfd.kernels.deform_attn.call import Call
 
-TILES, REGISTERS = (512, 1024, 2048), (None, 96, 80, 64)
+TILES, REGISTERS = (512, 1024, 2048), (None, 96, 80, 72, 64)
 CASES = ATTENTION[:4]
 KERNELS = ("forward", "points_grad", "value_grad")
 CHOICES = itertools.product((16, 32, 64), (16, 32, 64), (4, 8, 16))  # tile, chunk, bin

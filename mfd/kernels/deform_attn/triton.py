@@ -122,6 +122,7 @@ def points_grad_kernel(
 
     if FUSED:
         top, total = cells.softmax_terms(weights, row, T, BLOCK_T, ACC)
+        log_total = tl.log(total)  # no division at every point
     g = cells.load_rows(grad, row * D, d, D, BLOCK_D).to(ACC)
     # gradients of every point: x and y of 16 bits in one number, or x beside y
     PAIRED: tl.constexpr = points_grad.dtype.element_ty.primitive_bitwidth == 16
@@ -146,7 +147,7 @@ def points_grad_kernel(
             )
             weight = tl.load(weights + place).to(ACC)
             if FUSED:
-                weight = tl.exp(weight - top) / total
+                weight = tl.exp(weight - top - log_total)
             left_hat, right_hat = cells.hats(x, width)
             up_hat, down_hat = cells.hats(y, height)
             corner = pixel * (M * D)
@@ -177,7 +178,7 @@ def points_grad_kernel(
     if FUSED:  # the attention is taken once more: collected, it would occupy registers all along
         place = row[:, None] * T + t_all
         logits = tl.load(weights + place, mask=t_all < T, other=float("-inf")).to(ACC)
-        attention = tl.exp(logits - top[:, None]) / total[:, None]
+        attention = tl.exp(logits - top[:, None] - log_total[:, None])
         all_weights = attention * (all_weights - tl.sum(attention * all_weights, 1)[:, None])
     place = row[:, None] * T + t_all
     stored = (q < Q)[:, None] & (t_all < T)
