@@ -38,7 +38,7 @@ def main() -> int:
     results = []
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "copy"
-        for part in ("mfd", "tests", "benchmarks", "examples"):
+        for part in ("mfd", "tests", "benchmarks", "examples", "tools"):
             shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "pyproject.toml", copy)
         for tests in sorted({fault.tests for fault in faults}):
