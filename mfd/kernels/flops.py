@@ -16,7 +16,7 @@ from math import prod
 from types import ModuleType
 from typing import Any
 
-import torch
+from mfd.kernels.register import operators
 
 REGISTRY = "torch.utils.flop_counter"
 Shape = Sequence[int]
@@ -69,11 +69,10 @@ def register_with_pytorch() -> None:
 
 
 def _register(registry: ModuleType) -> None:
-    operators = torch.ops.mfd
-    register = registry.register_flop_formula
-    register(operators.deform_attn)(deform_attn_flops)
-    register(operators.deform_attn_gradients)(deform_attn_gradients_flops)
-    register([operators.roi_read, operators.roi_read_grad])(roi_read_flops)
+    ours, register = operators(), registry.register_flop_formula
+    register(ours.deform_attn)(deform_attn_flops)
+    register(ours.deform_attn_gradients)(deform_attn_gradients_flops)
+    register([ours.roi_read, ours.roi_read_grad])(roi_read_flops)
 
 
 class _Registrar(MetaPathFinder):

@@ -92,7 +92,7 @@ def _keep_inputs(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     _, shapes, _, _, reference = ctx.saved_tensors
     needs_value, _, *needs_points = ctx.needs_input_grad
-    value_grad, points_grad, weights_grad = torch.ops.mfd.deform_attn_gradients(
+    value_grad, points_grad, weights_grad = gradients(
         grad, *ctx.saved_tensors, needs_value, any(needs_points)
     )
     reference_grad = None
@@ -113,7 +113,7 @@ def _reference_grad(points_grad: Tensor, shapes: Tensor) -> Tensor:
     return per_level * shapes.flip(-1).to(per_level.device)
 
 
-register("mfd::deform_attn", FORWARD, _deform_attn, _fake_deform_attn)
-register("mfd::deform_attn_gradients", GRADIENTS, _gradients, _fake_gradients)
-torch.library.register_autograd("mfd::deform_attn", _backward, setup_context=_keep_inputs)
-deform_attn = torch.ops.mfd.deform_attn
+deform_attn = register(
+    "deform_attn", FORWARD, _deform_attn, _fake_deform_attn, _backward, _keep_inputs
+)
+gradients = register("deform_attn_gradients", GRADIENTS, _gradients, _fake_gradients)

@@ -70,13 +70,13 @@ def _backward(ctx: Any, grad: Tensor | None, *_: Any) -> tuple[Tensor | None, ..
     if grad is None:
         return None, None, None, None, None
     x, y, weight, *_ = ctx.saved_tensors
-    of_sum, of_affine = torch.ops.mfd.add_layer_norm_grad(grad, *ctx.saved_tensors)
+    of_sum, of_affine = add_layer_norm_grad(grad, *ctx.saved_tensors)
     of_weight, of_bias = of_affine.unbind()
     of_affine = of_weight.to(weight.dtype), of_bias.to(ctx.bias_type)
     return of_sum.to(x.dtype), of_sum.to(y.dtype), *of_affine, None
 
 
-register("mfd::add_layer_norm", FORWARD, _forward, _fake_forward)
-register("mfd::add_layer_norm_grad", GRAD, _grad, _fake_grad)
-torch.library.register_autograd("mfd::add_layer_norm", _backward, setup_context=_keep_inputs)
-add_layer_norm = torch.ops.mfd.add_layer_norm
+add_layer_norm = register(
+    "add_layer_norm", FORWARD, _forward, _fake_forward, _backward, _keep_inputs
+)
+add_layer_norm_grad = register("add_layer_norm_grad", GRAD, _grad, _fake_grad)

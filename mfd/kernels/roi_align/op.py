@@ -131,12 +131,10 @@ def _keep_tables(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     of_features = None
     if ctx.needs_input_grad[0]:
-        of_features = torch.ops.mfd.roi_read_grad(grad, *ctx.saved_tensors, *ctx.sizes)
+        of_features = roi_read_grad(grad, *ctx.saved_tensors, *ctx.sizes)
     return of_features, None, None, None, None, None, grad if ctx.needs_input_grad[6] else None
 
 
-register("mfd::roi_taps", MAKE, _taps, _fake_taps)
-register("mfd::roi_read", READ, _read, _fake_read)
-register("mfd::roi_read_grad", GRAD, _grad, _fake_grad)
-torch.library.register_autograd("mfd::roi_read", _backward, setup_context=_keep_tables)
-roi_read, roi_taps = torch.ops.mfd.roi_read, torch.ops.mfd.roi_taps
+roi_taps = register("roi_taps", MAKE, _taps, _fake_taps)
+roi_read = register("roi_read", READ, _read, _fake_read, _backward, _keep_tables)
+roi_read_grad = register("roi_read_grad", GRAD, _grad, _fake_grad)
