@@ -1,5 +1,6 @@
 """Multi-scale deformable attention, RoIAlign, LayerNorm of sums and unpacking, channels last."""
 
+from mfd.kernels import drop_in, layers
 from mfd.kernels.deform_attn import ms_deform_attn, ms_deform_attn_fused
 from mfd.kernels.dispatch import kernel_report
 from mfd.kernels.flops import register_with_pytorch
@@ -10,7 +11,9 @@ from mfd.kernels.unpack import unpack
 __all__ = [
     "BoxReader",
     "add_layer_norm",
+    "drop_in",
     "kernel_report",
+    "layers",
     "ms_deform_attn",
     "ms_deform_attn_fused",
     "roi_align",

@@ -105,6 +105,24 @@ def test_code_of_the_page_on_prediction_runs(
     assert len(listed) == len(found["outlines"]) > 0  # type: ignore[arg-type]
 
 
+def test_code_of_the_page_on_kernels_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "MultiScaleDeformableAttention", None)  # undone afterwards
+    found: dict[str, torch.Tensor] = {}
+    exec("\n".join(blocks("docs/kernels.md")), found)
+    assert found["read"].shape == (2, 100, 8, 32)
+    assert found["cells"].shape == (1, 14, 14, 256)
+    assert found["grid"].shape == (2, 256, 7, 5)
+    import MultiScaleDeformableAttention  # type: ignore[import-not-found]
+
+    starts = torch.tensor([0, 4800])
+    arguments = (found[name] for name in ("value", "shapes", "locations", "weights"))
+    value, shapes, locations, weights = arguments
+    read = MultiScaleDeformableAttention.ms_deform_attn_forward(
+        value, shapes, starts, locations, weights, 64
+    )
+    assert torch.equal(read, found["read"].flatten(2))
+
+
 def test_links_lead_to_files() -> None:
     missing = [
         f"{page.name}: {target}"

@@ -50,22 +50,23 @@ def roi_align_loops(
     features: Tensor,
     boxes: Tensor,
     image_index: Tensor,
-    cells: int,
+    cells: int | tuple[int, int],
     sizes_hw: Tensor,
     sampling_ratio: int = 2,
     aligned: bool = True,
 ) -> Tensor:
     """RoIAlign, one sample at a time, with the border rules of its CUDA implementations."""
-    out = features.new_zeros(len(boxes), cells, cells, features.shape[3])
+    down, across = (cells, cells) if isinstance(cells, int) else cells
+    out = features.new_zeros(len(boxes), down, across, features.shape[3])
     for n, box in enumerate(boxes.tolist()):
         if not all(map(math.isfinite, box)):
             continue
         image = features[image_index[n]]
         height, width = sizes_hw[image_index[n]].tolist()
-        columns = axis_samples(box[0], box[2], width, cells, sampling_ratio, aligned)
-        rows = axis_samples(box[1], box[3], height, cells, sampling_ratio, aligned)
-        for i in range(cells):
-            for j in range(cells):
+        columns = axis_samples(box[0], box[2], width, across, sampling_ratio, aligned)
+        rows = axis_samples(box[1], box[3], height, down, sampling_ratio, aligned)
+        for i in range(down):
+            for j in range(across):
                 for y, y_share in rows(i):
                     for x, x_share in columns(j):
                         out[n, i, j] += y_share * x_share * bilinear(image, y, x, height, width)

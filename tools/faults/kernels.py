@@ -31,7 +31,7 @@ KERNELS = [
         ("softmax gradient without its mean", "(all_weights - tl.sum(attention * all_weights, 1)[:, None])", "all_weights"),
         ("spare queries of the last block added", "added = (q < Q)[:, None]", "added = (q >= 0)[:, None]"),
         ("gradient of x stored for y, too", "xy == 2 * t + 1, y_grad", "xy == 2 * t + 1, x_grad"),
-        ("softmax gradient of attention not normalised", "logits - top[:, None]) / total[:, None]", "logits - top[:, None])"),
+        ("softmax gradient of attention not normalised", "logits - top[:, None] - log_total[:, None])", "logits - top[:, None])"),
         ("gradient in pixels instead of map sizes", "                x_grad *= width\n", ""),
     ),
     *faults(
@@ -79,7 +79,7 @@ KERNELS = [
     ),
     *faults(
         "mfd/kernels/roi_align/api.py", "tests/kernels/roi_align",
-        ("coarse maps read at fine places", "make(boxes, image_index, fine_hw, coarse_hw, *rest)", "make(boxes, image_index, fine_hw, None, *rest)"),
+        ("coarse maps read at fine places", "else tables(coarse_hw)", "else tables(None)"),
         ("sum lost in reading", "return self._read(features, self._coarse, add)", "return self._read(features, self._coarse, None)"),
     ),
     *faults(
@@ -116,5 +116,11 @@ KERNELS = [
     *faults(
         "mfd/kernels/deform_attn/reference.py", "tests/kernels/deform_attn",
         ("softmax over images instead of points", ".softmax(0).movedim(0, -1)", ".softmax(1).movedim(0, -1)"),
+    ),
+    *faults(
+        "mfd/kernels/drop_in.py", "tests/kernels/test_drop_in.py",
+        ("ends of maps taken for their beginnings", "areas.cumsum(0) - areas", "areas.cumsum(0)"),
+        ("boxes left in the image's pixels", "corners * spatial_scale", "corners"),
+        ("height and width of the grid exchanged", "*table(0, height), *table(1, width)", "*table(0, width), *table(1, height)"),
     ),
 ]

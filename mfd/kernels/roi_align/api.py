@@ -39,7 +39,7 @@ def roi_align(
     Raises:
         KernelError: if the shapes do not fit each other.
     """
-    _check(features, boxes_xyxy, image_index)
+    check_boxes(features, boxes_xyxy, image_index)
     if sizes_hw is None:
         sizes_hw = image_index.new_tensor(features.shape[1:3]).expand(features.shape[0], 2)
     reader = BoxReader(
@@ -78,7 +78,7 @@ def roi_align_upsampled(
     Raises:
         KernelError: if the shapes do not fit each other.
     """
-    _check(coarse, boxes_xyxy, image_index)
+    check_boxes(coarse, boxes_xyxy, image_index)
     reader = BoxReader(
         boxes_xyxy, image_index, output_size,
         fine_hw=fine_hw, coarse_hw=coarse_hw, sampling_ratio=sampling_ratio,
@@ -102,16 +102,14 @@ class BoxReader:
     ) -> None:
         """Arguments as of `roi_align_upsampled`; `coarse_hw` None: only fine maps are read."""
         self._boxes, self._image, self._cells = boxes_xyxy, image_index, output_size
-        # without a fixed number of samples, the tables' width is known only once they are made
-        fixed = sampling_ratio > 0 and not torch.compiler.is_exporting()
-        make = roi_taps if fixed else box_taps
-        fine_hw = fine_hw.to(image_index.device)
-        rest = (output_size, sampling_ratio, aligned)
-        boxes = boxes_xyxy.detach()
-        self._fine, self._coarse = _by_axis(*make(boxes, image_index, fine_hw, None, *rest)), None
-        if coarse_hw is not None:
-            coarse_hw = coarse_hw.to(image_index.device)
-            self._coarse = _by_axis(*make(boxes, image_index, fine_hw, coarse_hw, *rest))
+
+        def tables(read_hw: Tensor | None) -> tuple[Taps, Taps]:
+            return axis_tables(
+                boxes_xyxy, image_index, fine_hw, read_hw, output_size, sampling_ratio, aligned
+            )
+
+        self._fine = tables(None)
+        self._coarse = None if coarse_hw is None else tables(coarse_hw)
 
     def fine(self, features: Float[Tensor, "B H W C"]) -> Float[Tensor, "N s s C"]:
         """`roi_align` of maps at the resolution of the boxes."""
@@ -135,12 +133,13 @@ class BoxReader:
         return self._read(features, self._coarse, add)
 
     def _read(self, features: Tensor, taps: tuple[Taps, Taps], add: Tensor | None) -> Tensor:
-        _check(features, self._boxes, self._image)
+        check_boxes(features, self._boxes, self._image)
         y, x = taps
         return roi_read(features, y.pixel, y.weight, x.pixel, x.weight, self._image, add)
 
 
-def _check(features: Tensor, boxes_xyxy: Tensor, image_index: Tensor) -> None:
+def check_boxes(features: Tensor, boxes_xyxy: Tensor, image_index: Tensor) -> None:
+    """Raises KernelError unless the shapes fit each other and all are on one device."""
     if features.ndim != 4 or not features.dtype.is_floating_point:
         raise KernelError(
             f"features are {features.dtype} of shape {tuple(features.shape)}; expected floats of "
@@ -159,7 +158,22 @@ def _check(features: Tensor, boxes_xyxy: Tensor, image_index: Tensor) -> None:
         )
 
 
-def _by_axis(pixel: Int[Tensor, "2 N s T"], weight: Float[Tensor, "2 N s T"]) -> tuple[Taps, Taps]:
-    """Vertical and horizontal taps, each with as few per cell as its axis needs."""
+def axis_tables(
+    boxes_xyxy: Float[Tensor, "N 4"],
+    image_index: Int[Tensor, " N"],
+    fine_hw: Int[Tensor, "B 2"],
+    coarse_hw: Int[Tensor, "B 2"] | None,
+    cells: int,
+    samples: int,
+    aligned: bool,
+) -> tuple[Taps, Taps]:
+    """Vertical and horizontal taps, see `box_taps`, each with as few per cell as its axis needs."""
+    # without a fixed number of samples, the tables' width is known only once they are made
+    fixed = samples > 0 and not torch.compiler.is_exporting()
+    make = roi_taps if fixed else box_taps
+    device = image_index.device
+    coarse_hw = None if coarse_hw is None else coarse_hw.to(device)
+    boxes, fine_hw = boxes_xyxy.detach(), fine_hw.to(device)
+    pixel, weight = make(boxes, image_index, fine_hw, coarse_hw, cells, samples, aligned)
     y, x = (narrowed(Taps(*axis)) for axis in zip(pixel, weight, strict=True))
     return y, x
