@@ -14,4 +14,5 @@ def sizes_tensor(sizes_hw: Sequence[tuple[int, int]], device: torch.device) -> I
     While a program is exported, sizes may be symbols.
     """
     sides = [side for size_hw in sizes_hw for side in size_hw]
-    return torch.stack([torch.full((), side, device=device) for side in sides]).view(-1, 2)
+    filled = [torch.full((), side, dtype=torch.int64, device=device) for side in sides]
+    return torch.stack(filled).view(-1, 2)

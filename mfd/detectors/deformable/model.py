@@ -87,9 +87,11 @@ class DeformableDetr(nn.Module):
         self, backbone_maps: list[Float[Tensor, "B _C _H _W"]]
     ) -> list[Float[Tensor, "B D _H _W"]]:
         """Projected maps; extra levels read the last raw map and then each other."""
-        maps = [proj(m) for proj, m in zip(self.input_proj, backbone_maps, strict=False)]
+        projections = list(self.input_proj)
+        own, further = projections[: len(backbone_maps)], projections[len(backbone_maps) :]
+        maps = [project(m) for project, m in zip(own, backbone_maps, strict=True)]
         source = backbone_maps[-1]
-        for projection in list(self.input_proj)[len(maps) :]:
+        for projection in further:
             source = projection(source)
             maps.append(source)
         return maps

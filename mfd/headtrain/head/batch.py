@@ -89,7 +89,7 @@ class FeatureBatch:
     def in_working_type(self) -> "FeatureBatch":
         """Maps and queries in the type that matrix products have: autocast's, or their own."""
         device = self.queries.device.type
-        if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
+        if device == "meta" or not torch.is_autocast_enabled(device):  # meta has no autocast
             return self
         if self.queries.dtype == torch.float64:  # autocast leaves it as it is
             return self

@@ -102,14 +102,10 @@ class BoxReader:
     ) -> None:
         """Arguments as of `roi_align_upsampled`; `coarse_hw` None: only fine maps are read."""
         self._boxes, self._image, self._cells = boxes_xyxy, image_index, output_size
-
-        def tables(read_hw: Tensor | None) -> tuple[Taps, Taps]:
-            return axis_tables(
-                boxes_xyxy, image_index, fine_hw, read_hw, output_size, sampling_ratio, aligned
-            )
-
-        self._fine = tables(None)
-        self._coarse = None if coarse_hw is None else tables(coarse_hw)
+        where = boxes_xyxy, image_index, fine_hw
+        how = output_size, sampling_ratio, aligned
+        self._fine = axis_tables(*where, None, *how)
+        self._coarse = None if coarse_hw is None else axis_tables(*where, coarse_hw, *how)
 
     def fine(self, features: Float[Tensor, "B H W C"]) -> Float[Tensor, "N s s C"]:
         """`roi_align` of maps at the resolution of the boxes."""
