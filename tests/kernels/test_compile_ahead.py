@@ -4,12 +4,17 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from typing import Any
 
 import pytest
 
 pytestmark = pytest.mark.slow
 POINTS = 4  # of a level; the code of all levels is the same
+made_for = pytest.mark.skipif(
+    tuple(map(int, version("triton").split(".")[:2])) < (3, 9),
+    reason="Triton before 3.9 compiles to more registers, barriers and loads",
+)
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +40,7 @@ def test_every_kernel_is_compiled_for_both_devices(reports: list[dict[str, Any]]
     assert len({name(r) for r in reports}) == 98
 
 
+@made_for
 def test_no_register_is_spilled(reports: list[dict[str, Any]]) -> None:
     fast = [r for r in reports if r["dtype"] != "fp64"]  # float64 is for checking gradients
     assert not [name(r) for r in fast if r["local_loads_and_stores"]]
@@ -48,6 +54,7 @@ def test_half_of_a_processors_threads_fit_the_sampling_forward(
     assert not [name(r) for r in forward if r["registers"] > 64]
 
 
+@made_for
 def test_sampling_forward_needs_no_shared_memory(reports: list[dict[str, Any]]) -> None:
     forward = [r for r in reports if r["kernel"] == "forward_kernel" and r["dtype"] != "fp64"]
     assert not [name(r) for r in forward if r["barriers"] or r["shared"]]
@@ -61,6 +68,7 @@ def test_rows_of_a_power_of_two_are_loaded_16_bytes_at_a_time(
             assert report["vector_loads"] >= 4 * POINTS, name(report)
 
 
+@made_for
 def test_value_is_added_to_in_vectors_where_the_device_has_them(
     reports: list[dict[str, Any]],
 ) -> None:
@@ -73,6 +81,7 @@ def test_value_is_added_to_in_vectors_where_the_device_has_them(
                 assert report["vector_reductions"] == report["reductions"], name(report)
 
 
+@made_for
 def test_layer_norm_reads_16_bytes_at_a_time(reports: list[dict[str, Any]]) -> None:
     loads = {"norm_forward_kernel": 2, "norm_backward_kernel": 3}
     norms = [r for r in reports if r["kernel"] in loads]
@@ -95,6 +104,7 @@ def test_tiles_of_half_precision_are_matrix_products(reports: list[dict[str, Any
     assert not [name(r) for r in tiles if not r["matrix_products"] or r["registers"] > 128]
 
 
+@made_for
 def test_gradient_of_points_meets_at_few_barriers(reports: list[dict[str, Any]]) -> None:
     points = [r for r in reports if r["kernel"] == "points_grad_kernel"]
     assert not [name(r) for r in points if r["barriers"] > 3]

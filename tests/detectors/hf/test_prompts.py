@@ -32,7 +32,8 @@ def test_categories_are_the_prompts_and_scores_those_of_transformers(folder: str
         own = build(NAME)(pixel_values=image, **text)
     wanted = mean_logits(own.logits, text["input_ids"])
     torch.testing.assert_close(found.logits, wanted, rtol=0, atol=1e-4)
-    torch.testing.assert_close(found.boxes, own.pred_boxes, rtol=0, atol=1e-5)
+    # a pixel changed by 1e-7 of its value moves these by 1e-5
+    torch.testing.assert_close(found.boxes, own.pred_boxes, rtol=0, atol=5e-5)
 
 
 def test_scores_near_zero_and_one_keep_their_digits() -> None:

@@ -132,8 +132,8 @@ def test_steps_are_those_of_the_equations(sampled: bool, monkeypatch: pytest.Mon
             head.named_parameters(), reference.parameters(), strict=True
         ):
             wrong = (ours - theirs).abs().max() / theirs.abs().max()
-            # where a gradient is all rounding, Adam's division by it makes that a part of a step
-            assert wrong < 1e-7, f"{name} at step {step}: {wrong:.1e}"
+            # a gradient as small as Adam's epsilon passes its rounding on as a part of a step
+            assert wrong < 1e-5, f"{name} at step {step}: {wrong:.1e}"
     assert min(norms) > RECIPE.max_grad_norm  # every step was clipped
     assert max(norms) > 1.2 * min(norms)  # by another factor each
 
