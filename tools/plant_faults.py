@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from pathlib import Path
 from faults import FAULTS, Fault
 
 ROOT = Path(__file__).parents[1]
+CRASHES = (-signal.SIGSEGV, -signal.SIGABRT)  # of kernels that leave their memory
 
 
 def main() -> int:
@@ -86,6 +88,8 @@ def failing_test(tests: str, copy: Path) -> str | None:
     )
     if run.returncode == 0:
         return None
+    if run.returncode in CRASHES:
+        return f"{tests}, which {signal.Signals(-run.returncode).name} ended"
     lines = run.stdout.splitlines()
     failed = [line.split()[1] for line in lines if line.startswith(("FAILED", "ERROR"))]
     if not failed:

@@ -170,7 +170,7 @@ def report(source: Any, options: dict[str, Any], capability: int) -> dict[str, A
         "shared": compiled.metadata.shared,
         "vector_loads": count(r"LDG.*\.128"),
         "vector_reductions": count(r"REDG?\..*x4|RED\..*128"),
-        "reductions": count(r"RED"),
+        "reductions": count(r"REDG?\b"),
         "atomics": count(r"ATOM"),
         "matrix_products": count(r"[HD]MMA"),
         "compare_and_swap": count(r"ATOM.*CAS"),
