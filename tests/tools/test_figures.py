@@ -33,7 +33,7 @@ def test_measured_points_are_the_rows_of_their_table() -> None:
     table = list(figures.rows("What pays in training"))
     assert table[0].cells[1].startswith("0.234")
     assert (table[0].number(1), table[0].number(3)) == (0.234, 628)
-    assert table[1].number(3) == 1023  # thousands have a comma
+    assert table[2].number(3) == 1023  # thousands have a comma
     assert figures.filled_boxes() == 0.115
     with pytest.raises(ValueError, match="no table under '## Nothing'"):
         list(figures.rows("Nothing"))
