@@ -79,7 +79,7 @@ KERNELS = [
     ),
     *faults(
         "mfd/kernels/roi_align/api.py", "tests/kernels/roi_align",
-        ("coarse maps read at fine places", "else tables(coarse_hw)", "else tables(None)"),
+        ("coarse maps read at fine places", "axis_tables(*where, coarse_hw, *how)", "axis_tables(*where, None, *how)"),
         ("sum lost in reading", "return self._read(features, self._coarse, add)", "return self._read(features, self._coarse, None)"),
     ),
     *faults(
