@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,7 +41,7 @@ def to_onnx(part: Part, program: ExportedProgram, facts: Mapping[str, Any]) -> b
         ExportError: there is an operator that ONNX does not have.
     """
     try:
-        with quiet():
+        with quiet(), torch.no_grad():  # as traced: with gradients attention lies otherwise
             exported = torch.onnx.export(
                 program,
                 dynamo=True,
@@ -48,6 +49,10 @@ def to_onnx(part: Part, program: ExportedProgram, facts: Mapping[str, Any]) -> b
                 input_names=list(part.inputs),
                 output_names=list(part.outputs),
                 external_data=False,
+                custom_translation_table={
+                    operator.floordiv: _floor_divide,
+                    torch.ops.aten._is_all_true.default: _is_all_true,
+                },
                 verbose=False,
                 optimize=False,  # its search for patterns takes longer than all else
             )
@@ -64,6 +69,22 @@ def to_onnx(part: Part, program: ExportedProgram, facts: Mapping[str, Any]) -> b
     entry = model.metadata_props.add()
     entry.key, entry.value = FACTS_KEY, json.dumps(facts)
     return model.SerializeToString()
+
+
+def _floor_divide(size: Any, by: Any) -> Any:
+    """`//` of whole numbers; PyTorch's own translation rounds towards 0, negative ones up."""
+    from onnxscript import opset18 as op
+
+    return op.Div(op.Sub(size, op.Mod(size, by)), by)
+
+
+def _is_all_true(condition: Any) -> Any:
+    """Whether all are true, of which PyTorch has no translation."""
+    import onnx
+    from onnxscript import opset18 as op
+
+    least = op.ReduceMin(op.Cast(condition, to=onnx.TensorProto.INT32), keepdims=0)
+    return op.Cast(least, to=onnx.TensorProto.BOOL)
 
 
 def _tidy(model: Any) -> None:

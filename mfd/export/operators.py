@@ -1,7 +1,8 @@
-"""mfd's two operators as plain PyTorch that any runtime has: gathers and weighted sums.
+"""Functions of mfd as plain PyTorch that any runtime has: gathers and weighted sums.
 
-Programs that leave mfd contain these in place of `mfd::deform_attn` and `mfd::roi_read`. Shapes
-may be symbols, so nothing is read out of a tensor.
+Programs that leave mfd contain these in place of the operators `mfd::deform_attn` and
+`mfd::roi_read`, and of the reshapes around window attention. Shapes may be symbols, so nothing is
+read out of a tensor, and nothing depends on how they compare.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,9 +10,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding
 from torch.overrides import TorchFunctionMode
 
-import mfd.kernels  # noqa: F401  registers the operators
+import mfd.kernels  # registers the operators
+import mfd.nn
 
 
 def deform_attn(
@@ -37,10 +40,9 @@ def deform_attn(
     table = value.reshape(-1, dim)
     total = value.new_zeros(())
     for line, in_y in _nearest(where[..., 1], size_wh[:, 1]):
+        first = image * area + start + line * size_wh[:, 0]
         for column, in_x in _nearest(where[..., 0], size_wh[:, 0]):
-            pixel = image * area + start + line * size_wh[:, 0] + column
-            index = (pixel * heads + head).flatten()
-            read = table.index_select(0, index).view(*pixel.shape, dim)
+            read = embedding((first + column) * heads + head, table)
             total = total + (read * (in_y * in_x * weights)[..., None]).sum(3)
     return total
 
@@ -60,16 +62,50 @@ def roi_read(
     """
     _, height, width, channels = features.shape
     table = features.reshape(-1, channels)
+    lines = ((image[:, None, None] * height + y) * width)[:, :, None].unbind(-1)  # N, s, 1
+    line_weights = y_weight[:, :, None, None].unbind(-1)  # N, s, 1, 1
+    columns = x[:, None].unbind(-1)  # N, 1, s
+    column_weights = x_weight[:, None, :, None].unbind(-1)  # N, 1, s, 1
     total = features.new_zeros(()) if add is None else add
-    for row, row_weight in zip(y.unbind(2), y_weight.unbind(2), strict=True):
-        first = (image[:, None] * height + row) * width  # (N, s)
-        line = features.new_zeros(())
-        for column, weight in zip(x.unbind(2), x_weight.unbind(2), strict=True):
-            index = first[:, :, None] + column[:, None]  # (N, s, s)
-            read = table.index_select(0, index.flatten()).view(*index.shape, channels)
-            line = line + read * weight[:, None, :, None]
-        total = total + line * row_weight[:, :, None, None]
+    for line, line_weight in zip(lines, line_weights, strict=True):
+        read = features.new_zeros(())
+        for column, weight in zip(columns, column_weights, strict=True):
+            read = read + embedding(line + column, table) * weight
+        total = total + read * line_weight
     return total
+
+
+def to_windows(maps: Tensor, window: int, shift: int) -> Tensor:
+    """Maps in windows; arguments as in `mfd.nn.to_windows`.
+
+    One gather: of reshapes and slices PyTorch would ask whether the last windows are full.
+    """
+    batch, height, width, dim = maps.shape
+    rows, columns = -(-height // window), -(-width // window)
+    y = _moved(rows * window, shift, rows * window, maps.device).view(rows, 1, window, 1)
+    x = _moved(columns * window, shift, columns * window, maps.device).view(columns, 1, window)
+    inside = ((y < height) & (x < width)).flatten()
+    place = (y.clamp(max=height - 1) * width + x.clamp(max=width - 1)).flatten()
+    cells = maps.flatten(1, 2).index_select(1, place) * inside[:, None]
+    return cells.view(batch, rows * columns, window**2, dim)
+
+
+def from_windows(windows: Tensor, size_hw: tuple[int, int], window: int, shift: int) -> Tensor:
+    """Maps of a size; arguments as in `mfd.nn.from_windows`. One gather."""
+    (height, width), (batch, _, cells, dim) = size_hw, windows.shape
+    rows, columns = -(-height // window), -(-width // window)
+    y = _moved(height, -shift, rows * window, windows.device)[:, None]
+    x = _moved(width, -shift, columns * window, windows.device)
+    number = y // window * columns + x // window
+    place = number * cells + y % window * window + x % window
+    maps = windows.flatten(1, 2).index_select(1, place.flatten())
+    return maps.view(batch, height, width, dim)
+
+
+def _moved(count: int, shift: int, around: int, device: torch.device) -> Tensor:
+    """The numbers below `count`, `shift` further on; `around - 1` is followed by 0."""
+    moved = torch.arange(count, device=device) + shift
+    return moved - ((moved >= around).long() - (moved < 0).long()) * around
 
 
 def _nearest(where: Tensor, size: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
@@ -94,11 +130,13 @@ def _spread(by_level: Tensor, points: int) -> Tensor:
 _GATHERED: dict[Any, Callable[..., Tensor]] = {
     torch.ops.mfd.deform_attn: deform_attn,
     torch.ops.mfd.roi_read: roi_read,
+    mfd.nn.to_windows: to_windows,
+    mfd.nn.from_windows: from_windows,
 }
 
 
 class Gathers(TorchFunctionMode):
-    """A context in which the functions above take the place of mfd's operators."""
+    """A context in which the functions above take the place of mfd's."""
 
     def __torch_function__(
         self,

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 from torch.export import Dim
 
-from mfd.detectors import DeformableDetector, Detector, ImageFeatures
+from mfd.detectors import DeformableDetector, Detector, ImageFeatures, padding_step
 from mfd.errors import ExportError
 from mfd.export.modules import Detections, HeadModule, ImageModule, Masks
 from mfd.export.samples import head_arguments, image_arguments, random_features, random_images
@@ -26,6 +26,7 @@ class Part:
         outputs: the fields of what it returns.
         inputs: the names of the dimensions of each input; None for one whose size is fixed.
         bounds: least size of dimensions that have one.
+        step: what dimensions with a least size are multiples of.
         example: arguments of a call, on which it is traced: random numbers.
         samples: arguments of calls on which files are compared with it: what it is for.
         taken: outputs of a file that the module takes too, to be compared in what follows.
@@ -39,15 +40,12 @@ class Part:
     example: tuple[Any, ...]
     samples: Sequence[tuple[Any, ...]] = ()
     taken: tuple[str, ...] = ()
+    step: int = 1
 
     def dynamic(self) -> tuple[Any, ...]:
         """The sizes that are to stay open, argument by argument, as `torch.export` takes them."""
         each = [
-            {
-                axis: Dim(name, min=self.bounds[name]) if name in self.bounds else Dim.DYNAMIC
-                for axis, name in enumerate(names)
-                if name is not None
-            }
+            {axis: self._open(name) for axis, name in enumerate(names) if name is not None}
             for names in self.inputs.values()
         ]
         flat = iter(each)
@@ -55,6 +53,11 @@ class Part:
             [next(flat) for _ in argument] if isinstance(argument, list) else next(flat)
             for argument in self.example
         )
+
+    def _open(self, name: str) -> Any:
+        if name not in self.bounds:
+            return Dim.DYNAMIC
+        return self.step * Dim(f"{name}_steps", min=-(-self.bounds[name] // self.step))
 
 
 def head_part(head: MaskHead, features: Sequence[ImageFeatures] = ()) -> Part:
@@ -106,12 +109,11 @@ def image_part(detector: Detector, head: MaskHead, images: Sequence[LoadedImage]
         )
     spec = detector.spec
     fixed = spec.preprocessing.size_hw
-    bounds = {}
+    step = padding_step(spec)
+    least = step
     if isinstance(detector, DeformableDetector):  # smaller images are padded, a case of its own
         stride = spec.strides[0]
         least = max(stride * math.isqrt(spec.num_queries - 1) + stride, 2 * max(spec.strides))
-        bounds = {"height": least, "width": least}
-    least = max(bounds.values(), default=0)
     return Part(
         name="model",
         module=ImageModule(detector, head).eval(),
@@ -120,10 +122,11 @@ def image_part(detector: Detector, head: MaskHead, images: Sequence[LoadedImage]
             "images": ("images", None, *((None, None) if fixed else ("height", "width"))),
             "image_hw": (None,),
         },
-        bounds=bounds,
+        bounds={"height": least, "width": least},
         example=random_images(spec, least),
         samples=[image_arguments(each, spec, least) for each in images],
         taken=("boxes",),
+        step=step,
     )
 
 

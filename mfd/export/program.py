@@ -6,12 +6,13 @@ import logging
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
+from torch.fx.experimental import _config
 
 from mfd.errors import ExportError
 from mfd.export.check import Ranking, Run
@@ -29,7 +30,14 @@ def to_program(part: Part) -> ExportedProgram:
         ExportError: it cannot be traced.
     """
     try:
-        with quiet(), _plain_attention(), _open_lengths(part.module), Gathers(), torch.no_grad():
+        with (
+            quiet(),
+            torch.no_grad(),
+            _plain_attention(),
+            _open_lengths(part.module),
+            _general_shapes(part.module),
+            Gathers(),
+        ):
             return torch.export.export(
                 part.module, part.example, dynamic_shapes=part.dynamic(), strict=False
             )
@@ -82,6 +90,24 @@ def _plain_attention() -> Iterator[None]:
         yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
+
+
+@contextmanager
+def _general_shapes(module: nn.Module) -> Iterator[None]:
+    """Without guards by which the program would hold for sizes like the example's alone.
+
+    PyTorch asks of every reshape and sum whether a side may be 1, which of Swin's windows a map
+    may have. Its own export to ONNX sets the same switch. Set once the open sizes are symbols:
+    otherwise it opens them to 0 and 1, which convolutions then exclude by guards.
+    """
+    with ExitStack() as stack:
+        hook = module.register_forward_pre_hook(
+            lambda *_: stack.enter_context(
+                _config.patch(backed_size_oblivious=True)  # type: ignore[attr-defined]
+            )
+        )
+        stack.callback(hook.remove)
+        yield
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from mfd.nn.mlp import MLP, FeedForward
 from mfd.nn.sine import box_encoding, grid_encoding, grid_encodings, sine_encoding
 from mfd.nn.sizes import sizes_tensor
 from mfd.nn.state_names import keep_state_names
-from mfd.nn.swin import SwinLayer
+from mfd.nn.swin import SwinLayer, from_windows, to_windows
 
 __all__ = [
     "MLP",
@@ -19,6 +19,7 @@ __all__ = [
     "box_encoding",
     "cxcywh_to_xyxy",
     "enlarged",
+    "from_windows",
     "grid_encoding",
     "grid_encodings",
     "keep_state_names",
@@ -26,5 +27,6 @@ __all__ = [
     "pairwise_iou",
     "sine_encoding",
     "sizes_tensor",
+    "to_windows",
     "xyxy_to_cxcywh",
 ]

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import pad, scaled_dot_product_attention
+from torch.overrides import wrap_torch_function
 
 from mfd.nn.mlp import FeedForward
 
@@ -64,17 +65,11 @@ class WindowAttention(nn.Module):
 
         Zeros fill the last windows on the right and below; they can be attended to.
         """
-        batch, height, width, dim = x.shape
-        side, shift = self.window, self.shift
-        x = pad(x, (0, 0, 0, -width % side, 0, -height % side))
-        rows, columns = x.shape[1] // side, x.shape[2] // side
-        x = x.roll((-shift, -shift), (1, 2)) if shift else x
-        x = x.view(batch, rows, side, columns, side, dim).transpose(2, 3)
-        windows = self._attend(x.reshape(batch, rows * columns, side * side, dim), rows, columns)
-        x = windows.view(batch, rows, columns, side, side, dim).transpose(2, 3)
-        x = x.reshape(batch, rows * side, columns * side, dim)
-        x = x.roll((shift, shift), (1, 2)) if shift else x
-        return x[:, :height, :width]
+        height, width = x.shape[1:3]
+        rows, columns = -(-height // self.window), -(-width // self.window)
+        windows = to_windows(x, self.window, self.shift)
+        windows = self._attend(windows, rows, columns)
+        return from_windows(windows, (height, width), self.window, self.shift)
 
     def _attend(
         self, windows: Float[Tensor, "B G T D"], rows: int, columns: int
@@ -92,6 +87,30 @@ class WindowAttention(nn.Module):
         out = scaled_dot_product_attention(query, key, value, bias.to(query.dtype))
         out = out.view(batch, groups, self.num_heads, cells, dim // self.num_heads)
         return self.output_proj(out.transpose(2, 3).reshape(windows.shape))
+
+
+@wrap_torch_function(lambda x, window, shift: (x,))
+def to_windows(x: Float[Tensor, "B H W D"], window: int, shift: int) -> Float[Tensor, "B G T D"]:
+    """The cells of each window, line by line; zeros fill the last ones on the right and below."""
+    batch, height, width, dim = x.shape
+    rows, columns = -(-height // window), -(-width // window)
+    x = pad(x, (0, 0, 0, columns * window - width, 0, rows * window - height))
+    x = x.roll((-shift, -shift), (1, 2)) if shift else x
+    x = x.view(batch, rows, window, columns, window, dim).transpose(2, 3)
+    return x.reshape(batch, rows * columns, window * window, dim)
+
+
+@wrap_torch_function(lambda windows, size_hw, window, shift: (windows,))
+def from_windows(
+    windows: Float[Tensor, "B G T D"], size_hw: tuple[int, int], window: int, shift: int
+) -> Float[Tensor, "B H W D"]:
+    """The maps of a size from which `to_windows` made the windows."""
+    (height, width), (batch, _, _, dim) = size_hw, windows.shape
+    rows, columns = -(-height // window), -(-width // window)
+    x = windows.view(batch, rows, columns, window, window, dim).transpose(2, 3)
+    x = x.reshape(batch, rows * window, columns * window, dim)
+    x = x.roll((shift, shift), (1, 2)) if shift else x
+    return x[:, :height, :width]
 
 
 def relative_index(window: int) -> Int[Tensor, "T T"]:

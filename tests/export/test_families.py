@@ -11,14 +11,16 @@ from mfd.export.check import TOLERANCE
 
 
 @pytest.mark.slow
-def test_hdetr_is_exported_whole() -> None:
+@pytest.mark.parametrize("names", [["hdetr-resnet"], ["onnx:swin", "onnx:focalnet"]])
+def test_families_are_exported_at_all_sizes(names: list[str]) -> None:
     ended = subprocess.run(
-        [sys.executable, "-m", "tests.export.families", "hdetr-resnet"],
+        [sys.executable, "-m", "tests.export.families", *names],
         cwd=Path(mfd.__file__).parents[1],
         capture_output=True,
         text=True,
     )
     assert ended.returncode == 0, ended.stderr
-    name, difference = ended.stdout.split()
-    assert name == "hdetr-resnet"
-    assert 0 < float(difference) < TOLERANCE
+    said = [line.split(maxsplit=1) for line in ended.stdout.splitlines()]
+    assert [name for name, _ in said] == names
+    for _, difference in said:
+        assert 0 < float(difference) < TOLERANCE, difference

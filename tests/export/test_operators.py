@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from mfd.export.operators import deform_attn, roi_read
+import mfd.nn
+from mfd.export.operators import deform_attn, from_windows, roi_read, to_windows
 from mfd.kernels.roi_align.taps import axis_taps
 
 SHAPES = torch.tensor([[5, 7], [3, 1], [1, 2]])
@@ -44,3 +45,16 @@ def test_gathered_regions_equal_the_operator(with_sum: bool) -> None:
     )
     found = roi_read(features, y.pixel, y.weight, x.pixel, x.weight, image, add)
     assert torch.allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("size_hw", [(6, 9), (7, 8), (1, 2), (4, 3)])
+@pytest.mark.parametrize(("window", "shift"), [(3, 0), (3, 1), (4, 2), (7, 3)])
+def test_gathered_windows_equal_reshaped_ones(
+    size_hw: tuple[int, int], window: int, shift: int
+) -> None:
+    maps = torch.randn(2, *size_hw, 5)
+    expected = mfd.nn.to_windows(maps, window, shift)
+    assert torch.equal(to_windows(maps, window, shift), expected)
+    windows = torch.randn_like(expected)
+    expected = mfd.nn.from_windows(windows, size_hw, window, shift)
+    assert torch.equal(from_windows(windows, size_hw, window, shift), expected)

@@ -3,7 +3,6 @@
 from itertools import pairwise
 from typing import ClassVar, cast
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import pad
@@ -83,7 +82,8 @@ class PatchEmbed(nn.Module):
 
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B H4 W4 D"]:
         height, width = images.shape[-2:]
-        images = pad(images, (0, -width % 4, 0, -height % 4))
+        rows, columns = -(-height // 4), -(-width // 4)
+        images = pad(images, (0, 4 * columns - width, 0, 4 * rows - height))
         return self.norm(self.proj(images).permute(0, 2, 3, 1))
 
 
@@ -96,9 +96,11 @@ class PatchMerging(nn.Module):
         self.reduction = nn.Linear(4 * dim, 2 * dim, bias=False)
 
     def forward(self, x: Float[Tensor, "B H W D"]) -> Float[Tensor, "B H2 W2 D2"]:
-        x = pad(x, (0, 0, 0, x.shape[2] % 2, 0, x.shape[1] % 2))
-        corners = [x[:, row::2, column::2] for column in (0, 1) for row in (0, 1)]
-        return self.reduction(self.norm(torch.cat(corners, dim=-1)))
+        batch, height, width, dim = x.shape
+        rows, columns = -(-height // 2), -(-width // 2)
+        x = pad(x, (0, 0, 0, 2 * columns - width, 0, 2 * rows - height))
+        corners = x.view(batch, rows, 2, columns, 2, dim).permute(0, 1, 3, 4, 2, 5)
+        return self.reduction(self.norm(corners.reshape(batch, rows, columns, 4 * dim)))
 
 
 class Stage(nn.Module):
