@@ -66,6 +66,16 @@ class DetectorChoice:
         noted = {"detector": self.name, "weights": self.weights or "", "prompts": prompts}
         return {name: text for name, text in noted.items() if text}
 
+    def where_it_is(self, project: "DetectorChoice") -> "DetectorChoice":
+        """This, or the project's where both are functions of files and the file of this is gone.
+
+        A file that was moved is named anew in `mfd.toml`; that it gives the same detector is
+        checked by the digest of its weights.
+        """
+        file, _, _ = self.name.rpartition(":")
+        moved = ".py:" in self.name and ".py:" in project.name and not Path(file).is_file()
+        return project if moved else self
+
     @classmethod
     def noted(cls, notes: Mapping[str, str], name: str) -> "DetectorChoice":
         """What `notes` gave; `name` is the detector's where it was not noted.

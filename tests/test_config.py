@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mfd.config import Project, expanded, load_project
+from mfd.config import DetectorChoice, Project, expanded, load_project
 from mfd.errors import ConfigError
 from mfd.settings import from_json, setting, settings
 
@@ -151,3 +151,15 @@ def test_settings_that_are_no_file_are_named_and_not_passed_over(kind: str, tmp_
     for start in (tmp_path, inner):
         with pytest.raises(ConfigError, match=r"mfd.toml is not a regular file"):
             load_project(start)
+
+
+def test_file_of_a_detector_that_was_moved_is_where_the_project_says(tmp_path: Path) -> None:
+    here = tmp_path / "detector.py"
+    here.touch()
+    noted = DetectorChoice(f"{tmp_path}/old.py:detector", "w.pth")
+    project = DetectorChoice(f"{here}:detector", "new.pth")
+    assert noted.where_it_is(project) == project
+    assert project.where_it_is(noted) == project  # is still there
+    named = DetectorChoice("hdetr-r50", "r50.pth")
+    assert named.where_it_is(project) == named
+    assert noted.where_it_is(named) == noted

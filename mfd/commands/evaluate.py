@@ -95,11 +95,11 @@ def _evaluate(project: Project, options: Options, device: "torch.device") -> Non
     say(f"run: {'none, only boxes and baselines' if run is None else run.path}")
     features: headtrain.Features
     if run is None:
-        choice = override(project.choice, options.detector, options.weights)
+        choice = override(project, project.choice, options.detector, options.weights)
         say(f"store: {store.path}")
         features = opening.complete(store, dataset, choice, device)
     else:
-        choice = override(run.config.detector, options.detector, options.weights)
+        choice = override(project, run.config.detector, options.detector, options.weights)
         features = opening.open_features_of(
             project, run, choice, dataset, options.split, options.store, device
         )
@@ -150,6 +150,9 @@ def chosen_run(project: Project, options: Options) -> "headtrain.Run | None":
         raise
 
 
-def override(choice: DetectorChoice, name: str | None, weights: str | None) -> DetectorChoice:
-    """The choice with what was given on the command line in its place."""
+def override(
+    project: Project, choice: DetectorChoice, name: str | None, weights: str | None
+) -> DetectorChoice:
+    """The choice with what was given on the command line, or says where its file is now."""
+    choice = choice.where_it_is(project.choice)
     return replace(choice, name=name or choice.name, weights=weights or choice.weights)

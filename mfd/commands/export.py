@@ -44,7 +44,7 @@ def run(project: Project, options: Options) -> None:
     features = _stored_features(project, run) if options.parts == "head" else []
     detector, images = None, []
     if not features:
-        choice = override(run.config.detector, options.detector, options.weights)
+        choice = override(project, run.config.detector, options.detector, options.weights)
         detector = run.own_detector(opening.open_detector(choice))
         images = _images(project, detector.spec)
     with disk_errors(folder, "rerun the command"):

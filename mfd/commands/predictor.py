@@ -22,6 +22,6 @@ def open_predictor(
     """
     where = opening.pick_device(device)
     found = headtrain.Run.find(project.runs, run)
-    choice = override(found.config.detector, detector, weights)
+    choice = override(project, found.config.detector, detector, weights)
     own = found.own_detector(opening.open_detector(choice, where))
     return headtrain.Predictor(own, found.load_head(where), found.config.categories)

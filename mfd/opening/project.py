@@ -190,6 +190,7 @@ def choice_of(project: Project, store: Store) -> DetectorChoice:
     made.
     """
     noted = DetectorChoice.noted(store.info().provenance, store.spec.name)
+    noted = noted.where_it_is(project.choice)
     own = project.detector in (noted.name, store.spec.name)
     choice = project.choice if own else noted
     if ".py:" in choice.name:  # its function may take no such argument
