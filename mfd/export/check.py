@@ -19,6 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from mfd.errors import ExportError
 from mfd.export.parts import Part
+from mfd.text import first_line
 
 TOLERANCE = 1e-4
 """Largest difference of any number, in units of the output's largest value or of 1."""
@@ -62,11 +63,17 @@ def check_agreement(part: Part, run: Run) -> float:
     """The largest difference between PyTorch and the exported file on the part's samples.
 
     Raises:
-        ExportError: they differ by more than 1e-4.
+        ExportError: they differ by more than 1e-4, or the file does not run on a sample.
     """
     largest = 0.0
     for arguments in part.samples:
-        answers, places = run(*arguments)
+        try:
+            answers, places = run(*arguments)
+        except Exception as error:
+            raise ExportError(
+                "the exported file does not run on other sizes than it was traced with "
+                f"({type(error).__name__}: {first_line(error)}); it was not kept"
+            ) from error
         named = dict(zip(part.outputs, answers, strict=True))
         taken = {name: named[name] for name in part.taken}
         with torch.no_grad(), Ranking(places) as ranking:

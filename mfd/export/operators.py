@@ -102,6 +102,31 @@ def from_windows(windows: Tensor, size_hw: tuple[int, int], window: int, shift: 
     return maps.view(batch, height, width, dim)
 
 
+def as_tensor(data: Any, *args: Any, **kwargs: Any) -> Tensor:
+    """`torch.as_tensor`, in which sizes stay open; PyTorch's own makes them numbers."""
+    if not _is_open(data):
+        return torch.tensor(data, *args, **kwargs)
+    if isinstance(data, Sequence):
+        return torch.stack([as_tensor(each, *args, **kwargs) for each in data])
+    return torch.full((), data, **{"dtype": torch.int64, **kwargs})
+
+
+def linspace(start: Any, end: Any, steps: Any, **kwargs: Any) -> Tensor:
+    """`torch.linspace`, whose number of steps stays open; PyTorch's own makes it a number."""
+    if not _is_open(steps):
+        return torch.linspace(start, end, steps, **kwargs)
+    first, last = (torch.full((), value, **kwargs) for value in (start, end))
+    number = torch.arange(steps, **kwargs)
+    return first + (last - first) * (number / number[-1:].clamp(min=1))
+
+
+def _is_open(data: Any) -> bool:
+    """Whether it is a size that is a symbol, or a list with one in it, at any depth."""
+    if isinstance(data, list | tuple):
+        return any(map(_is_open, data))
+    return isinstance(data, torch.SymInt)
+
+
 def _moved(count: int, shift: int, around: int, device: torch.device) -> Tensor:
     """The numbers below `count`, `shift` further on; `around - 1` is followed by 0."""
     moved = torch.arange(count, device=device) + shift
@@ -130,6 +155,9 @@ def _spread(by_level: Tensor, points: int) -> Tensor:
 _GATHERED: dict[Any, Callable[..., Tensor]] = {
     torch.ops.mfd.deform_attn: deform_attn,
     torch.ops.mfd.roi_read: roi_read,
+    torch.as_tensor: as_tensor,
+    torch.tensor: as_tensor,
+    torch.linspace: linspace,
     mfd.nn.to_windows: to_windows,
     mfd.nn.from_windows: from_windows,
 }

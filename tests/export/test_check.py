@@ -91,3 +91,11 @@ def test_mask_is_compared_in_the_box_of_the_file() -> None:
     for wrong in ((at, (at * 1e4).sigmoid() + 2e-4), (at + 2e-4, ((at + 2e-4) * 1e4).sigmoid())):
         with pytest.raises(ExportError, match="differs from PyTorch"):
             check_agreement(part, lambda _: (wrong, ()))  # noqa: B023
+
+
+def test_file_that_does_not_run_on_a_sample_is_refused_in_one_line() -> None:
+    def run(*_: Tensor) -> None:
+        raise RuntimeError("shapes [2, 4] and [2, 12]\nin a reshape")
+
+    with pytest.raises(ExportError, match=r"other sizes .*RuntimeError: shapes \[2, 4\].*kept$"):
+        check_agreement(part_of(Ranked(), SCORES, VALUES), run)  # type: ignore[arg-type]

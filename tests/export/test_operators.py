@@ -2,9 +2,12 @@
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 import mfd.nn
 from mfd.export.operators import deform_attn, from_windows, roi_read, to_windows
+from mfd.export.parts import Part
+from mfd.export.program import to_program
 from mfd.kernels.roi_align.taps import axis_taps
 
 SHAPES = torch.tensor([[5, 7], [3, 1], [1, 2]])
@@ -58,3 +61,26 @@ def test_gathered_windows_equal_reshaped_ones(
     windows = torch.randn_like(expected)
     expected = mfd.nn.from_windows(windows, size_hw, window, shift)
     assert torch.equal(from_windows(windows, size_hw, window, shift), expected)
+
+
+class Sizes(nn.Module):
+    """Numbers made from the sides of a map, as detectors of Transformers make them."""
+
+    def forward(self, maps: Tensor) -> tuple[Tensor, ...]:
+        height, width = maps.shape[2:]
+        return (
+            torch.as_tensor([(height, width), (3, 4)], dtype=torch.long),
+            torch.tensor([height // 2]),
+            torch.linspace(0.5, height - 0.5, height, dtype=torch.float64),
+            torch.linspace(0, 1, 3),
+        )
+
+
+def test_numbers_made_from_sizes_follow_them() -> None:
+    names = {"maps": (None, None, "height", None)}
+    program = to_program(Part("sizes", Sizes(), (), names, {}, (torch.rand(1, 1, 5, 6),)))
+    for height in (1, 2, 7):
+        maps = torch.rand(1, 1, height, 6)
+        for found, expected in zip(program.module()(maps), Sizes()(maps), strict=True):
+            assert found.dtype == expected.dtype
+            torch.testing.assert_close(found, expected)
