@@ -41,7 +41,7 @@ REST = [
     ),
     *faults(
         "mfd/commands/predictor.py", "tests/commands",
-        ("detector of the run ignored", "override(found.config.detector,", "override(project.choice,"),
+        ("detector of the run ignored", "override(project, found.config.detector,", "override(project, project.choice,"),
         ("category names of the run ignored", "found.load_head(where), found.config.categories)", "found.load_head(where), {})"),
     ),
     *faults(
