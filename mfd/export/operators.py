@@ -1,11 +1,13 @@
 """Functions of mfd as plain PyTorch that any runtime has: gathers and weighted sums.
 
 Programs that leave mfd contain these in place of the operators `mfd::deform_attn` and
-`mfd::roi_read`, and of the reshapes around window attention. Shapes may be symbols, so nothing is
-read out of a tensor, and nothing depends on how they compare.
+`mfd::roi_read`, of the reshapes around window attention, and of PyTorch's own ways from sizes to
+tensors. Shapes may be symbols, so nothing is read out of a tensor, and nothing depends on how they
+compare.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -102,12 +104,13 @@ def from_windows(windows: Tensor, size_hw: tuple[int, int], window: int, shift: 
     return maps.view(batch, height, width, dim)
 
 
-def as_tensor(data: Any, *args: Any, **kwargs: Any) -> Tensor:
-    """`torch.as_tensor`, in which sizes stay open; PyTorch's own makes them numbers."""
+def tensor_of(make: Callable[..., Tensor], data: Any, *args: Any, **kwargs: Any) -> Tensor:
+    """`make(data)`, in which sizes stay open; PyTorch's own makes them numbers."""
+    kwargs = {**dict(zip(("dtype", "device"), args, strict=False)), **kwargs}
     if not _is_open(data):
-        return torch.tensor(data, *args, **kwargs)
+        return make(data, **kwargs)
     if isinstance(data, Sequence):
-        return torch.stack([as_tensor(each, *args, **kwargs) for each in data])
+        return torch.stack([tensor_of(make, each, **kwargs) for each in data])
     return torch.full((), data, **{"dtype": torch.int64, **kwargs})
 
 
@@ -155,8 +158,8 @@ def _spread(by_level: Tensor, points: int) -> Tensor:
 _GATHERED: dict[Any, Callable[..., Tensor]] = {
     torch.ops.mfd.deform_attn: deform_attn,
     torch.ops.mfd.roi_read: roi_read,
-    torch.as_tensor: as_tensor,
-    torch.tensor: as_tensor,
+    torch.as_tensor: partial(tensor_of, torch.as_tensor),
+    torch.tensor: partial(tensor_of, torch.tensor),
     torch.linspace: linspace,
     mfd.nn.to_windows: to_windows,
     mfd.nn.from_windows: from_windows,
@@ -164,7 +167,7 @@ _GATHERED: dict[Any, Callable[..., Tensor]] = {
 
 
 class Gathers(TorchFunctionMode):
-    """A context in which the functions above take the place of mfd's."""
+    """A context in which the functions above take the place of mfd's and of PyTorch's."""
 
     def __torch_function__(
         self,
