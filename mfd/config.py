@@ -67,14 +67,16 @@ class DetectorChoice:
         return {name: text for name, text in noted.items() if text}
 
     def where_it_is(self, project: "DetectorChoice") -> "DetectorChoice":
-        """This, or the project's where both are functions of files and the file of this is gone.
+        """This; if its file is gone, by the project's file, and with the project's weights if any.
 
-        A file that was moved is named anew in `mfd.toml`; that it gives the same detector is
-        checked by the digest of its weights.
+        So `mfd.toml` says where a file was moved. Layer and prompts stay; whether it is the same
+        detector, the digest of its weights tells.
         """
         file, _, _ = self.name.rpartition(":")
-        moved = ".py:" in self.name and ".py:" in project.name and not Path(file).is_file()
-        return project if moved else self
+        if ".py:" not in self.name or ".py:" not in project.name or Path(file).is_file():
+            return self
+        weights = project.weights or self.weights
+        return dataclasses.replace(self, name=project.name, weights=weights)
 
     @classmethod
     def noted(cls, notes: Mapping[str, str], name: str) -> "DetectorChoice":

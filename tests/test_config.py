@@ -160,6 +160,9 @@ def test_file_of_a_detector_that_was_moved_is_where_the_project_says(tmp_path: P
     project = DetectorChoice(f"{here}:detector", "new.pth")
     assert noted.where_it_is(project) == project
     assert project.where_it_is(noted) == project  # is still there
+    of_layer = DetectorChoice(noted.name, "w.pth", 2, ("cat",))
+    without = DetectorChoice(project.name)
+    assert of_layer.where_it_is(without) == DetectorChoice(project.name, "w.pth", 2, ("cat",))
     named = DetectorChoice("hdetr-r50", "r50.pth")
     assert named.where_it_is(project) == named
     assert noted.where_it_is(named) == noted

@@ -153,6 +153,7 @@ def chosen_run(project: Project, options: Options) -> "headtrain.Run | None":
 def override(
     project: Project, choice: DetectorChoice, name: str | None, weights: str | None
 ) -> DetectorChoice:
-    """The choice with what was given on the command line, or says where its file is now."""
-    choice = choice.where_it_is(project.choice)
+    """The choice with what the command line says in its place; else where the project has it."""
+    if name is None:
+        choice = choice.where_it_is(project.choice)
     return replace(choice, name=name or choice.name, weights=weights or choice.weights)
