@@ -19,12 +19,6 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 NAME = "mfd_kernels"
 BACKENDS = {"cuda": {"type": "cuda", "archs": ["8.0+PTX"]}, "cpu": {"type": "cpu"}}
-ERRORS = '''"""What the kernels raise."""
-
-
-class KernelError(ValueError):
-    """Tensors that a kernel cannot take, or a kernel path that cannot run here."""
-'''
 CARD = """---
 license: apache-2.0
 tags: [kernels]
@@ -75,7 +69,9 @@ def portable() -> dict[str, str]:
     for path in sorted(folder.rglob("*.py")):
         name = path.relative_to(folder)
         files[str(name)] = relative(path.read_text(encoding="utf-8"), len(name.parts))
-    return files | {"errors.py": ERRORS}
+    errors = (ROOT / "mfd" / "errors.py").read_text(encoding="utf-8")
+    (error,) = re.findall(r"^class KernelError.*\n(?: .*\n)+", errors, flags=re.M)
+    return files | {"errors.py": error.replace("MfdError, ", "")}
 
 
 def relative(code: str, depth: int) -> str:
