@@ -16,7 +16,8 @@
     "cars" = "car"
 
 The file is looked for in the working folder and upwards, as git does with its own; relative paths
-count from the file's folder. Importing this takes no time: no torch.
+count from the file's folder, also of runs and stores that can be named too (`val = "./a/store"`;
+without a `/` it is a name). Importing this takes no time: no torch.
 """
 
 import dataclasses
@@ -25,10 +26,18 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal
 
 from mfd.errors import ConfigError
-from mfd.settings import from_json, setting, settings
+from mfd.settings import (
+    NAME_OR_PATH,
+    PATH_OR_URL,
+    expanded,
+    from_json,
+    resolved,
+    setting,
+    settings,
+)
 from mfd.text import short, suggest
 
 Profile = Literal["full", "lite"]
@@ -106,8 +115,10 @@ class Project:
     )
     stores: Path = setting("Folder of the feature stores.", default=Path("stores"))
     runs: Path = setting("Folder of the trained heads.", default=Path("runs"))
-    detector: str = setting("Name, hf:<repo or folder> or file.py:function.", default="hdetr-r50")
-    weights: str | None = setting("The detector's checkpoint.", default=None)
+    detector: str = setting(
+        "Name, hf:<repo or folder> or file.py:function.", default="hdetr-r50", extra=NAME_OR_PATH
+    )
+    weights: str | None = setting("The detector's checkpoint.", default=None, extra=PATH_OR_URL)
     encoder_layer: int | None = setting(
         "Encoder layer whose feature maps are used (1-based).", default=None, ge=1
     )
@@ -219,35 +230,6 @@ def find_folder(start: Path) -> Path | None:
     return None
 
 
-def expanded(
-    kind: type[Any], values: Mapping[str, Any], folder: Path | None = None
-) -> dict[str, Any]:
-    """The values with `~` in paths resolved and relative ones counted from `folder`.
-
-    Paths are all values of fields of type Path, lists of them too, and what `detector` and
-    `weights` name.
-
-    Raises:
-        ConfigError: `~name` of a user that does not exist.
-    """
-    types = get_type_hints(kind)
-    found = dict(values)
-    for name, value in values.items():
-        declared = types.get(name)
-        of_paths = declared is Path or Path in get_args(declared)
-        if of_paths and isinstance(value, list | tuple):
-            found[name] = [_resolved(v, folder) if isinstance(v, str | Path) else v for v in value]
-        elif not isinstance(value, str | Path):
-            continue
-        elif of_paths:
-            found[name] = _resolved(value, folder)
-        elif name == "weights" and "://" not in str(value):
-            found[name] = str(_resolved(value, folder))
-        elif name == "detector":
-            found[name] = _detector(str(value), folder)
-    return found
-
-
 def _splits(path: Path, folder: Path, table: Mapping[str, Any]) -> dict[str, tuple[Path, Path]]:
     """Image folder and annotation file of each split in the table [data]."""
     keys = ("images", "annotations")
@@ -259,7 +241,7 @@ def _splits(path: Path, folder: Path, table: Mapping[str, Any]) -> dict[str, tup
                 f"{split}.annotations = a file"
             )
     return {
-        split: (_resolved(places[keys[0]], folder), _resolved(places[keys[1]], folder))
+        split: (resolved(places[keys[0]], folder), resolved(places[keys[1]], folder))
         for split, places in table.items()
     }
 
@@ -272,20 +254,3 @@ def _categories(path: Path, table: Mapping[str, Any]) -> dict[str, str | int | b
                 "number of that category, or false for none"
             )
     return dict(table)
-
-
-def _detector(name: str, folder: Path | None) -> str:
-    if ".py:" in name:
-        return str(_resolved(name, folder))
-    if name.startswith("hf:"):
-        local = _resolved(name.removeprefix("hf:"), folder)
-        return f"hf:{local}" if local.is_dir() else name
-    return name
-
-
-def _resolved(value: str | Path, folder: Path | None) -> Path:
-    try:
-        path = Path(value).expanduser()
-    except RuntimeError as error:  # no such user, or no home
-        raise ConfigError(f"{value} names a home folder that does not exist") from error
-    return path if folder is None else folder / path

@@ -13,6 +13,7 @@ through here, so a wrong value gets the same one-line refusal wherever it was wr
 import dataclasses
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, dataclass_transform, get_args, get_type_hints
 
 import pydantic
@@ -23,6 +24,10 @@ from mfd.errors import ConfigError, MfdError
 from mfd.text import short, suggest
 
 Settings = TypeVar("Settings")
+
+# hints of settings that are texts, for `expanded`
+NAME_OR_PATH: dict[str, Any] = {"text": "name or path"}
+PATH_OR_URL: dict[str, Any] = {"text": "path or URL"}
 
 _STRICT = pydantic.ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 _TYPES = {
@@ -130,6 +135,67 @@ def declared(kind: type[Any]) -> list[Setting]:
         text = info.description or ""
         found.append(Setting(field.name, types[field.name], info.default, text, hints))
     return found
+
+
+def expanded(
+    kind: type[Any], values: Mapping[str, Any], folder: Path | None = None
+) -> dict[str, Any]:
+    """The values with `~` in paths resolved and relative ones counted from `folder`.
+
+    Paths are all values of fields of type Path, lists of them too, and what the texts of fields
+    with the hint `NAME_OR_PATH` or `PATH_OR_URL` name.
+
+    Raises:
+        ConfigError: `~name` of a user that does not exist.
+    """
+    found = dict(values)
+    for field in declared(kind):
+        value = values.get(field.name)
+        resolve = _resolver(field)
+        if resolve is None:
+            continue
+        if isinstance(value, list | tuple):
+            found[field.name] = [
+                resolve(v, folder) if isinstance(v, str | Path) else v for v in value
+            ]
+        elif isinstance(value, str | Path):
+            found[field.name] = resolve(value, folder)
+    return found
+
+
+def _resolver(field: Setting) -> Callable[[str | Path, Path | None], str | Path] | None:
+    """How a field's values are resolved; None if they name no places."""
+    if field.type is Path or Path in get_args(field.type):
+        return resolved
+    return {"name or path": _named, "path or URL": _checkpoint}.get(field.extra.get("text", ""))
+
+
+def _checkpoint(value: str | Path, folder: Path | None) -> str:
+    return str(value) if "://" in str(value) else str(resolved(value, folder))
+
+
+def _named(value: str | Path, folder: Path | None) -> str:
+    """A name as it is; resolved where it is a path by its `/` or `~`, or has a file or folder."""
+    text = str(value)
+    kind, colon, place = text.partition(":")
+    if ".py:" in text or not (colon and kind.isalnum()):
+        is_path = ".py:" in text or "/" in text or text.startswith("~")
+        return str(resolved(text, folder)) if is_path else text
+    local = resolved(place, folder)  # of hf:PLACE or sam:PLACE; if there is none, it is on the Hub
+    return f"{kind}:{local}" if local.is_dir() else text
+
+
+def resolved(value: str | Path, folder: Path | None) -> Path:
+    """The path with `~` resolved; a relative one counts from `folder`, if that is given.
+
+    Raises:
+        ConfigError: `~name` of a user that does not exist.
+    """
+    try:
+        path = Path(value).expanduser()
+    except RuntimeError as error:  # no such user, or no home
+        raise ConfigError(f"{value} names a home folder that does not exist") from error
+    return path if folder is None else folder / path
 
 
 def _refusing(kind: type[Any], build: Callable[[], Any]) -> Any:

@@ -2,12 +2,15 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from mfd.config import DetectorChoice, Project, expanded, load_project
+from mfd.commands import compare, evaluate, train_head
+from mfd.commands.options import read_options
+from mfd.config import DetectorChoice, Project, load_project
 from mfd.errors import ConfigError
-from mfd.settings import from_json, setting, settings
+from mfd.settings import expanded, from_json, setting, settings
 
 
 def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
@@ -39,6 +42,30 @@ def test_lists_of_paths_are_resolved_one_by_one(monkeypatch: pytest.MonkeyPatch)
     assert found.names == ("a", "~")
     with pytest.raises(ConfigError, match="images must be a text, found 3"):
         from_json(Drawn, expanded(Drawn, {"images": [3]}, Path("/project")))
+
+
+def test_texts_that_name_a_run_store_or_model_count_from_the_file_where_they_are_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/her")
+    (tmp_path / "sam").mkdir()
+    (tmp_path / "val").mkdir()  # as YOLO's layout has it beside the file
+
+    def read(command: Any, **values: Any) -> Any:
+        return read_options(command.Options, values, {}, tmp_path / "mfd.toml")
+
+    assert read(train_head, val="stores/a").val == str(tmp_path / "stores/a")
+    assert read(train_head, val="~/a").val == "/home/her/a"
+    assert read(train_head, val="/a").val == "/a"
+    assert read(train_head, val="val").val == "val"
+    assert read(evaluate, run="../old/runs/mfd-1").run == str(tmp_path / "../old/runs/mfd-1")
+    assert read(evaluate, run="mfd-1").run == "mfd-1"
+    assert read(compare, run=["mfd-1", "old/mfd-1"]).run == ("mfd-1", f"{tmp_path}/old/mfd-1")
+    models = ["sam:sam", "sam:facebook/sam-vit-base"]
+    assert read(evaluate, compare=models).compare == (f"sam:{tmp_path}/sam", models[1])
+    moved = read(evaluate, detector="new/mine.py:build", weights="new/w.pth")
+    assert moved.detector == f"{tmp_path}/new/mine.py:build"
+    assert moved.weights == f"{tmp_path}/new/w.pth"
 
 
 def test_absolute_and_hub_paths_stay_as_they_are(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from mfd.commands.evaluated import open_evaluated
 from mfd.config import Project
 from mfd.console import out, print_json
 from mfd.errors import ConfigError
-from mfd.settings import setting, settings
+from mfd.settings import NAME_OR_PATH, setting, settings
 
 HELP = "Compare the AP of two evaluated runs, with confidence intervals."
 PROJECT = ("data", "runs")
@@ -19,7 +19,9 @@ class Options:
     """Which two runs, and what they were evaluated on."""
 
     run: tuple[str, ...] = setting(
-        "Names or folders of two runs.", default=(), extra={"argument": True, "required": True}
+        "Names or folders of two runs.",
+        default=(),
+        extra={**NAME_OR_PATH, "argument": True, "required": True},
     )
     split: str = setting("Split that they were evaluated on.", default="val")
     images: Path | None = IMAGES

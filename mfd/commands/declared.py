@@ -5,7 +5,7 @@ from typing import Any
 
 from mfd.config import Profile, StoredDtype
 from mfd.headtrain import Log
-from mfd.settings import setting, settings
+from mfd.settings import NAME_OR_PATH, PATH_OR_URL, setting, settings
 
 IMAGES: Any = setting("Image folder of a custom dataset.", default=None)
 ANNOTATIONS: Any = setting(
@@ -18,14 +18,20 @@ STORE: Any = setting(
 DEVICE: Any = setting("auto, cpu, cuda or cuda:N.", default="auto")
 
 # of commands that take the detector from a run
-DETECTOR: Any = setting("The run's detector, if it now has another name or path.", default=None)
-WEIGHTS: Any = setting("The detector's checkpoint, if it has moved.", default=None)
+DETECTOR: Any = setting(
+    "The run's detector, if it now has another name or path.", default=None, extra=NAME_OR_PATH
+)
+WEIGHTS: Any = setting(
+    "The detector's checkpoint, if it has moved.", default=None, extra=PATH_OR_URL
+)
 
 
 def run_setting(**extra: Any) -> Any:
     """Declares `run`, a finished one; `extra` as `setting` takes it."""
     return setting(
-        "Name or folder of a run (default: the latest finished one).", default=None, extra=extra
+        "Name or folder of a run (default: the latest finished one).",
+        default=None,
+        extra={**NAME_OR_PATH, **extra},
     )
 
 
@@ -64,6 +70,7 @@ class HeadTraining:
         "Split or store to validate on after every epoch; none: without (default: the val store, "
         "if there is one).",
         default=None,
+        extra=NAME_OR_PATH,
     )
     store: Path | None = STORE
     views: str | None = setting(

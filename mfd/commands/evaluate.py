@@ -21,7 +21,7 @@ from mfd.console import out, print_json, say
 from mfd.errors import ConfigError
 from mfd.files import disk_errors
 from mfd.memory import keep_freed_memory
-from mfd.settings import setting, settings
+from mfd.settings import NAME_OR_PATH, setting, settings
 
 if TYPE_CHECKING:
     import torch
@@ -54,6 +54,7 @@ class Options:
     compare: tuple[str, ...] = setting(
         "Also masks of the same boxes by sam:, sam2: or sam3: with a folder or repository.",
         default=(),
+        extra=NAME_OR_PATH,
     )
     evaluator: Evaluator = setting(
         "Who computes AP; vernier (extra eval) also knows boundary AP and LVIS's rules.",

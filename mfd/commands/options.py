@@ -15,10 +15,10 @@ from typing import Annotated, Any, Protocol, get_args, get_origin
 
 import typer
 
-from mfd.config import Project, expanded, load_project
+from mfd.config import Project, load_project
 from mfd.errors import ConfigError
 from mfd.files import use_locks
-from mfd.settings import Setting, declared, from_json
+from mfd.settings import Setting, declared, expanded, from_json
 
 
 class Command(Protocol):

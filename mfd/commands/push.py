@@ -6,7 +6,7 @@ from pathlib import Path
 from mfd import headtrain, sharing
 from mfd.config import Project
 from mfd.console import print_text, say
-from mfd.settings import setting, settings
+from mfd.settings import NAME_OR_PATH, setting, settings
 
 HELP = "Upload a run's head and its model card to the Hugging Face Hub."
 PROJECT = ("runs",)
@@ -17,7 +17,9 @@ class Options:
     """What is uploaded, and where to."""
 
     run: str = setting(
-        "Name or folder of a run.", default="", extra={"argument": True, "required": True}
+        "Name or folder of a run.",
+        default="",
+        extra={**NAME_OR_PATH, "argument": True, "required": True},
     )
     repository: str = setting(
         "user/repository.", default="", extra={"argument": True, "required": True}

@@ -8,7 +8,7 @@ from mfd.commands.evaluated import open_evaluated
 from mfd.config import Project
 from mfd.console import print_path, say
 from mfd.files import disk_errors
-from mfd.settings import setting, settings
+from mfd.settings import NAME_OR_PATH, setting, settings
 
 HELP = "Write an HTML page about runs: figures, curves, images."
 PROJECT = ("data", "runs")
@@ -21,7 +21,7 @@ class Options:
     run: tuple[str, ...] = setting(
         "Names or folders of runs (default: the latest finished one); the first is shown in full.",
         default=(),
-        extra={"argument": True},
+        extra={**NAME_OR_PATH, "argument": True},
     )
     split: str = setting("Split that they were evaluated on.", default="val")
     images: Path | None = IMAGES
