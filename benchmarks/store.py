@@ -22,10 +22,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any, get_args
 
-import google_crc32c
 import numpy as np
 import torch
 import zarr
+from fastcrc.crc32 import iscsi as crc32c
 
 from benchmarks.record import environment, write
 from mfd.cache import UNIT, Store, StoreIdentity, StoreImage, StoreWriter, encode_features
@@ -194,7 +194,7 @@ def preads(
         assert os.preadv(file, [buffer], 0) == length
         os.close(file)
         if check:
-            google_crc32c.value(buffer)
+            crc32c(buffer.data)
         kept = None if fresh else buffer
 
 

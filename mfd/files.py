@@ -18,6 +18,7 @@ from mfd.errors import ConfigError, DiskError, MfdError
 _NOT_OURS = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS}
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 _CALL = 256 << 10  # bytes of a write; for more, Linux looks for large pages, which may take longer
+_MAX_VIEWS = 1024  # in one call (IOV_MAX of Linux and macOS)
 _locking = {"wanted": True}
 
 
@@ -63,11 +64,9 @@ def write_together(folder: Path, files: Mapping[str, bytes | Sequence[Any]]) -> 
         for name, content in files.items():
             pieces: Sequence[Any] = [content] if isinstance(content, bytes) else content
             path = temporary[name]
-            with path.open("wb") as file:
-                for piece in pieces:
-                    view = memoryview(piece).cast("B") if len(piece) else b""
-                    file.writelines(view[i : i + _CALL] for i in range(0, len(view), _CALL))
-                file.flush()
+            with path.open("wb", buffering=0) as file:
+                for views in _calls(pieces):
+                    _write(file.fileno(), views)
                 os.fsync(file.fileno())
         for name, path in temporary.items():
             path.replace(folder / name)
@@ -79,6 +78,33 @@ def write_together(folder: Path, files: Mapping[str, bytes | Sequence[Any]]) -> 
             error.filename = str(path)
         raise
     sync(folder)
+
+
+def _calls(pieces: Sequence[Any]) -> Iterator[list[memoryview]]:
+    """The bytes of all pieces, `_CALL` at a time: whole pages of the cache, which read faster."""
+    views: list[memoryview] = []
+    room = _CALL
+    for piece in pieces:
+        left = memoryview(piece).cast("B") if len(piece) else memoryview(b"")
+        while left:
+            view, left = left[:room], left[room:]
+            views.append(view)
+            room -= len(view)
+            if not room or len(views) == _MAX_VIEWS:
+                yield views
+                views, room = [], room or _CALL
+    if views:
+        yield views
+
+
+def _write(file: int, views: list[memoryview]) -> None:
+    """Write all views, in as many calls as the system needs."""
+    while views:
+        written = os.writev(file, views)
+        while views and len(views[0]) <= written:
+            written -= len(views.pop(0))
+        if views:
+            views[0] = views[0][written:]
 
 
 @contextmanager

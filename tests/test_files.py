@@ -47,6 +47,40 @@ def test_pieces_are_written_one_after_the_other(tmp_path: Path) -> None:
     assert (tmp_path / "f").read_bytes() == large.tobytes() + large.tobytes()[:600_001]
 
 
+@pytest.mark.parametrize("most", [1, 7, 10**6])
+def test_pieces_are_written_whole_however_little_the_system_takes_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    writev = os.writev
+
+    def short(file: int, views: list[memoryview]) -> int:
+        return writev(file, [memoryview(b"".join(views))[:most]])
+
+    monkeypatch.setattr(os, "writev", short)
+    write_atomically(tmp_path / "f", b"ab", b"", b"cdefgh", np.arange(20, dtype="u1"))
+    assert (tmp_path / "f").read_bytes() == b"abcdefgh" + bytes(range(20))
+
+
+def test_calls_begin_at_multiples_of_their_length_and_have_a_bounded_number_of_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[int, int]] = []
+    writev = os.writev
+
+    def recorded(file: int, views: list[memoryview]) -> int:
+        calls.append((sum(map(len, views)), len(views)))
+        return writev(file, views)
+
+    monkeypatch.setattr(os, "writev", recorded)
+    large = np.arange(150_001, dtype="<u4")
+    write_atomically(tmp_path / "f", large, b"crc3", large, b"crc3")
+    assert [length for length, _ in calls] == [262_144] * 4 + [1_200_016 - 4 * 262_144]
+    assert (tmp_path / "f").read_bytes() == (large.tobytes() + b"crc3") * 2
+    calls.clear()
+    write_atomically(tmp_path / "f", *[b"x"] * 3000)
+    assert calls == [(1024, 1024), (1024, 1024), (952, 952)]
+
+
 def test_the_content_is_synced_before_the_rename_and_the_folder_after_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,8 +12,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import google_crc32c
 import numpy as np
+from fastcrc.crc32 import iscsi as crc32c
 from jaxtyping import Shaped
 
 from mfd.coco.annotations import Annotations, Ragged
@@ -66,7 +66,7 @@ def recall(folder: Path, source: Source) -> CocoDataset | None:
             if not source.is_that_of(head):
                 return None
             body = file.read()
-        if google_crc32c.extend(google_crc32c.value(line), body) != int.from_bytes(checksum):
+        if crc32c(body, crc32c(line)) != int.from_bytes(checksum):
             return None
         dataset = _unpacked(source, head, _arrays(head["arrays"], body))
     except (OSError, ValueError, LookupError, TypeError):  # damaged, or not ours to read
@@ -91,11 +91,11 @@ def remember(folder: Path, source: Source, dataset: CocoDataset) -> None:
         "federated": dataset.federated and dataset.federated.to_json(),
         "arrays": {name: (str(a.dtype), a.shape) for name, a in arrays.items()},
     }
-    body = [each for a in arrays.values() for each in (a, bytes(-a.nbytes % _ALIGNED))]
+    body = [each for a in arrays.values() for each in (a.data, bytes(-a.nbytes % _ALIGNED))]
     line = json.dumps(head).encode() + b"\n"
-    checksum = google_crc32c.value(line)
+    checksum = crc32c(line)
     for piece in body:
-        checksum = google_crc32c.extend(checksum, piece)
+        checksum = crc32c(piece, checksum)
     memory = source.memory(folder)
     try:
         write_if_ours(memory, checksum.to_bytes(_CRC_BYTES), line, *body)

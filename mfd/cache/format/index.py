@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import google_crc32c
 import numpy as np
+from fastcrc.crc32 import iscsi as crc32c
 
 from mfd.cache.format.arrays import REPAIR
 from mfd.cache.format.chunks import CRC_BYTES
@@ -102,7 +102,7 @@ def read_index(
     try:
         content = file.read_bytes()
         payload, checksum = content[:-CRC_BYTES], content[-CRC_BYTES:]
-        if google_crc32c.value(payload) != int.from_bytes(checksum, "little"):
+        if crc32c(payload) != int.from_bytes(checksum, "little"):
             raise ValueError("its checksum differs")
         if recorded is not None and not is_recorded(file, recorded.get(array.file(0), "")):
             raise ValueError("it is not the file that was written")
@@ -120,7 +120,7 @@ def is_recorded(file: Path, recorded: Recorded) -> bool:
     if isinstance(recorded, str):
         return file_sha256(file) == recorded
     content = file.read_bytes()
-    return [len(content), google_crc32c.value(content)] == recorded
+    return [len(content), crc32c(content)] == recorded
 
 
 def _write(path: Path, arrays: Sequence[ArrayLayout], columns: Mapping[str, np.ndarray]) -> None:

@@ -6,8 +6,8 @@ are not copied at all: a file is a list of pieces, most of them the detector's o
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-import google_crc32c
 import numpy as np
+from fastcrc.crc32 import iscsi as crc32c
 from numcodecs.blosc import Blosc  # type: ignore[import-untyped]
 from numcodecs.zstd import Zstd  # type: ignore[import-untyped]
 
@@ -96,7 +96,7 @@ def _checked(
         parts = [np.frombuffer(_ENCODERS[codec](values), np.uint8)]
     checksum = 0
     for part in parts:
-        checksum = google_crc32c.extend(checksum, part)
+        checksum = crc32c(part.data, checksum)
     return [*parts, np.array([checksum], "<u4").view(np.uint8)], checksum
 
 
