@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,9 @@ def write_atomically(path: Path, *content: Any) -> None:
     Raises:
         OSError: as the file system does; `path` is then what it was before.
     """
-    write_together(path.parent, {path.name: content})
+    with atomic_file(path) as append:
+        for piece in content:
+            append(piece)
 
 
 def write_if_ours(path: Path, *content: Any) -> None:
@@ -52,59 +54,92 @@ def write_if_ours(path: Path, *content: Any) -> None:
             raise
 
 
-def write_together(folder: Path, files: Mapping[str, bytes | Sequence[Any]]) -> None:
+def write_together(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write all files or none: each beside its place first, then renamed one after the other.
 
     Raises:
         OSError: as the file system does; no file has then been replaced.
     """
-    temporary = {name: folder / f"{name}.tmp" for name in files}
-    path = folder
-    try:
-        for name, content in files.items():
-            pieces: Sequence[Any] = [content] if isinstance(content, bytes) else content
-            path = temporary[name]
-            with path.open("wb", buffering=0) as file:
-                for views in _calls(pieces):
-                    _write(file.fileno(), views)
-                os.fsync(file.fileno())
-        for name, path in temporary.items():
-            path.replace(folder / name)
-    except OSError as error:
-        for file_name in temporary.values():
-            with suppress(OSError):
-                file_name.unlink()
-        if error.filename is None:  # as writing does, unlike opening
-            error.filename = str(path)
-        raise
+    temporary = {folder / name: folder / f"{name}.tmp" for name in files}
+    with _removed_after_errors(*temporary.values()):
+        for path, content in zip(temporary.values(), files.values(), strict=True):
+            with _synced(path) as append:
+                append(content)
+        for path, written in temporary.items():
+            written.replace(path)
     sync(folder)
 
 
-def _calls(pieces: Sequence[Any]) -> Iterator[list[memoryview]]:
-    """The bytes of all pieces, `_CALL` at a time: whole pages of the cache, which read faster."""
-    views: list[memoryview] = []
-    room = _CALL
-    for piece in pieces:
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Callable[[Any], None]]:
+    """A function that appends bytes, an array or the like to what then is put at `path`.
+
+    What was appended must not change before the block ends.
+
+    Raises:
+        OSError: as the file system does; `path` is then what it was before, as after any error.
+    """
+    temporary = path.with_name(f"{path.name}.tmp")
+    with _removed_after_errors(temporary):
+        with _synced(temporary) as append:
+            yield append
+        temporary.replace(path)
+    sync(path.parent)
+
+
+@contextmanager
+def _removed_after_errors(*temporary: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        for file in temporary:
+            with suppress(OSError):
+                file.unlink()
+        raise
+
+
+@contextmanager
+def _synced(path: Path) -> Iterator[Callable[[Any], None]]:
+    """A function that appends to a new file, which is on the disk after the block."""
+    try:
+        with path.open("wb", buffering=0) as file:
+            calls = _Calls(file.fileno())
+            yield calls.append
+            calls.write()
+            os.fsync(file.fileno())
+    except OSError as error:
+        if error.filename is None:  # as writing does, unlike opening
+            error.filename = str(path)
+        raise
+
+
+class _Calls:
+    """Pieces of a file, written `_CALL` bytes at a time: whole pages of the cache read faster."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+        self._views: list[memoryview] = []
+        self._room = _CALL
+
+    def append(self, piece: Any) -> None:
         left = memoryview(piece).cast("B") if len(piece) else memoryview(b"")
         while left:
-            view, left = left[:room], left[room:]
-            views.append(view)
-            room -= len(view)
-            if not room or len(views) == _MAX_VIEWS:
-                yield views
-                views, room = [], room or _CALL
-    if views:
-        yield views
+            view, left = left[: self._room], left[self._room :]
+            self._views.append(view)
+            self._room -= len(view)
+            if not self._room or len(self._views) == _MAX_VIEWS:
+                self.write()
 
-
-def _write(file: int, views: list[memoryview]) -> None:
-    """Write all views, in as many calls as the system needs."""
-    while views:
-        written = os.writev(file, views)
-        while views and len(views[0]) <= written:
-            written -= len(views.pop(0))
-        if views:
-            views[0] = views[0][written:]
+    def write(self) -> None:
+        """Write what there is, in as many calls as the system needs."""
+        views, self._views = self._views, []
+        self._room = self._room or _CALL
+        while views:
+            written = os.writev(self._file, views)
+            while views and len(views[0]) <= written:
+                written -= len(views.pop(0))
+            if views:
+                views[0] = views[0][written:]
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from mfd import files
 from mfd.cache.store.disk import disk_errors
 from mfd.errors import ConfigError, StoreError, TrainingError
 from mfd.files import (
+    atomic_file,
     exclusive_lock,
     new_folder,
     use_locks,
@@ -79,6 +80,18 @@ def test_calls_begin_at_multiples_of_their_length_and_have_a_bounded_number_of_p
     calls.clear()
     write_atomically(tmp_path / "f", *[b"x"] * 3000)
     assert calls == [(1024, 1024), (1024, 1024), (952, 952)]
+
+
+def test_a_file_that_is_not_finished_leaves_the_old_content_and_no_debris(tmp_path: Path) -> None:
+    def fail() -> None:
+        with atomic_file(tmp_path / "f") as append:
+            append(b"new" * 100_000)
+            raise ValueError("no more")
+
+    write_atomically(tmp_path / "f", b"old")
+    with pytest.raises(ValueError, match="no more"):
+        fail()
+    assert [(f.name, f.read_bytes()) for f in tmp_path.iterdir()] == [("f", b"old")]
 
 
 def test_the_content_is_synced_before_the_rename_and_the_folder_after_it(

@@ -10,9 +10,9 @@ from mfd.cache.format.arrays import REPAIR
 from mfd.cache.format.chunks import CRC_BYTES
 from mfd.cache.format.layout import ArrayLayout
 from mfd.cache.format.records import ImageRecord, StoreImage
-from mfd.cache.format.shards import encode_chunk
+from mfd.cache.format.shards import write_chunk
 from mfd.errors import StoreError
-from mfd.files import file_sha256, write_atomically
+from mfd.files import atomic_file, file_sha256
 from mfd.images import Placement
 
 Recorded = str | list[int]
@@ -126,5 +126,5 @@ def is_recorded(file: Path, recorded: Recorded) -> bool:
 def _write(path: Path, arrays: Sequence[ArrayLayout], columns: Mapping[str, np.ndarray]) -> None:
     for array in arrays:
         if array.name in columns:
-            pieces, _ = encode_chunk(array, "none", columns[array.name])
-            write_atomically(path / array.file(0), *pieces)
+            with atomic_file(path / array.file(0)) as append:
+                write_chunk(array, "none", columns[array.name], append)

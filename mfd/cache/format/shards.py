@@ -19,16 +19,19 @@ from mfd.config import Codec
 Row = Sequence[np.ndarray]
 """What an array has of one image: pieces to be laid one after the other from the beginning."""
 
+Append = Callable[[np.ndarray | bytes], None]
+"""Takes the next piece of a file, which stays as it is until the file is closed."""
+
 _ENCODERS: Mapping[Codec, Callable[[np.ndarray], bytes]] = {
     "zstd": Zstd(level=1).encode,
     "blosc": Blosc(cname="lz4", clevel=5, shuffle=Blosc.BITSHUFFLE).encode,
 }
 
 
-def encode_file(
-    array: ArrayLayout, codec: Codec, rows: Sequence[Row]
-) -> tuple[list[np.ndarray], FileRecord]:
-    """One file of an array in pieces to be written one after the other, and its record.
+def write_file(array: ArrayLayout, codec: Codec, rows: Sequence[Row], append: Append) -> FileRecord:
+    """Append the content of one file of an array, piece by piece; returns its record.
+
+    Each chunk is appended right after its checksum was computed, while a CPU's cache holds it.
 
     Args:
         rows: those that lie in the file, from its first; empty ones, and those left out at the
@@ -39,32 +42,27 @@ def encode_file(
         for place, row in zip(block, rows, strict=False):
             if row:
                 np.concatenate(row, out=place[: sum(map(len, row))])
-        return encode_chunk(array, codec, block)
+        return write_chunk(array, codec, block, append)
     index = np.full((array.shards[0], array.shards[1] // array.chunks[1], 2), ABSENT, "<u8")
-    pieces: list[np.ndarray] = []
     digests = []
     size = 0
     for place, row in zip(index, [*rows, *[()] * (len(index) - len(rows))], strict=True):
         checksums = []
         for number, parts in enumerate(_chunks(array, row)):
-            encoded, checksum = _checked(parts, array, codec)
-            place[number] = size, num_bytes = size, sum(part.nbytes for part in encoded)
+            num_bytes, checksum = _append_chunk(_encoded(parts, array, codec), append)
+            place[number] = size, num_bytes
             checksums.append((number, checksum))
-            pieces += encoded
             size += num_bytes
         digests.append(row_digest(checksums))
-    of_index, _ = _checked([_bytes(index)], array, "none")
-    size += index.nbytes + CRC_BYTES
-    return pieces + of_index, FileRecord(size, tuple(digests))
+    of_index, _ = _append_chunk([_bytes(index)], append)
+    return FileRecord(size + of_index, tuple(digests))
 
 
-def encode_chunk(
-    array: ArrayLayout, codec: Codec, block: np.ndarray
-) -> tuple[list[np.ndarray], FileRecord]:
-    """As `encode_file`, of an array without shards: all values of the file as one block."""
-    parts, checksum = _checked([_bytes(block.astype(array.dtype, copy=False))], array, codec)
-    size = sum(part.nbytes for part in parts)
-    return parts, FileRecord(size, (row_digest([(0, checksum)]),))
+def write_chunk(array: ArrayLayout, codec: Codec, block: np.ndarray, append: Append) -> FileRecord:
+    """As `write_file`, of an array without shards: all values of the file as one block."""
+    values = _bytes(block.astype(array.dtype, copy=False))
+    size, checksum = _append_chunk(_encoded([values], array, codec), append)
+    return FileRecord(size, (row_digest([(0, checksum)]),))
 
 
 def _chunks(array: ArrayLayout, row: Row) -> Iterator[list[np.ndarray]]:
@@ -85,19 +83,24 @@ def _chunks(array: ArrayLayout, row: Row) -> Iterator[list[np.ndarray]]:
         yield [*parts, np.zeros(room, np.uint8)]
 
 
-def _checked(
-    parts: list[np.ndarray], array: ArrayLayout, codec: Codec
-) -> tuple[list[np.ndarray], int]:
-    """A chunk as it lies in the file, encoded and followed by its CRC-32C, and that."""
-    if codec != "none":
-        values = np.concatenate(parts).view(array.dtype)
-        if array.planar:
-            values = np.ascontiguousarray(values.reshape(array.chunks[1:]).T)
-        parts = [np.frombuffer(_ENCODERS[codec](values), np.uint8)]
+def _encoded(parts: list[np.ndarray], array: ArrayLayout, codec: Codec) -> list[np.ndarray]:
+    """The bytes of a chunk as the codec makes them."""
+    if codec == "none":
+        return parts
+    values = np.concatenate(parts).view(array.dtype)
+    if array.planar:
+        values = np.ascontiguousarray(values.reshape(array.chunks[1:]).T)
+    return [np.frombuffer(_ENCODERS[codec](values), np.uint8)]
+
+
+def _append_chunk(parts: Sequence[np.ndarray], append: Append) -> tuple[int, int]:
+    """Append a chunk and its CRC-32C; returns how many bytes these are, and the CRC-32C."""
     checksum = 0
     for part in parts:
         checksum = crc32c(part.data, checksum)
-    return [*parts, np.array([checksum], "<u4").view(np.uint8)], checksum
+        append(part)
+    append(checksum.to_bytes(CRC_BYTES, "little"))
+    return sum(part.nbytes for part in parts) + CRC_BYTES, checksum
 
 
 def _bytes(values: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from mfd.cache.format.plan import make_plan
 from mfd.cache.format.profiles import UNIT
 from mfd.cache.format.records import FileRecord, ImageRecord, StoreImage
 from mfd.cache.format.rows import to_rows
-from mfd.cache.format.shards import Row, encode_file
+from mfd.cache.format.shards import Row, write_file
 from mfd.cache.store.claims import Claims
 from mfd.cache.store.create import create, require_room
 from mfd.cache.store.disk import disk_errors, half_written
@@ -24,7 +24,7 @@ from mfd.cache.store.manifest import COPY, Manifest, require_identity, set_statu
 from mfd.config import Codec
 from mfd.detectors import ImageFeatures
 from mfd.errors import StoreError
-from mfd.files import exclusive_lock, file_sha256, write_atomically
+from mfd.files import atomic_file, exclusive_lock, file_sha256
 
 
 class StoreWriter:
@@ -282,8 +282,8 @@ class StoreWriter:
             name = array.file(unit * UNIT + start)
             images = [image.get(array.name, ()) for image in rows[start : start + step]]
             if any(images):
-                content, files[name] = encode_file(array, self._manifest.codec, images)
-                write_atomically(self.path / name, *content)
+                with atomic_file(self.path / name) as append:
+                    files[name] = write_file(array, self._manifest.codec, images, append)
             else:
                 (self.path / name).unlink(missing_ok=True)
         return files

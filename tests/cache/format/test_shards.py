@@ -11,7 +11,7 @@ from mfd.cache.format.arrays import create_arrays
 from mfd.cache.format.chunks import ABSENT, read_row
 from mfd.cache.format.layout import ArrayLayout
 from mfd.cache.format.records import FileRecord
-from mfd.cache.format.shards import encode_chunk, encode_file
+from mfd.cache.format.shards import write_chunk, write_file
 from mfd.config import Codec
 
 ARRAY = ArrayLayout("a/b", "float16", (48, 9, 5), (1, 3, 5), (16, 9, 5))
@@ -35,6 +35,15 @@ def joined(block: np.ndarray) -> list[list[np.ndarray]]:
     ]
 
 
+def written(
+    array: ArrayLayout, rows: list[list[np.ndarray]], codec: Codec = "none"
+) -> tuple[bytes, FileRecord]:
+    """The content of a file, and its record."""
+    pieces: list[np.ndarray | bytes] = []
+    record = write_file(array, codec, rows, pieces.append)
+    return b"".join(map(bytes, pieces)), record
+
+
 @pytest.mark.parametrize("codec", ["none", "zstd", "blosc"])
 @pytest.mark.parametrize("planar", [False, True])
 @pytest.mark.parametrize("dtype", ["float16", "float32", "int8", "uint8"])
@@ -49,8 +58,7 @@ def test_a_file_is_read_by_plain_zarr_and_its_chunks_are_those_that_zarr_writes(
     assert isinstance(plain, zarr.Array)
     plain[16:32] = block
     theirs = (tmp_path / array.file(16)).read_bytes()
-    pieces, record = encode_file(array, codec, joined(block))
-    ours = b"".join(map(bytes, pieces))
+    ours, record = written(array, joined(block), codec)
     assert record.size == len(ours) == len(theirs)
     assert chunks(ours) == chunks(theirs)
     (tmp_path / array.file(0)).write_bytes(ours)
@@ -68,8 +76,8 @@ def test_chunks_of_zeros_are_stored_and_read_as_such_by_plain_zarr(tmp_path: Pat
     create_arrays(group, [ARRAY], "none")
     block = values()
     block[6, 3:6], block[7, :7] = 0, -0.0
-    pieces, record = encode_file(ARRAY, "none", joined(block))
-    (tmp_path / ARRAY.file(0)).write_bytes(b"".join(map(bytes, pieces)))
+    content, record = written(ARRAY, joined(block))
+    (tmp_path / ARRAY.file(0)).write_bytes(content)
     assert zarr.open_group(tmp_path)["a/b"][:16].tobytes() == block.tobytes()  # type: ignore[index, union-attr]
     for row, length in enumerate(LENGTHS):
         assert np.array_equal(
@@ -80,19 +88,18 @@ def test_chunks_of_zeros_are_stored_and_read_as_such_by_plain_zarr(tmp_path: Pat
 def test_a_file_without_shards_is_its_values_and_their_checksum() -> None:
     array = ArrayLayout("a", "float16", (32, 4), (16, 4))
     expected = bytes(128) + google_crc32c.value(bytes(128)).to_bytes(4, "little")
-    for pieces, record in (
-        encode_chunk(array, "none", np.zeros((16, 4))),
-        encode_file(array, "none", [[np.zeros(4, np.float16)], []]),
-    ):
-        assert b"".join(map(bytes, pieces)) == expected
-        assert record.size == 132
+    pieces: list[np.ndarray | bytes] = []
+    record = write_chunk(array, "none", np.zeros((16, 4)), pieces.append)
+    assert (b"".join(map(bytes, pieces)), record.size) == (expected, 132)
+    content, record = written(array, [[np.zeros(4, np.float16)], []])
+    assert (content, record.size) == (expected, 132)
 
 
 def test_a_record_tells_files_of_one_size_apart_by_the_row_that_differs() -> None:
     block = values()
-    _, before = encode_file(ARRAY, "none", joined(block))
+    _, before = written(ARRAY, joined(block))
     block[4, 2, 3] += 1
-    _, after = encode_file(ARRAY, "none", joined(block))
+    _, after = written(ARRAY, joined(block))
     assert before.size == after.size
     assert before.rows is not None
     assert after.rows is not None
@@ -102,8 +109,8 @@ def test_a_record_tells_files_of_one_size_apart_by_the_row_that_differs() -> Non
 
 def test_a_chunk_in_the_place_of_another_is_noticed(tmp_path: Path) -> None:
     block = values()
-    pieces, record = encode_file(ARRAY, "none", joined(block))
-    content = bytearray(b"".join(map(bytes, pieces)))
+    found, record = written(ARRAY, joined(block))
+    content = bytearray(found)
     index = np.frombuffer(content[-(16 * 3 * 16 + 4) : -4], "<u8").reshape(16, 3, 2)
     (to, size), (origin, _) = index[8, 1].tolist(), index[0, 1].tolist()
     content[to : to + size] = content[origin : origin + size]  # sound in itself
