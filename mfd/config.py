@@ -16,8 +16,8 @@
     "cars" = "car"
 
 The file is looked for in the working folder and upwards, as git does with its own; relative paths
-count from the file's folder, also of runs and stores that can be named too (`val = "./a/store"`;
-without a `/` it is a name). Importing this takes no time: no torch.
+count from the file's folder, also where a name could stand (`val = "./store"`). Importing this
+takes no time: no torch.
 """
 
 import dataclasses

@@ -175,14 +175,15 @@ def _checkpoint(value: str | Path, folder: Path | None) -> str:
 
 
 def _named(value: str | Path, folder: Path | None) -> str:
-    """A name as it is; resolved where it is a path by its `/` or `~`, or has a file or folder."""
+    """A name as it is; resolved where it is a path: by how it begins, or because it is there."""
     text = str(value)
     kind, colon, place = text.partition(":")
-    if ".py:" in text or not (colon and kind.isalnum()):
-        is_path = ".py:" in text or "/" in text or text.startswith("~")
-        return str(resolved(text, folder)) if is_path else text
-    local = resolved(place, folder)  # of hf:PLACE or sam:PLACE; if there is none, it is on the Hub
-    return f"{kind}:{local}" if local.is_dir() else text
+    if colon and kind.isalnum() and ".py:" not in text:
+        local = resolved(place, folder)  # of hf:PLACE or sam:PLACE; if absent, it is on the Hub
+        return f"{kind}:{local}" if local.is_dir() else text
+    path = resolved(text, folder)
+    is_path = ".py:" in text or text.startswith((".", "~")) or ("/" in text and path.exists())
+    return str(path) if is_path else text
 
 
 def resolved(value: str | Path, folder: Path | None) -> Path:

@@ -48,8 +48,8 @@ def test_texts_that_name_a_run_store_or_model_count_from_the_file_where_they_are
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", "/home/her")
-    (tmp_path / "sam").mkdir()
-    (tmp_path / "val").mkdir()  # as YOLO's layout has it beside the file
+    for folder in ("sam", "stores/a", "old/mfd-1", "val"):  # val: as YOLO's layout has it
+        (tmp_path / folder).mkdir(parents=True)
 
     def read(command: Any, **values: Any) -> Any:
         return read_options(command.Options, values, {}, tmp_path / "mfd.toml")
@@ -60,6 +60,7 @@ def test_texts_that_name_a_run_store_or_model_count_from_the_file_where_they_are
     assert read(train_head, val="val").val == "val"
     assert read(evaluate, run="../old/runs/mfd-1").run == str(tmp_path / "../old/runs/mfd-1")
     assert read(evaluate, run="mfd-1").run == "mfd-1"
+    assert read(evaluate, run="mfd-1/best").run == "mfd-1/best"  # under runs
     assert read(compare, run=["mfd-1", "old/mfd-1"]).run == ("mfd-1", f"{tmp_path}/old/mfd-1")
     models = ["sam:sam", "sam:facebook/sam-vit-base"]
     assert read(evaluate, compare=models).compare == (f"sam:{tmp_path}/sam", models[1])
