@@ -260,6 +260,33 @@ def _tried(lock: Path, refusal: MfdError) -> Iterator[None]:
         ) from error
 
 
+def nearest_folder(path: Path) -> Path:
+    """The folder `path`, or the nearest one above it that is there: on whose disk it will be.
+
+    Raises:
+        DiskError: what is nearest is no folder, such as a file, or a link to a disk that is absent.
+    """
+    whole = path.absolute()
+    nearest = next(each for each in (whole, *whole.parents) if os.path.lexists(each))
+    if not nearest.is_dir():
+        raise DiskError(f"{nearest} is not a folder, which {path} needs; move it, or name another")
+    return nearest
+
+
+def require_writable(folder: Path) -> None:
+    """Nothing, if files can be made in a folder, or the folder itself.
+
+    Raises:
+        DiskError: they cannot.
+    """
+    nearest = nearest_folder(folder)
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise DiskError(
+            f"nothing can be written to {nearest}, where {folder} belongs; change its permissions, "
+            "or name other folders by --stores and --runs"
+        )
+
+
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no spaces: equal values give equal text."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

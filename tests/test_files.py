@@ -12,11 +12,13 @@ import pytest
 
 from mfd import files
 from mfd.cache.store.disk import disk_errors
-from mfd.errors import ConfigError, StoreError, TrainingError
+from mfd.errors import ConfigError, DiskError, StoreError, TrainingError
 from mfd.files import (
     atomic_file,
     exclusive_lock,
+    nearest_folder,
     new_folder,
+    require_writable,
     use_locks,
     write_atomically,
     write_json,
@@ -229,3 +231,35 @@ def test_files_are_written_together_or_not_at_all(tmp_path: Path) -> None:
         "a.json": b"1",
         "b.json": b"2",
     }
+
+
+def test_the_nearest_folder_is_the_one_that_is_there(tmp_path: Path) -> None:
+    assert nearest_folder(tmp_path) == tmp_path
+    assert nearest_folder(tmp_path / "not" / "yet") == tmp_path
+    require_writable(tmp_path / "not" / "yet")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("below", [".", "stores"])
+@pytest.mark.parametrize("kind", ["file", "link to nothing"])
+def test_what_is_no_folder_is_named_and_not_passed_over(
+    kind: str, below: str, tmp_path: Path
+) -> None:
+    place = tmp_path / "disk"
+    if kind == "file":
+        place.touch(mode=0o755)
+    else:
+        place.symlink_to("unmounted")
+    for use in (nearest_folder, require_writable):
+        with pytest.raises(
+            DiskError, match=f"{place} is not a folder, which {place / below} needs"
+        ):
+            use(place / below)
+
+
+def test_a_folder_that_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # the tests' user may be root
+    with pytest.raises(DiskError, match=f"nothing can be written to {tmp_path}, where .*runs bel"):
+        require_writable(tmp_path / "runs")

@@ -7,6 +7,7 @@ from mfd.config import Codec, Project
 from mfd.console import say
 from mfd.errors import ConfigError
 from mfd.extract import ExtractConfig
+from mfd.files import nearest_folder
 from mfd.memory import keep_freed_memory
 from mfd.settings import setting, settings
 from mfd.text import duration
@@ -35,6 +36,7 @@ def run(project: Project, options: Options) -> None:
     if options.dtype == "coarse" and options.codec == "none":
         raise ConfigError("--dtype coarse is small only behind a codec; give --codec zstd too")
     part = extract.Part.parse(options.part)
+    nearest_folder(project.stores)  # refuses what is none, before all images are hashed
     dataset = open_consistent(project, options)
     if missing := dataset.missing():
         say(

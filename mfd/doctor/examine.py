@@ -54,5 +54,6 @@ def examine(
             report.attempt(examine_repeats, dataset, detector)
         for name, dataset in datasets.items():
             report.attempt(examine_agreement, report, name, dataset, detector, project.categories)
-    examine_stores(report, project, datasets, None if detector is None else detector.spec)
+    spec = None if detector is None else detector.spec
+    report.attempt(examine_stores, report, project, datasets, spec)
     return report

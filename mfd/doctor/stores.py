@@ -1,9 +1,7 @@
 """Stores that are there, and room for those that are not."""
 
-import os
 import shutil
 from collections.abc import Mapping
-from pathlib import Path
 
 from mfd.cache import list_stores
 from mfd.coco import CocoDataset
@@ -11,6 +9,7 @@ from mfd.config import Project
 from mfd.detectors import DetectorSpec
 from mfd.doctor.report import Report
 from mfd.extract import estimate
+from mfd.files import nearest_folder, require_writable
 from mfd.text import size
 
 
@@ -20,17 +19,16 @@ def examine_stores(
     datasets: Mapping[str, CocoDataset],
     spec: DetectorSpec | None,
 ) -> None:
-    """Say which stores are damaged or unfinished, and whether the missing ones have room."""
+    """Say which stores are damaged or unfinished, and whether the missing ones have room.
+
+    Raises:
+        DiskError: there is something else in the place of the folder of stores.
+    """
     stores, errors = list_stores(project.stores)
-    free = shutil.disk_usage(_existing(project.stores)).free
+    report.attempt(require_writable, project.runs)
+    free = shutil.disk_usage(nearest_folder(project.stores)).free
     report.say(f"stores under {project.stores}: {len(stores)}, disk free: {size(free)}")
-    for folder in (project.stores, project.runs):
-        if not os.access(_existing(folder), os.W_OK | os.X_OK):
-            report.say(
-                f"nothing can be written to {_existing(folder)}, where {folder} belongs; change "
-                "its permissions, or name other folders by --stores and --runs",
-                good=False,
-            )
+    report.attempt(require_writable, project.stores)
     for store in stores:
         if not store.complete:
             report.say(f"store {store.path.name} is unfinished; `mfd extract` resumes it")
@@ -52,12 +50,6 @@ def examine_stores(
             report.say(text)
         else:
             report.say(f"{text}; make room, or name another disk by --stores", good=False)
-
-
-def _existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
-    whole = folder.absolute()
-    return next(each for each in (whole, *whole.parents) if each.exists())
 
 
 def _weights(spec: DetectorSpec) -> tuple[str, int]:

@@ -280,3 +280,11 @@ def test_a_detector_that_is_random_is_named(data: Path) -> None:
 def test_every_fault_is_found_at_once(tmp_path: Path) -> None:
     found = examine(Project(data=tmp_path, detector="nobody", stores=tmp_path))
     assert sum(not finding.good for finding in found) == 3  # two splits, one detector
+
+
+@pytest.mark.parametrize("name", ["stores", "runs"])
+def test_a_file_in_the_place_of_a_folder_is_named(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).touch(mode=0o755)
+    folders = {each: tmp_path / each for each in ("stores", "runs")}
+    found = examine(Project(data=tmp_path, detector="nobody", **folders))
+    assert [f"{tmp_path / name} is not a folder" in f.text for f in found if not f.good][-1]

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from mfd.errors import DiskError
+from mfd.files import nearest_folder
 from mfd.text import size
 
 _BLOCK = 2**24
@@ -46,7 +47,7 @@ def probe_disk(folder: Path, seconds: float = 1.0, num_bytes: int = 2**28) -> Di
     Raises:
         DiskError: the disk cannot be written, has too little room, or cannot be read that way.
     """
-    folder = next(f for f in (folder.absolute(), *folder.absolute().parents) if f.is_dir())
+    folder = nearest_folder(folder)
     free = shutil.disk_usage(folder).free
     if free < 4 * num_bytes:
         raise DiskError(

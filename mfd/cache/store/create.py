@@ -11,7 +11,7 @@ from mfd.cache.store.identity import StoreIdentity
 from mfd.cache.store.journal import Journal
 from mfd.cache.store.manifest import Manifest, write_metadata
 from mfd.errors import StoreError
-from mfd.files import sync
+from mfd.files import nearest_folder, sync
 from mfd.text import size
 
 
@@ -41,12 +41,13 @@ def require_room(path: Path, identity: StoreIdentity) -> None:
 
     Raises:
         StoreError: it does not.
+        DiskError: where the folder of stores should be is something else.
     """
     spec, images = identity.spec, identity.images
     planned = planned_bytes(spec, identity.profile, identity.dtype, identity.input_hw)
     done = len(Journal(path).committed()) * UNIT / len(images)
     needed = planned * max(0.0, 1 - done)
-    existing = next(folder for folder in path.absolute().parents if folder.exists())
+    existing = nearest_folder(path.parent)
     free = shutil.disk_usage(existing).free
     if free < needed:
         raise StoreError(
