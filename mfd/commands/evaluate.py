@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mfd import distributed, headtrain, opening
+from mfd import cache, distributed, headtrain, opening
 from mfd.commands.declared import (
     ANNOTATIONS,
     DETECTOR,
@@ -82,10 +82,15 @@ def run(project: Project, options: Options) -> None:
 def _evaluate(project: Project, options: Options, device: "torch.device") -> None:
     run = chosen_run(project, options)
     head = None if run is None else run.load_head(device)
+    store: cache.Store | None
     if run is None:
         store = opening.open_store(project, options.split, options.store)
+        spec, choice = store.spec, project.choice
+    else:
+        store = opening.find_features_of(project, run, options.split, options.store)
+        spec, choice = run.spec, run.config.detector
     matched = opening.in_categories_of(
-        store.spec if run is None else run.spec,
+        spec,
         project,
         open_named(project, options),
         class_agnostic=options.class_agnostic or (head is not None and head.config.class_agnostic),
@@ -94,18 +99,15 @@ def _evaluate(project: Project, options: Options, device: "torch.device") -> Non
         say("the results files have the detector's category ids")
     dataset = matched.dataset
     say(f"run: {'none, only boxes and baselines' if run is None else run.path}")
+    say(f"store: {'none, the detector runs on every image' if store is None else store.path}")
+    choice = override(project, choice, options.detector, options.weights)
     features: headtrain.Features
-    if run is None:
-        choice = override(project, project.choice, options.detector, options.weights)
-        say(f"store: {store.path}")
+    if store is not None:
         features = opening.complete(store, dataset, choice, device)
+        say_repeated_files(dataset, store.images)
     else:
-        choice = override(project, run.config.detector, options.detector, options.weights)
-        features = opening.open_features_of(
-            project, run, choice, dataset, options.split, options.store, device
-        )
-    if not isinstance(features, headtrain.LiveFeatures):
-        say_repeated_files(dataset, features.images)
+        assert run is not None
+        features = opening.live_features_of(project, run, choice, dataset, device)
     upright = features.spec.preprocessing.upright
     compared = {
         name: headtrain.open_sam(name, dataset, device, upright=upright) for name in options.compare

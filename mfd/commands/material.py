@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mfd import cache, distributed, headtrain, opening
+from mfd.commands.plan import Plan
 from mfd.config import DetectorChoice, Project
 from mfd.console import say
 from mfd.headtrain import HeadConfig, TrainConfig
@@ -62,14 +63,20 @@ class StoredMaterial:
         heads: "Sequence[tuple[HeadConfig, TrainConfig, headtrain.MaskImages | None]]",
     ) -> "Sequence[headtrain.StoredSource]":
         """The same of each of several heads."""
-        views = []
         needed = any(head.use_c1 for head, _, _ in heads)
         for store in self.stores:
-            with distributed.first_alone():
+            headtrain.require_listed(store, dataset)
+        completed = [
+            opening.complete(store, dataset, self.choice, self.device, needed=needed)
+            for store in self.stores
+        ]
+        headtrain.require_alike(completed)
+        views = []
+        for store, features in zip(self.stores, completed, strict=True):
+            with distributed.first_alone():  # what can be refused before has been: this takes long
                 targets = headtrain.build_targets(store, dataset, self.project.stores, say=say)
             view = f"{store.identity.view}: " if len(self.stores) > 1 else ""
             say(f"{view}{targets}")
-            features = opening.complete(store, dataset, self.choice, self.device, needed=needed)
             views.append((features, targets))
         on_gpu = self.device.type == "cuda"
         return [
@@ -79,13 +86,11 @@ class StoredMaterial:
             for head, recipe, masks in heads
         ]
 
-    def validation(
-        self, wanted: str | None, source: "headtrain.BatchSource", head: HeadConfig, images: int
-    ) -> "headtrain.Validation | None":
+    def validation(self, wanted: str | None, plan: Plan) -> "opening.Sampling | None":
         """The named store, or the val store beside the stores that are trained on."""
         return opening.open_validation(
-            self.project, wanted, self.choice, source.spec, self.stores[0], self.device,
-            images=images, head=head,
+            self.project, wanted, self.choice, self.spec, self.stores[0], self.device,
+            head=plan.head,
         )  # fmt: skip
 
     def begun(self, run: "headtrain.Run") -> None:
@@ -132,16 +137,13 @@ class LiveMaterial:
         """Batches that the detector is run on."""
         return headtrain.LiveSource(self.detector, self.choice, dataset, head, recipe, masks)
 
-    def validation(
-        self, wanted: str | None, source: "headtrain.BatchSource", head: HeadConfig, images: int
-    ) -> "headtrain.Validation | None":
+    def validation(self, wanted: str | None, plan: Plan) -> "opening.Sampling | None":
         """A store of a detector that stays as it is; images for one that is trained itself."""
-        if source.tuned is not None:
-            return opening.open_live_validation(self.project, wanted, self.detector, images=images)
+        if plan.recipe.finetune != "none":
+            return opening.open_live_validation(self.project, wanted, self.detector)
         return opening.open_validation(
-            self.project, wanted, self.choice, source.spec, None, self.device,
-            images=images, head=head,
-        )  # fmt: skip
+            self.project, wanted, self.choice, self.spec, None, self.device, head=plan.head
+        )
 
     def begun(self, run: "headtrain.Run") -> None:
         """Nothing is kept that a run could need."""

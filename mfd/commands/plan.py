@@ -11,6 +11,8 @@ from mfd.settings import replace_from_texts
 from mfd.text import suggest
 
 if TYPE_CHECKING:
+    import torch
+
     from mfd.detectors import DetectorSpec
 
 
@@ -42,6 +44,12 @@ class Plan:
             return cls(name, head, saved.train or TrainConfig())
         own = preset or headtrain.default_preset(spec)
         return cls(own.name, own.config, own.recipe, by_detector=preset is None)
+
+    def require_trainable(
+        self, spec: "DetectorSpec", device: "torch.device", *, validated: bool
+    ) -> None:
+        """Refuse what can be seen before targets are built; see `headtrain.require_trainable`."""
+        headtrain.require_trainable(self.head, self.recipe, spec, device, validated=validated)
 
     def val_images(self, source: "headtrain.BatchSource") -> int:
         """How many images are validated on after every epoch of the source."""

@@ -14,6 +14,7 @@ from mfd.commands.wanted import Wanted, about, open_wanted, parse_heads
 from mfd.config import Project
 from mfd.console import out, print_json, say
 from mfd.errors import TrainingError
+from mfd.files import require_writable
 from mfd.memory import keep_freed_memory
 from mfd.settings import setting, settings
 from mfd.text import duration
@@ -48,12 +49,21 @@ def _sweep(project: Project, options: Options) -> None:
     wanted = parse_heads(options.heads)
     material, plans = open_wanted(project, options, wanted, opening.pick_device(options.device))
     runs = [_run_of(project, each.name, resume=options.resume) for each in wanted]
-    dataset = open_consistent(project, options)
-    say_repeated_files(dataset, material.images)
+    if distributed.rank() == 0:
+        for run in runs:
+            require_writable(run.path)
     for place in material.places:
         say(f"store: {place}")
     for run, plan in zip(runs, plans, strict=True):
         say(f"{run.path}: {plan.description(material.spec)}")
+    with_c1 = {plan.head.use_c1: plan for plan in plans}
+    samples = {c1: material.validation(options.val, plan) for c1, plan in with_c1.items()}
+    for run, plan in zip(runs, plans, strict=True):
+        with about(run.name):
+            validated = samples[plan.head.use_c1] is not None
+            plan.require_trainable(material.spec, material.device, validated=validated)
+    dataset = open_consistent(project, options)
+    say_repeated_files(dataset, material.images)
     dataset = in_categories_of_head(plans[0].head, project, dataset, material.spec)
     masks = [chosen_masks(options, None, plan.recipe, dataset) for plan in plans]
     heads = [(p.head, p.recipe, m) for p, m in zip(plans, masks, strict=True)]
@@ -62,7 +72,8 @@ def _sweep(project: Project, options: Options) -> None:
     for run, plan, source in zip(runs, plans, material.sources(dataset, heads), strict=True):
         images = plan.val_images(source)
         if (key := (images, plan.head.use_c1)) not in validations:
-            validations[key] = material.validation(options.val, source, plan.head, images)
+            sample = samples[plan.head.use_c1]
+            validations[key] = sample and sample(images)
         with about(run.name):
             trainings.append(
                 headtrain.Training(

@@ -12,6 +12,7 @@ from mfd.commands.plan import Plan, encoder_layer
 from mfd.config import Project
 from mfd.console import say
 from mfd.errors import ConfigError, DataError
+from mfd.files import require_writable
 from mfd.headtrain import Augment, Finetune, HeadConfig, TrainConfig
 from mfd.memory import keep_freed_memory
 from mfd.settings import setting, settings
@@ -65,16 +66,20 @@ def _train(project: Project, options: Options) -> None:
             lambda: headtrain.Run.new(project.runs, options.run, stem).path
         )
         run = headtrain.Run(new)
+    if distributed.rank() == 0:
+        require_writable(run.path)
     plan = plan.changed(options.set, options.augment, options.finetune, options.log)
     if isinstance(material, StoredMaterial):
         plan.require_stored()
-    dataset = open_consistent(project, options)
-    say_repeated_files(dataset, material.images)
-    plan.head.check(material.spec)  # before targets are built
+    plan.head.check(material.spec)
     for place in material.places:
         say(f"store: {place}")
     say(f"run: {run.path}")
     say(plan.description(material.spec))
+    sample = material.validation(validated_on(options, saved), plan)
+    plan.require_trainable(material.spec, material.device, validated=sample is not None)
+    dataset = open_consistent(project, options)
+    say_repeated_files(dataset, material.images)
     dataset = in_categories_of_head(plan.head, project, dataset, material.spec)
     masks = chosen_masks(options, saved, plan.recipe, dataset)
     if masks is not None:
@@ -91,9 +96,7 @@ def _train(project: Project, options: Options) -> None:
         preset=plan.name,
         device=material.device,
         resume=options.resume,
-        validation=material.validation(
-            validated_on(options, saved), source, plan.head, plan.val_images(source)
-        ),
+        validation=sample and sample(plan.val_images(source)),
         say=say,
     )
     if (summary := material.summary(done)) is not None:

@@ -60,7 +60,10 @@ from .sources.live import LiveSource as LiveSource
 from .sources.masks import MaskImages as MaskImages
 from .sources.protocol import BatchSource as BatchSource
 from .sources.stored import StoredSource as StoredSource
+from .sources.view import require_alike as require_alike
 from .targets.build import build_targets as build_targets
+from .targets.build import require_listed as require_listed
+from .training.checks import require_trainable as require_trainable
 from .training.metrics import Record as Record
 from .training.metrics import read_metrics as read_metrics
 from .training.sweep import sweep as sweep

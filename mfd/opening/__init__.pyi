@@ -1,5 +1,6 @@
 from .device import pick_device as pick_device
-from .features import open_features_of as open_features_of
+from .features import find_features_of as find_features_of
+from .features import live_features_of as live_features_of
 from .project import choice_of as choice_of
 from .project import complete as complete
 from .project import in_categories_of as in_categories_of
@@ -8,6 +9,7 @@ from .project import open_detector as open_detector
 from .project import open_store as open_store
 from .project import open_store_of as open_store_of
 from .project import split_names as split_names
+from .validation import Sampling as Sampling
 from .validation import open_live_validation as open_live_validation
 from .validation import open_validation as open_validation
 from .views import open_views as open_views

@@ -38,6 +38,11 @@ def small_project(folder: Path) -> Iterator[Path]:
         yield folder
 
 
+def too_early(*_: object, **__: object) -> None:
+    """In the place of long work that is not to begin."""
+    raise AssertionError("long work began")
+
+
 def stored(project: Path, split: str) -> Path:
     """The store of a split."""
     (found,) = (project / "stores").glob(f"tiny-{split}-base-full-*")

@@ -1,11 +1,14 @@
 """What cannot be done is said in one line."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from mfd.cli import main
-from tests.builders.project import SMALL, stored
+from tests.builders.project import SMALL, stored, too_early
+
+VAL = "coco/annotations/instances_val2017.json"
 
 
 @pytest.mark.parametrize(
@@ -41,7 +44,7 @@ from tests.builders.project import SMALL, stored
         (["extract", "--data", "runs"], "neither as COCO (annotations/instances_train2017.json)"),
         (["extract", "--dtype", "coarse"], "give --codec zstd too"),
         (["extract", "--images", "runs"], "holds none of the 18 images"),
-        (["extract", "--stores", "mfd.toml"], "cannot be written (File exists"),
+        (["extract", "--stores", "mfd.toml"], "mfd.toml is not a folder"),
         (["predict", "nothing.jpg"], "no image nothing.jpg"),
         (["predict", "mfd.toml"], "is not a whole image"),
         (["predict", "runs"], "runs holds no image file"),
@@ -60,6 +63,48 @@ def test_what_cannot_be_done_is_said_in_one_line(
     (line,) = (line for line in captured.err.splitlines() if line.startswith("error: "))
     assert message in line
     assert "Traceback" not in captured.err
+
+
+@pytest.mark.parametrize("command", [["train-head", *SMALL], ["sweep", "a:lr=1", *SMALL]])
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--val", "nowhere"], "no store under stores with"),
+        (["--val", "./nowhere"], "nowhere"),
+        (["--val", "none", "--set=patience=2"], "nothing to validate on"),
+        (["--set=graphs=true", "--device", "cpu"], "graphs=true records CUDA graphs"),
+        (["--log", "trackio"], "--log trackio needs a package that is not installed"),
+        (["--runs", "mfd.toml"], "mfd.toml is not a folder"),
+        (["--images", "coco/val2017", "--annotations", VAL], "does not list image"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_what_cannot_be_trained_is_refused_before_targets_are_built(
+    project: Path,
+    command: list[str],
+    given: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = sorted(Path("runs").iterdir())
+    monkeypatch.setitem(sys.modules, "trackio", None)  # as if it were not installed
+    monkeypatch.setattr("mfd.headtrain.build_targets", too_early)
+    assert main([*command, *given]) == 1
+    assert message in capsys.readouterr().err
+    assert sorted(Path("runs").iterdir()) == before
+
+
+@pytest.mark.parametrize("command", [["evaluate", "first"], ["evaluate", "--runs", "none"]])
+def test_a_store_that_is_not_there_is_refused_before_annotations_are_read(
+    project: Path,
+    command: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("mfd.opening.open_dataset", too_early)
+    assert main([*command, "--baselines", "--store", "nowhere"]) == 1
+    assert "nowhere" in capsys.readouterr().err
 
 
 def test_a_printed_table_is_whole_in_a_file(

@@ -8,7 +8,7 @@ import pytest
 from safetensors.torch import load_file
 
 from mfd.cli import main
-from tests.builders.project import DETECTOR, SMALL, stored
+from tests.builders.project import DETECTOR, SMALL, stored, too_early
 
 
 def test_store_of_another_layer_than_the_presets_is_refused(
@@ -110,10 +110,17 @@ def test_a_resumed_run_is_validated_on_what_it_was_begun_with(
     assert "validation: 5 images" in capsys.readouterr().err
 
 
-def test_a_lite_store_trains_and_evaluates_with_the_detectors_stage_one(project: Path) -> None:
+def test_a_lite_store_trains_and_evaluates_with_the_detectors_stage_one(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     data = ["--stores", "lite-stores"]
     assert main(["extract", "--profile", "lite", "--split", "train", *data]) == 0
     assert main(["extract", "--profile", "lite", "--split", "val", *data]) == 0
     assert main(["train-head", "--run", "lite", *SMALL, "--set=epochs=1", *data]) == 0
     assert main(["evaluate", "lite", *data]) == 0
     assert json.loads(next(Path("runs/lite").rglob("evaluation.json")).read_text())["images"] == 5
+    monkeypatch.setattr("mfd.headtrain.build_targets", too_early)
+    capsys.readouterr()
+    given = ["--store", str(next(Path("lite-stores").glob("tiny-train-*"))), "--weights", "7"]
+    assert main(["train-head", "--run", "other", "--val", "none", *SMALL, *given]) == 1
+    assert "use the detector it was extracted with" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """One view of the training images: a store with its targets."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -56,16 +57,9 @@ class StoredView:
             TrainingError: they are stored in several element types, or their targets are of
                 several annotation files.
         """
-        check_binding(first.store.spec, self.store.spec)
-        for name, there, here in (
-            ("dtype", first.store.identity.dtype, self.store.identity.dtype),
-            ("annotations", *(v.targets.identity["annotations"][:8] for v in (first, self))),
-        ):
-            if there != here:
-                raise TrainingError(
-                    f"{self.store.path} has {name} {here}, {first.store.path} has {there}; the "
-                    "views of one training must agree in it"
-                )
+        require_alike([first.store, self.store])
+        of_first, own = (view.targets.identity["annotations"][:8] for view in (first, self))
+        _require_same("annotations", (first.store, of_first), (self.store, own))
 
     def positions_of(self, image_ids: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
         """Where the images are in the store; -1 for those without a matched box here."""
@@ -92,3 +86,26 @@ class StoredView:
             **fields,
             "targets": {"path": str(self.targets.path.resolve()), **self.targets.identity},
         }
+
+
+def require_alike(stores: Sequence[FeatureStore]) -> None:
+    """Nothing, if images of these stores can be in one batch.
+
+    Raises:
+        DetectorError: they are of several detectors.
+        TrainingError: they have several element types.
+    """
+    first, *others = stores
+    for store in others:
+        check_binding(first.spec, store.spec)
+        _require_same("dtype", (first, first.identity.dtype), (store, store.identity.dtype))
+
+
+def _require_same(
+    name: str, there: tuple[FeatureStore, str], here: tuple[FeatureStore, str]
+) -> None:
+    if there[1] != here[1]:
+        raise TrainingError(
+            f"{here[0].path} has {name} {here[1]}, {there[0].path} has {there[1]}; the views of "
+            "one training must agree in it"
+        )

@@ -48,6 +48,7 @@ def build_targets(
         StoreError: the store holds logits or boxes that are not finite, or another process is
             building the same targets.
     """
+    require_listed(store, dataset)
     identity = _identity(store, dataset)
     path = derived_dir(root / store.path.name, "masks", json_sha256(identity))
     if (targets := _open_sound(path, say)) is not None:
@@ -87,7 +88,12 @@ def _open_sound(path: Path, say: Callable[[str], object]) -> Targets | None:
         return None
 
 
-def _identity(store: Store, dataset: CocoDataset) -> dict[str, Any]:
+def require_listed(store: Store, dataset: CocoDataset) -> None:
+    """Nothing, if a data set has annotations of the store's images.
+
+    Raises:
+        DataError: it has none, or does not list an image.
+    """
     if dataset.annotations_file is None:
         raise DataError("these images have no annotations to train on; give --annotations")
     known = {image.image_id for image in dataset.images}
@@ -97,6 +103,9 @@ def _identity(store: Store, dataset: CocoDataset) -> dict[str, Any]:
             f"({len(strangers)} are missing); give the annotations of the split "
             f"{store.identity.split!r}"
         )
+
+
+def _identity(store: Store, dataset: CocoDataset) -> dict[str, Any]:
     return {
         "schema": TARGETS_SCHEMA,
         "features": store.identity.sha256,

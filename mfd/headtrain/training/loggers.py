@@ -1,5 +1,6 @@
 """Where a run's metrics also go: TensorBoard, Trackio, Weights & Biases."""
 
+import importlib
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,16 +43,28 @@ def open_logger(log: Log, folder: Path, start_step: int, settings: Mapping[str, 
     Raises:
         ConfigError: its package is not installed, or it cannot begin.
     """
+    require_logger(log)
     if log == "none" or rank() > 0:
         return _Nothing()
+    match log:
+        case "tensorboard":
+            return _TensorBoard(folder, start_step)
+        case "trackio":
+            return _trackio(folder, start_step, settings)
+        case "wandb":
+            return _wandb(folder, start_step, settings)
+
+
+def require_logger(log: Log) -> None:
+    """Nothing, if what `open_logger` imports is there, or this is not rank 0.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    if log == "none" or rank() > 0:
+        return
     try:
-        match log:
-            case "tensorboard":
-                return _TensorBoard(folder, start_step)
-            case "trackio":
-                return _trackio(folder, start_step, settings)
-            case "wandb":
-                return _wandb(folder, start_step, settings)
+        importlib.import_module("torch.utils.tensorboard" if log == "tensorboard" else log)
     except ImportError as error:
         raise ConfigError(
             f"--log {log} needs a package that is not installed ({first_line(error)}); "

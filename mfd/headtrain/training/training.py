@@ -7,7 +7,7 @@ import torch
 
 from mfd.coco import ANY_CATEGORY
 from mfd.config import DetectorChoice
-from mfd.distributed import first_alone, from_first, rank, size
+from mfd.distributed import first_alone, from_first, rank
 from mfd.errors import ConfigError, TrainingError
 from mfd.files import disk_errors
 from mfd.headtrain.config.head import HeadConfig
@@ -18,9 +18,9 @@ from mfd.headtrain.runs.config import RunConfig, anywhere
 from mfd.headtrain.runs.run import Run
 from mfd.headtrain.sources.protocol import BatchSource
 from mfd.headtrain.training.box_ap import box_ap_change, note_first_box_ap
+from mfd.headtrain.training.checks import require_trainable
 from mfd.headtrain.training.loop import Batches, TrainingLoop
 from mfd.headtrain.training.metrics import Record
-from mfd.headtrain.training.passes import require_recordable
 from mfd.headtrain.training.validation import Validation
 
 Say = Callable[[str], object]
@@ -52,35 +52,20 @@ class Training:
     ) -> None:
         self.source, self.run, self.device = source, run, torch.device(device)
         self._config, self._validation = config, validation
+        validated = validation is not None
+        require_trainable(head, config, source.spec, self.device, validated=validated)
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(config.seed)
             self._model = MaskHead(head, source.spec)
-        trained = [p for p in self._model.parameters() if p.requires_grad]
-        self.parameters = sum(p.numel() for p in trained)
-        if not head.roi_align or not trained:
-            raise ConfigError(
-                "this head has no trainable parameters; run `mfd evaluate` on it directly"
-            )
+        self.parameters = sum(p.numel() for p in self._model.parameters() if p.requires_grad)
         if head.class_agnostic != (ANY_CATEGORY in source.categories):
             found = "with" if head.class_agnostic else "without"
             raise ConfigError(
                 f"class_agnostic is {str(head.class_agnostic).lower()} and the annotations are "
                 f"{found} categories; change it, or see `CocoDataset.without_categories`"
             )
-        if config.patience and validation is None:
-            raise ConfigError(
-                f"patience is {config.patience}, but there is nothing to validate on; run "
-                "`mfd extract --split val` and give --val, or leave patience out"
-            )
         if validation is not None:
             check_binding(source.spec, validation.spec)
-        if config.graphs:
-            require_recordable(head, config, self.device)
-        if config.batch_size < size():
-            raise ConfigError(
-                f"{size()} processes share batches of {config.batch_size} images; start at most "
-                f"{config.batch_size}, or give a larger --set batch_size=..."
-            )
         self._description = RunConfig(
             head=head,
             spec=source.spec,
