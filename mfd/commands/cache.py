@@ -167,7 +167,10 @@ COMMANDS = {
     ),
     "rm": _command("Delete a store, and the targets made from it.", RemoveOptions, remove, WRITING),
     "gc": _command(
-        "Delete what killed processes left behind; stores stay.", CollectOptions, collect, WRITING
+        "Delete what killed processes left behind, and old stores without a finished unit.",
+        CollectOptions,
+        collect,
+        WRITING,
     ),
     "push": _command("Send a store to a URL, or send what is missing there.", PushOptions, push),
     "pull": _command(

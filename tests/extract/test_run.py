@@ -189,10 +189,26 @@ def test_features_that_are_not_finite_stop_the_run_naming_the_image(
     image_id = dataset.images[2].image_id
     disturbed = Disturbed(detector, TRIALS + 3, spoil).eval()
     with (
-        open_writer(detector, dataset) as writer,
         pytest.raises(StoreError, match=f"image {image_id}:"),
+        open_writer(detector, dataset) as writer,
     ):
         extract(disturbed, dataset, writer, ExtractConfig(batch_size=1))
+    assert list(writer.path.parent.iterdir()) == []
+
+
+def test_an_error_leaves_finished_units_and_no_store_without_any(
+    detector: Any, open_writer: Callable[..., StoreWriter], tmp_path: Path
+) -> None:
+    def spoil(detector: Any, output: Any) -> None:
+        output.boxes[0, 0] = float("nan")
+
+    dataset = make_dataset(tmp_path / "more", WINDOW + 1)
+    for good, kept in ((0, False), (WINDOW, True)):
+        disturbed = Disturbed(detector, TRIALS + good + 1, spoil).eval()
+        with pytest.raises(StoreError, match="image"), open_writer(detector, dataset) as writer:
+            extract(disturbed, dataset, writer, ExtractConfig(batch_size=1))
+        assert writer.path.exists() == kept
+    assert len(writer.todo) == 1
 
 
 def test_values_beyond_float16_stop_the_run_with_the_cure(
@@ -267,8 +283,8 @@ def test_a_detector_that_is_random_is_refused_before_anything_is_stored(
     first = dataset.path(dataset.images[0])
     first.write_bytes(first.read_bytes()[:50])  # is skipped in favour of the next
     with (
-        open_writer(detector, dataset) as writer,
         pytest.raises(DetectorError, match="when it saw the same image again"),
+        open_writer(detector, dataset) as writer,
     ):
         extract(detector, dataset, writer)
-    assert len(writer.todo) == writer.num_units
+    assert not writer.path.exists()

@@ -2,11 +2,9 @@
 
 import os
 import re
-import shutil
 import time
-import uuid
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from mfd.cache.manage.derived import DERIVED, REFERENCES, derived_dirs, reference_dir, references
@@ -14,11 +12,11 @@ from mfd.cache.manage.list import is_store
 from mfd.cache.store.disk import disk_errors, half_written
 from mfd.cache.store.journal import FOLDER
 from mfd.cache.store.lock import writer_lock
+from mfd.cache.store.trash import delete, hide, holds_nothing, strangers
 from mfd.errors import StoreError
-from mfd.files import exclusive_lock, sync
+from mfd.files import exclusive_lock
 
 _DAY = 86400.0
-_PARTS = {"zarr.json", FOLDER, "dec", "enc", "c1", "index"}
 _HALF_MADE = re.compile(r"\.trash-.+-[0-9a-f]{32}|\..+-[0-9a-f]{8}(-.+)?\.tmp-[0-9a-f]{32}")
 _HALF_BUILT = re.compile(r"\.(?P<name>.+-[a-z0-9]+-[0-9a-f]{8})\.tmp")
 _NOTE = re.compile(
@@ -47,24 +45,25 @@ def remove_store(store: Path, *, force: bool = False, own: Path | None = None) -
             f"{store} is a link to {store.resolve()}; delete the link by `rm`, or the store itself "
             "by `mfd cache rm` where it lies"
         )
-    if strangers := sorted(path.name for path in store.iterdir() if path.name not in _PARTS):
-        raise StoreError(f"{store} holds {strangers[0]}, which mfd did not make; move it elsewhere")
+    if others := strangers(store):
+        raise StoreError(f"{store} holds {others[0]}, which mfd did not make; move it elsewhere")
     if (runs := references(store, own)) and not force:
         raise StoreError(f"{store} is needed by {runs[0]}; remove that run first, or use --force")
     with writer_lock(store), disk_errors(store):
-        trash = [_hide(store, store.parent)]
-    trash += [_hide(folder, store.parent) for folder in derived_dirs(store)]
+        trash = [hide(store, store.parent)]
+    trash += [hide(folder, store.parent) for folder in derived_dirs(store)]
     for folder in (*trash, reference_dir(store)):
-        _delete(folder)
+        delete(folder)
 
 
 def collect_garbage(root: Path, *, older_than: float = _DAY, dry_run: bool = False) -> list[Path]:
     """Delete what killed processes left under `root`; returns what it was.
 
     That is: half-deleted stores, half-created stores and targets, and half-written files, all by
-    the names that mfd gives them, directly under `root` and in real stores there. Stores are never
-    touched, finished or not: `remove_store` does that by name. Nothing behind a link is touched,
-    nor what a process at work holds a lock on.
+    the names that mfd gives them, directly under `root` and in real stores there; and unfinished
+    stores without a finished unit, which no run needs. Other stores are never touched:
+    `remove_store` does that by name. Nothing behind a link is touched, nor what a process at work
+    holds a lock on.
 
     Args:
         older_than: seconds since the last change; younger things may be another process's work.
@@ -77,7 +76,7 @@ def collect_garbage(root: Path, *, older_than: float = _DAY, dry_run: bool = Fal
         try:
             with lock:
                 if not dry_run:
-                    _delete(path)
+                    delete(hide(path, root) if is_store(path) else path)
                 removed.append(path)
         except _BusyError:
             continue
@@ -96,6 +95,9 @@ def _leftovers(root: Path) -> Iterator[tuple[Path, AbstractContextManager[None]]
         if made.fullmatch(path.name):
             yield path, nullcontext()
         elif is_store(path):
+            if holds_nothing(path) and not references(path):
+                yield path, _while_it_holds_nothing(path)
+                continue
             for file in half_written(path):
                 yield file, exclusive_lock(path / FOLDER / ".lock", _BusyError())
     for path in _real_entries(targets):
@@ -107,19 +109,19 @@ def _leftovers(root: Path) -> Iterator[tuple[Path, AbstractContextManager[None]]
                 yield path, nullcontext()
 
 
+@contextmanager
+def _while_it_holds_nothing(store: Path) -> Iterator[None]:
+    with exclusive_lock(store / FOLDER / ".lock", _BusyError()):
+        if not holds_nothing(store):  # another process has had it meanwhile
+            raise _BusyError
+        yield
+
+
 def _real_entries(folder: Path) -> list[Path]:
     """What lies in a folder, without links; nothing where it is a link itself or none."""
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if not path.is_symlink())
-
-
-def _hide(folder: Path, root: Path) -> Path:
-    """Rename a folder to what `collect_garbage` deletes; returns where it is now."""
-    trash = root / f".trash-{folder.name}-{uuid.uuid4().hex}"
-    folder.rename(trash)
-    sync(root)
-    return trash
 
 
 def _last_change(path: Path) -> float:
@@ -128,16 +130,3 @@ def _last_change(path: Path) -> float:
         return max(each.lstat().st_mtime for each in (path, *path.rglob("*")))
     except FileNotFoundError:
         return time.time()
-
-
-def _delete(path: Path) -> None:
-    """Delete a file or a folder, alone or together with other processes that do the same."""
-
-    def unless_gone(_: object, __: object, found: tuple[type, BaseException, object]) -> None:
-        if not isinstance(found[1], FileNotFoundError):
-            raise found[1]
-
-    if path.is_dir():
-        shutil.rmtree(path, onerror=unless_gone)
-    else:
-        path.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ from mfd.cache.store.identity import StoreIdentity
 from mfd.cache.store.journal import Journal, UnitRecord
 from mfd.cache.store.lock import writer_lock
 from mfd.cache.store.manifest import COPY, Manifest, require_identity, set_status
+from mfd.cache.store.trash import discard_empty
 from mfd.config import Codec
 from mfd.detectors import ImageFeatures
 from mfd.errors import StoreError
@@ -171,12 +172,8 @@ class StoreWriter:
                 stays unfinished.
         """
         self._check_images(unit, features)
-        rows: list[Mapping[str, Row]] = []
-        sizes: list[ImageRecord | None] = []
-        for image in features:
-            row, sizes_of = ({}, None) if image is None else self._rows(image)
-            rows.append(row)
-            sizes.append(sizes_of)
+        made = [({}, None) if image is None else self._rows(image) for image in features]
+        rows, sizes = [rows for rows, _ in made], [sizes for _, sizes in made]
         if unit not in self._claims and not self._claims.take((unit,)):
             raise StoreError(f"unit {unit} of {self.path} is being written by another process")
         with disk_errors(self.path):
@@ -248,8 +245,10 @@ class StoreWriter:
     def __enter__(self) -> "StoreWriter":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self.close()
+        if isinstance(error, Exception):  # after Ctrl-C the store stays for the next attempt
+            discard_empty(self.path)
 
     def _revoke(self, unit: int) -> None:
         with self._changing, disk_errors(self.path):

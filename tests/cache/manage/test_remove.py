@@ -19,7 +19,7 @@ from mfd.cache import (
 from mfd.cache.store.lock import writer_lock
 from mfd.errors import StoreError
 from mfd.files import exclusive_lock
-from tests.builders.features import make_identity, make_store
+from tests.builders.features import features_of, make_identity, make_store
 
 
 def test_a_store_is_removed_with_all_its_files(tmp_path: Path) -> None:
@@ -102,6 +102,32 @@ def test_what_killed_processes_left_is_collected_when_old_and_nothing_else(tmp_p
     assert not any(path.exists() for path in leftovers)
     assert verify_store(store) == []
     assert collect_garbage(tmp_path / "nothing") == []
+
+
+def test_stores_without_a_finished_unit_are_collected_when_old_and_no_others(
+    tmp_path: Path,
+) -> None:
+    empty = make_store(tmp_path, finished=False)
+    begun = make_store(tmp_path, finished=False, split="begun")
+    with StoreWriter.open(tmp_path, make_identity(3, split="begun")) as writer:
+        writer.write(0, features_of(writer.images(0)))
+    needed = make_store(tmp_path, finished=False, split="needed")
+    add_reference(needed, tmp_path)
+    shared = make_store(tmp_path, finished=False, split="shared")
+    (shared / "notes.txt").touch()
+    damaged = make_store(tmp_path, split="damaged")
+    (damaged / "_units/000000.json").unlink()
+    busy = make_store(tmp_path, finished=False, split="busy")
+    half = busy / "zarr.json.tmp"
+    half.touch()
+    assert collect_garbage(tmp_path) == []  # an extraction that was stopped today
+    aged(tmp_path)
+    with writer_lock(busy, shared=True):
+        assert collect_garbage(tmp_path, dry_run=True) == [empty]
+        assert collect_garbage(tmp_path) == [empty]
+    assert not empty.exists()
+    assert all(path.exists() for path in (begun, needed, shared, damaged, half))
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".trash")]
 
 
 def test_what_others_made_is_never_collected(tmp_path: Path) -> None:
