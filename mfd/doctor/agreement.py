@@ -53,17 +53,26 @@ def examine_agreement(
         report.say(f"{name}: {table}")
     if matched.note:
         report.say(f"{name}: {matched.note}", good=False)
-    if matched.nothing_known:
-        return
-    dataset = matched.dataset
+    known = not matched.nothing_known
+    dataset = matched.dataset if known else dataset
     check = check_detections(detector, dataset)
     if check.objects == 0:
         return
     text = (
         f"{name}: on {check.images} images the detector finds {check.recalled} of {check.objects} "
-        f"objects, and names {check.classified} of them as annotated"
+        "objects"
     )
-    if check.recalled < _MIN_RECALLED * check.objects:
+    if known:
+        text += f", and names {check.classified} of them as annotated"
+    if check.is_chance:
+        report.say(
+            f"{text}; its boxes of another image would find {check.by_chance:.0f}, so look whether "
+            "its weights are loaded, at its preprocessing, and at the boxes",
+            good=False,
+        )
+    elif not known:  # of new classes it may find few: whether enough, training shows
+        report.say(text)
+    elif check.recalled < _MIN_RECALLED * check.objects:
         report.say(f"{text}; look at its weights and preprocessing, and at the boxes", good=False)
     elif check.classified < _MIN_CLASSIFIED * check.recalled:
         report.say(f"{text}; {_different(spec, dataset)}", good=False)

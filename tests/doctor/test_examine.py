@@ -105,6 +105,11 @@ def call_all_crowd(content: dict[str, Any]) -> None:
         annotation["iscrowd"] = 1
 
 
+def call_all_unknown(content: dict[str, Any]) -> None:
+    for category in content["categories"]:
+        category["name"] = f"balloon {category['id']}"
+
+
 def test_both_splits_of_a_sound_project_are_sound(data: Path, tmp_path: Path) -> None:
     project = Project(data=data, stores=tmp_path / "none-yet", detector="demo")
     found = examine(project)
@@ -179,6 +184,18 @@ def test_a_detector_is_not_blamed_for_boxes_that_are_wrong(faults: Callable[...,
     found = faults(normalise_boxes)
     assert "boxes in 0..1" in found
     assert "weights" not in found
+
+
+def test_a_detector_whose_boxes_have_nothing_to_do_with_the_images_is_named(
+    faults: Callable[..., str], tmp_path: Path
+) -> None:
+    (tmp_path / "own.py").write_text(
+        "from tests.doctor.test_detections import blind\ndef detector():\n    return blind(0)\n"
+    )
+    own = f"{tmp_path}/own.py:detector"
+    for edit in (lambda content: None, call_all_unknown):
+        assert "look whether its weights are loaded" in faults(edit, detector=own)
+        assert "weights are loaded" not in faults(edit)
 
 
 def copied(data: Path, folder: Path) -> Path:
