@@ -110,8 +110,9 @@ def test_gradient_of_points_meets_at_few_barriers(reports: list[dict[str, Any]])
     assert not [name(r) for r in points if r["barriers"] > 3]
 
 
-def test_seven_sixteenths_of_a_processors_threads_fit_the_gradient_of_points(
+def test_half_of_a_processors_threads_fit_the_gradient_of_points_and_nothing_is_spilled(
     reports: list[dict[str, Any]],
 ) -> None:
-    points = [r for r in reports if r["kernel"] == "points_grad_kernel" and r["sm"] == 90]
-    assert not [name(r) for r in points if r["dtype"] != "fp64" and r["registers"] > 72]
+    points = [r for r in reports if r["kernel"] == "points_grad_kernel" and r["dtype"] != "fp64"]
+    assert not [name(r) for r in points if r["registers"] > 64]
+    assert not [name(r) for r in points if r["local_loads_and_stores"]]

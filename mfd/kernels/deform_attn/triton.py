@@ -5,8 +5,8 @@
 One program takes BLOCK_Q queries of one image and head; its tile is (BLOCK_Q, BLOCK_D). The points
 of a level are unrolled, the levels are not: unrolled too, the forward kernel (bfloat16, compute
 capability 9.0) has 42 KB of code and 104 registers instead of 13 KB and 63, and half the warps fit.
-The gradient of points, which keeps more, unrolls neither, and keeps two gradients of 16 bits in one
-register: 80 are enough instead of 127.
+The gradient of points, which keeps more, unrolls neither and keeps two gradients of 16 bits in one
+register: 64 are enough instead of 127.
 With FUSED the inputs are pixel offsets, logits and reference points, and the softmax is taken here;
 without, normalised locations and final weights.
 
@@ -120,12 +120,15 @@ def points_grad_kernel(
     t_all = tl.arange(0, BLOCK_T)[None, :]
     value += image * S * M * D + head * D
 
+    # x and y of 16 bits are collected in one number, others side by side
+    PAIRED: tl.constexpr = points_grad.dtype.element_ty.primitive_bitwidth == 16
     if FUSED:
         top, total = cells.softmax_terms(weights, row, T, BLOCK_T, ACC)
         log_total = tl.log(total)  # no division at every point
+        if PAIRED:  # nor a second subtraction: up to logits of 8,000 it rounds less than 16 bits do
+            top += log_total
+            log_total = tl.zeros_like(top)
     g = cells.load_rows(grad, row * D, d, D, BLOCK_D).to(ACC)
-    # gradients of every point: x and y of 16 bits in one number, or x beside y
-    PAIRED: tl.constexpr = points_grad.dtype.element_ty.primitive_bitwidth == 16
     if PAIRED:
         all_xy = tl.zeros([BLOCK_Q, BLOCK_T], tl.int32)
     else:
@@ -148,8 +151,8 @@ def points_grad_kernel(
             weight = tl.load(weights + place).to(ACC)
             if FUSED:
                 weight = tl.exp(weight - top - log_total)
-            left_hat, right_hat = cells.hats(x, width)
-            up_hat, down_hat = cells.hats(y, height)
+            left_hat, right_hat = cells.hats(x, 2)
+            up_hat, down_hat = cells.hats(y, 2)
             corner = pixel * (M * D)
             dot_00 = tl.sum(g * cells.load_rows(value, corner, d, D, BLOCK_D).to(ACC), 1)
             dot_01 = tl.sum(g * cells.load_rows(value, corner + right, d, D, BLOCK_D).to(ACC), 1)
@@ -157,22 +160,27 @@ def points_grad_kernel(
             dot_11 = tl.sum(
                 g * cells.load_rows(value, corner + down + right, d, D, BLOCK_D).to(ACC), 1
             )
+            # the second pixel of an axis, where there is only one, is zero
+            dot_01 = tl.where(width > 1, dot_01, 0.0)
+            dot_10 = tl.where(height > 1, dot_10, 0.0)
+            dot_11 = tl.where((width > 1) & (height > 1), dot_11, 0.0)
             upper = dot_00 * left_hat + dot_01 * right_hat
             lower = dot_10 * left_hat + dot_11 * right_hat
             first = dot_00 * up_hat + dot_10 * down_hat
             second = dot_01 * up_hat + dot_11 * down_hat
-            x_grad = cells.slope(x, width, first, second) * weight
-            y_grad = cells.slope(y, height, upper, lower) * weight
+            x_grad = cells.slope(x, 2, first, second) * weight
+            y_grad = cells.slope(y, 2, upper, lower) * weight
             if not FUSED:
                 x_grad *= width
                 y_grad *= height
-            here = t_all == t
+            # t_all == t, so that a thread keeps two numbers of its columns instead of eight
+            here = (t_all // 4 == t // 4) & (t_all % 4 == t % 4)
             if PAIRED:
                 pair = cells.paired(x_grad, y_grad, points_grad.dtype.element_ty)
                 all_xy = tl.where(here, pair[:, None], all_xy)
             else:
-                all_xy = tl.where(xy == 2 * t, x_grad[:, None], all_xy)
-                all_xy = tl.where(xy == 2 * t + 1, y_grad[:, None], all_xy)
+                both = tl.where(xy % 2 == 0, x_grad[:, None], y_grad[:, None])
+                all_xy = tl.where(xy // 2 == t, both, all_xy)
             all_weights = tl.where(here, (upper * up_hat + lower * down_hat)[:, None], all_weights)
         start += height * width
     if FUSED:  # the attention is taken once more: collected, it would occupy registers all along

@@ -31,6 +31,7 @@ def test_device_takes_the_choice_of_the_latest_older_one(monkeypatch: pytest.Mon
     assert found == [Tuning(), Tuning(512), Tuning(512), Tuning(2048, 64), Tuning(2048, 64)]
     assert launch.tuning_of("value_grad", 90) == Tuning()
     assert launch.tile_of("forward", 32, 2, 90) == (64, {"num_warps": 8, "maxnreg": 64})
+    assert launch.tile_of("forward", 32, 4, 90) == (64, {"num_warps": 16})
 
 
 def test_additions_are_single_where_the_device_has_no_vectors() -> None:
