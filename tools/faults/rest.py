@@ -32,6 +32,26 @@ REST = [
         ("int8 scale by the largest value's sign", "largest.maximum(-least)", "largest"),
     ),
     *faults(
+        "mfd/cache/format/shards.py", "tests/cache/format",
+        ("every chunk placed at the beginning", "            size += num_bytes\n", ""),
+        ("checksum of a chunk's last piece alone", "crc32c(part.data, checksum)", "crc32c(part.data)"),
+        ("record without the checksums' chunks", "checksums.append((number, checksum))", "checksums.append((0, checksum))"),
+        ("codec meets positions instead of channels", "    if array.planar:\n", "    if not array.planar:\n"),
+    ),
+    *faults(
+        "mfd/cache/format/chunks.py", "tests/cache/format",
+        ("checksum read and not compared", '!= int.from_bytes(checksum, "little")', "is None"),
+        ("absent chunks left as memory was", "part.fill(0)", "pass"),
+        ("other values of the same length taken", "digest != record.rows[place if array.shards else 0]", "digest is None"),
+    ),
+    *faults(
+        "mfd/files.py", "tests/test_files.py",
+        ("rest of a short write lost", "                views[0] = views[0][written:]\n", "                views.pop(0)\n"),
+        ("end of a file lost", "            calls.write()\n", ""),
+        ("renamed before it is on the disk", "            os.fsync(file.fileno())\n", ""),
+        ("debris of a failed write left", "                file.unlink()\n", "                pass\n"),
+    ),
+    *faults(
         "mfd/coco/categories.py", "tests/coco",
         ("a category of COCO lost", "range(1, 91)", "range(1, 90)"),
     ),
