@@ -111,11 +111,16 @@ class DeformableEncoderLayer(nn.Module):
         references: Float[Tensor, "#B S L 2"],
         spatial_shapes: Int[Tensor, "L 2"],
         padding: Bool[Tensor, "B S"] | None = None,
-    ) -> Float[Tensor, "B S D"]:
+        queries: int | None = None,
+    ) -> Float[Tensor, "B Q D"]:
         """The tokens after one layer; the position is added to queries only, never to values.
 
-        Args are those of `DeformableAttention`; every token is a query.
+        Args are those of `DeformableAttention`. The first `queries` tokens are queries, and what
+        comes out; None: all of them.
         """
-        read = self.attention(x + position, references, x, spatial_shapes, padding)
+        tokens = x
+        if queries is not None:
+            x, position, references = (t[:, :queries] for t in (x, position, references))
+        read = self.attention(x + position, references, tokens, spatial_shapes, padding)
         x = self.attention_norm(x, read)
         return self.feed_forward_norm(x, self.feed_forward(x))

@@ -126,3 +126,21 @@ def test_no_queries_are_no_error() -> None:
     empty, position = torch.zeros(0, 35, 16), torch.zeros(1, 35, 16)
     references, shapes = torch.rand(1, 35, 1, 2), torch.tensor([[5, 7]])
     assert encoder_layer()(empty, position, references, shapes).shape == (0, 35, 16)
+
+
+def test_first_tokens_as_the_only_queries_give_what_they_give_among_all() -> None:
+    layer = randomise(DeformableEncoderLayer(16, 2, 2, 4, 48, nn.GELU)).double()
+    shapes, finest = torch.tensor([[3, 4], [2, 2]]), 12
+    tokens = torch.randn(2, 16, 16, dtype=torch.float64, requires_grad=True)
+    position = torch.randn(1, 16, 16, dtype=torch.float64)
+    references = torch.rand(2, 16, 2, 2, dtype=torch.float64)
+    padding = torch.rand(2, 16) < 0.3
+    among_all = layer(tokens, position, references, shapes, padding)[:, :finest]
+    alone = layer(tokens, position, references, shapes, padding, queries=finest)
+    assert alone.shape == among_all.shape
+    inputs, grad = [tokens, *layer.parameters()], torch.randn_like(alone)
+    pairs = zip(
+        *(torch.autograd.grad(out, inputs, grad) for out in (alone, among_all)), strict=True
+    )
+    assert all(error(found, expected) < 1e-12 for found, expected in pairs)
+    assert error(alone, among_all) < 1e-12

@@ -12,6 +12,7 @@ from torch import nn
 from mfd.detectors import DetectorSpec
 from mfd.headtrain.config.head import HeadConfig
 from mfd.headtrain.head.batch import FeatureBatch
+from mfd.headtrain.head.image_encoders.deformable import DeformableImageEncoder
 from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.head.query_encoder import BoxToObject
 
@@ -94,16 +95,19 @@ def _single_layers(
         return Size(parameters, sum(flops.get(name, {}).values()) // 2)
 
     whole = size(head, "Global")
-    projected = _keys_and_values_macs(head, num_boxes, flops)
+    projected, unasked = (
+        _keys_and_values_macs(head, num_boxes, flops),
+        _coarse_queries_macs(head, batch),
+    )
     layers = {
         name: size(module, f"MaskHead.{name}")
         for name, module in head.named_modules()
         if name in ("image_encoder.layers.0", "box_encoder.layers.0", "query_layers.0")
     }
-    if projected:
-        parameters, macs = layers["query_layers.0"]
-        layers["query_layers.0"] = Size(parameters, macs + projected)
-    macs = whole.macs + projected + _upsampling_macs(head, batch)
+    for name, macs in (("query_layers.0", projected), ("image_encoder.layers.0", unasked)):
+        if macs:
+            layers[name] = layers[name]._replace(macs=layers[name].macs + macs)
+    macs = whole.macs + projected + unasked + _upsampling_macs(head, batch)
     return Size(whole.parameters, macs), layers
 
 
@@ -122,6 +126,16 @@ def _keys_and_values_macs(
     of_paper = num_boxes * (2 * dim**2 + cells * (2 * dim**2 + 2 * dim))
     (name,) = (name for name, part in head.named_modules() if isinstance(part, BoxToObject))
     return of_paper - sum(flops[f"MaskHead.{name}"].values()) // 2
+
+
+def _coarse_queries_macs(head: MaskHead, batch: FeatureBatch) -> int:
+    """What a last image layer costs beyond what runs: only tokens of the finest level ask there."""
+    if not isinstance(head.image_encoder, DeformableImageEncoder):
+        return 0
+    (layer,) = head.image_encoder.layers
+    matrices = [p for name, p in layer.named_parameters() if p.dim() == 2 and "value" not in name]
+    coarse = sum(prod(level.shape[:3]) for level in batch.memory[1:])
+    return coarse * sum(matrix.numel() for matrix in matrices)
 
 
 def _upsampling_macs(head: MaskHead, batch: FeatureBatch) -> int:

@@ -40,9 +40,12 @@ class DeformableImageEncoder(nn.Module):
         position = torch.cat([encoding.flatten(1, 2) for encoding in encodings], 1)
         tokens = torch.cat([level.flatten(1, 2) for level in memory], 1)
         is_padding = torch.cat(padding, 1)
-        for layer in self.layers:
+        *inner, last = self.layers
+        for layer in inner:
             tokens = layer(tokens, position, references, shapes, is_padding)
-        return tokens[:, : height * width].unflatten(1, (height, width))
+        # nothing reads the coarser levels after the last layer, so they ask nothing there
+        finest = last(tokens, position, references, shapes, is_padding, queries=height * width)
+        return finest.unflatten(1, (height, width))
 
 
 build = DeformableImageEncoder
