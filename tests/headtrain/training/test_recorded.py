@@ -17,7 +17,7 @@ from mfd.headtrain.runs.run import Run
 from mfd.headtrain.sources.batch import TrainingBatch
 from mfd.headtrain.sources.sampler import epoch_batches
 from mfd.headtrain.sources.stored import StoredSource
-from mfd.headtrain.training import loop, training
+from mfd.headtrain.training import checks, loop
 from mfd.headtrain.training import passes as passes_module
 from mfd.headtrain.training import recorded as module
 from mfd.headtrain.training.passes import losses_of, record_passes, require_recordable
@@ -166,7 +166,7 @@ def test_training_with_graphs_ends_where_others_do(
     config = replace(TRAIN, ema_decay=0.5)
     source = StoredSource(store, targets, head, config)
     train(head, config, source, Run(tmp_path / "plain"))
-    monkeypatch.setattr(training, "require_recordable", lambda *_: None)
+    monkeypatch.setattr(checks, "require_recordable", lambda *_: None)
     monkeypatch.setattr(passes_module, "CudaGraphs", lambda _: TapeRecorder())
     recordings: list[RecordedPasses] = []
     record = passes_module.record_passes
