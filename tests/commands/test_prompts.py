@@ -39,6 +39,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def test_masks_for_words_are_trained_evaluated_and_predicted(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    write_project(WORDS)  # others write their own
     assert main(["train-head", "--run", "words", *SMALL]) == 0
     assert main(["evaluate", "words", "--json"]) == 0
     named = {row["name"] for row in json.loads(capsys.readouterr().out)["per_category"]}
