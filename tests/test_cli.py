@@ -1,5 +1,8 @@
 """The list of commands and flags, and what errors and signals become."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -107,3 +110,25 @@ def test_ctrl_c_says_how_to_go_on(
     monkeypatch.setattr("mfd.commands.options.load_project", interrupted)
     assert main(["extract"]) == 130
     assert "stopped after step 3" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "count"),
+    [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "PASSIVE"}, "0")],
+    ids=str,
+)
+def test_threads_of_pytorch_wait_briefly_unless_the_environment_says_otherwise(
+    given: dict[str, str], count: str
+) -> None:
+    own = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    code = "from mfd.cli import main; main(['--version']); import torch"
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**own, **given, "OMP_DISPLAY_ENV": "verbose"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    if "GOMP_SPINCOUNT" not in run.stderr:
+        pytest.skip("PyTorch's OpenMP is not GNU's here")
+    assert f"GOMP_SPINCOUNT = '{count}'" in run.stderr
