@@ -153,8 +153,12 @@ def validated_on(options: Options, saved: "headtrain.RunConfig | None") -> str |
         return options.val
     if not saved.validation:
         return "none"
-    path = saved.validation["path"]  # of a detector that is trained along there is no store
-    return path if Path(path).is_dir() else None
+    path = saved.validation["path"]
+    if Path(path).is_dir():
+        return path
+    if saved.source["kind"] != "live":  # a detector that is trained along needs no store
+        say(f"{path}, which the run was validated on, is not there; the val store takes its place")
+    return None
 
 
 def chosen_masks(

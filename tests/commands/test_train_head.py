@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,21 @@ def test_a_resumed_run_is_validated_on_what_it_was_begun_with(
     assert re.search(f"validation: .* images of {train}\n", capsys.readouterr().err)
     assert main(["train-head", "--resume", "--run", "val-none", "--val", "val"]) == 0
     assert "validation: 5 images" in capsys.readouterr().err
+
+
+def test_a_store_that_a_resumed_run_was_validated_on_is_missed_in_words(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = Path("copied") / stored(project, "train").name
+    shutil.copytree(stored(project, "train"), copy)
+    command = ["train-head", "--run", "copied", *SMALL, "--set=epochs=1", "--val", str(copy)]
+    assert main(command) == 0
+    shutil.rmtree(copy)
+    capsys.readouterr()
+    assert main(["train-head", "--resume", "--run", "copied"]) == 0
+    said = capsys.readouterr().err
+    assert f"{copy.name}, which the run was validated on, is not there; the val store" in said
+    assert "validation: 5 images" in said
 
 
 def test_a_lite_store_trains_and_evaluates_with_the_detectors_stage_one(
