@@ -4,6 +4,7 @@ from mfd.nn.add_norm import AddLayerNorm
 from mfd.nn.boxes import cxcywh_to_xyxy, enlarged, pairwise_giou, pairwise_iou, xyxy_to_cxcywh
 from mfd.nn.deform_attn import DeformableAttention, DeformableEncoderLayer
 from mfd.nn.mlp import MLP, FeedForward
+from mfd.nn.products import Linear, linear
 from mfd.nn.sine import box_encoding, grid_encoding, grid_encodings, sine_encoding
 from mfd.nn.sizes import sizes_tensor
 from mfd.nn.state_names import keep_state_names
@@ -15,6 +16,7 @@ __all__ = [
     "DeformableAttention",
     "DeformableEncoderLayer",
     "FeedForward",
+    "Linear",
     "SwinLayer",
     "box_encoding",
     "cxcywh_to_xyxy",
@@ -23,6 +25,7 @@ __all__ = [
     "grid_encoding",
     "grid_encodings",
     "keep_state_names",
+    "linear",
     "pairwise_giou",
     "pairwise_iou",
     "sine_encoding",

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from mfd.kernels import ms_deform_attn_fused
 from mfd.nn.add_norm import AddLayerNorm
 from mfd.nn.mlp import FeedForward
+from mfd.nn.products import Linear
 
 
 class DeformableAttention(nn.Module):
@@ -21,10 +22,10 @@ class DeformableAttention(nn.Module):
         super().__init__()
         self.num_heads, self.num_levels, self.num_points = num_heads, num_levels, num_points
         samples = num_heads * num_levels * num_points
-        self.sampling_offsets = nn.Linear(dim, samples * 2)
-        self.attention_weights = nn.Linear(dim, samples)
-        self.value_proj = nn.Linear(dim, dim)
-        self.output_proj = nn.Linear(dim, dim)
+        self.sampling_offsets = Linear(dim, samples * 2)
+        self.attention_weights = Linear(dim, samples)
+        self.value_proj = Linear(dim, dim)
+        self.output_proj = Linear(dim, dim)
         self._init_as_source()
 
     def _init_as_source(self) -> None:

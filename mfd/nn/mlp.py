@@ -5,6 +5,8 @@ from itertools import pairwise
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mfd.nn.products import Linear
+
 
 class MLP(nn.Module):
     """Linear layers with ReLU between them."""
@@ -25,9 +27,9 @@ class FeedForward(nn.Module):
 
     def __init__(self, dim: int, hidden: int, activation: type[nn.Module] = nn.GELU) -> None:
         super().__init__()
-        self.linear1 = nn.Linear(dim, hidden)
+        self.linear1 = Linear(dim, hidden)
         self.activation = activation()
-        self.linear2 = nn.Linear(hidden, dim)
+        self.linear2 = Linear(hidden, dim)
 
     def forward(self, x: Float[Tensor, "*N D"]) -> Float[Tensor, "*N D"]:
         """The network at every position of `x`."""

@@ -10,6 +10,7 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 from torch.overrides import wrap_torch_function
 
 from mfd.nn.mlp import FeedForward
+from mfd.nn.products import Linear
 
 SHIFT_MASK = -100.0  # Swin's, added to the logits of cells that must not meet
 
@@ -54,8 +55,8 @@ class WindowAttention(nn.Module):
         """
         super().__init__()
         self.num_heads, self.window, self.shift = num_heads, window, shift
-        self.qkv = nn.Linear(dim, 3 * dim)
-        self.output_proj = nn.Linear(dim, dim)
+        self.qkv = Linear(dim, 3 * dim)
+        self.output_proj = Linear(dim, dim)
         self.relative_bias = nn.Parameter(torch.empty((2 * window - 1) ** 2, num_heads))
         nn.init.trunc_normal_(self.relative_bias, std=0.02)  # Swin's
         self.register_buffer("relative_index", relative_index(window), persistent=False)

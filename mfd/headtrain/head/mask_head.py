@@ -7,6 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from mfd.nn import Linear
+
 
 class DotProduct(nn.Module):
     """Eq. 4 without parameters: `q . R / sqrt(d)`.
@@ -31,7 +33,7 @@ class SegmenterHead(nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.query_projection = nn.Linear(dim, dim, bias=False)
-        self.region_projection = nn.Linear(dim, dim, bias=False)
+        self.region_projection = Linear(dim, dim, bias=False)
         self.scale = nn.Parameter(torch.tensor(10.0))
         for projection in (self.query_projection, self.region_projection):
             nn.init.normal_(projection.weight, std=dim**-0.5)  # Segmenter's

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mfd.headtrain.head.padding import valid_pixels
+from mfd.nn import Linear, linear
 
 NUM_GROUPS = 32
 """GroupNorm's groups, fewer where the width is not a multiple of it."""
@@ -55,7 +56,7 @@ class Neck(nn.Module):
 
     def __init__(self, in_dim: int, out_dim: int) -> None:
         super().__init__()
-        self.convolution = nn.Linear(in_dim, out_dim)
+        self.convolution = Linear(in_dim, out_dim)
         self.norm = nn.GroupNorm(math.gcd(NUM_GROUPS, out_dim), out_dim)
         nn.init.xavier_uniform_(self.convolution.weight)  # as Deformable DETR's input projections
         nn.init.zeros_(self.convolution.bias)
@@ -89,7 +90,7 @@ class Neck(nn.Module):
             moments: of C1.
         """
         scale, shift = self._affine(moments)
-        x = nn.functional.linear(regions, self.convolution.weight)
+        x = linear(regions, self.convolution.weight)
         scale, shift = (affine[image_index].to(x)[:, None, None] for affine in (scale, shift))
         return x * scale + inside * shift
 

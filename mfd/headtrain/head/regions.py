@@ -21,7 +21,7 @@ from mfd.headtrain.head.neck import ChannelMoments, Neck
 from mfd.headtrain.head.padding import zero_padding
 from mfd.headtrain.head.upsample import upsample
 from mfd.kernels import BoxReader, roi_align
-from mfd.nn import cxcywh_to_xyxy
+from mfd.nn import Linear, cxcywh_to_xyxy, linear
 
 
 class Maps(NamedTuple):
@@ -50,7 +50,7 @@ class Regions(nn.Module):
         self.magnification = max(spec.strides[0] // spec.c1_stride, 1)
         self.stride = spec.c1_stride if config.use_c1 else spec.strides[0] / self.magnification
         self.neck = Neck(spec.c1_channels, spec.dim) if config.neck else None
-        self.mapper = nn.Linear(spec.dim, dim) if dim != spec.dim else None  # PyTorch's own init
+        self.mapper = Linear(spec.dim, dim) if dim != spec.dim else None  # PyTorch's own init
 
     def forward(
         self, finest: Float[Tensor, "B h w D"], batch: FeatureBatch
@@ -103,7 +103,7 @@ class Regions(nn.Module):
         if self.mapper is None:
             return regions
         constant = inside * self.mapper.bias.to(inside)
-        return nn.functional.linear(regions, self.mapper.weight) + constant
+        return linear(regions, self.mapper.weight) + constant
 
     def _maps(self, finest: Tensor, batch: FeatureBatch) -> Maps:
         coarse_hw = batch.memory_hw[:, 0].to(finest.device)
