@@ -31,11 +31,11 @@ def linear(
 ) -> Float[Tensor, "*N O"]:
     """`x @ weight.T + bias`, as `torch.nn.functional.linear`; its gradient has none of its own."""
     if (
-        not x.is_cpu
+        torch.compiler.is_compiling()  # first: an exported program has no number of rows to look at
+        or not x.is_cpu
         or x.dtype != torch.float32
         or x.numel() * len(weight) < MIN_PRODUCTS
         or torch.is_autocast_enabled("cpu")
-        or torch.compiler.is_compiling()
         or not (torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available())
     ):
         return mkl_linear(x, weight, bias)

@@ -69,3 +69,11 @@ def test_layer_is_pytorchs_where_products_are_small_or_of_another_type(
         assert layer(tokens).equal(plain(tokens))
     assert layer.double()(tokens.double()).equal(plain.double()(tokens.double()))
     assert not convolutions
+
+
+def test_an_exported_layer_takes_any_number_of_rows() -> None:
+    rows = torch.export.Dim("rows", min=2, max=2**40)
+    layer = Linear(8, 8)
+    exported = torch.export.export(layer, (torch.randn(5, 8),), dynamic_shapes=[{0: rows}])
+    many = torch.randn(2**21 + 1, 8)  # above the limit
+    assert exported.module()(many).equal(nn.functional.linear(many, layer.weight, layer.bias))
