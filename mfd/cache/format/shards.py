@@ -5,13 +5,14 @@ are not copied at all: a file is a list of pieces, most of them the detector's o
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import prod
 
 import numpy as np
 from fastcrc.crc32 import iscsi as crc32c
 from numcodecs.blosc import Blosc  # type: ignore[import-untyped]
 from numcodecs.zstd import Zstd  # type: ignore[import-untyped]
 
-from mfd.cache.format.chunks import ABSENT, CRC_BYTES, row_digest
+from mfd.cache.format.chunks import ABSENT, ALIGNMENT, CRC_BYTES, row_digest
 from mfd.cache.format.layout import ArrayLayout
 from mfd.cache.format.records import FileRecord
 from mfd.config import Codec
@@ -31,7 +32,8 @@ _ENCODERS: Mapping[Codec, Callable[[np.ndarray], bytes]] = {
 def write_file(array: ArrayLayout, codec: Codec, rows: Sequence[Row], append: Append) -> FileRecord:
     """Append the content of one file of an array, piece by piece; returns its record.
 
-    Each chunk is appended right after its checksum was computed, while a CPU's cache holds it.
+    Each chunk is appended right after its checksum was computed, while a CPU's cache holds it, and
+    after as many zeros as `ALIGNMENT` asks for.
 
     Args:
         rows: those that lie in the file, from its first; empty ones, and those left out at the
@@ -44,11 +46,16 @@ def write_file(array: ArrayLayout, codec: Codec, rows: Sequence[Row], append: Ap
                 np.concatenate(row, out=place[: sum(map(len, row))])
         return write_chunk(array, codec, block, append)
     index = np.full((array.shards[0], array.shards[1] // array.chunks[1], 2), ABSENT, "<u8")
+    chunk_bytes = prod(array.chunks) * np.dtype(array.dtype).itemsize
     digests = []
     size = 0
     for place, row in zip(index, [*rows, *[()] * (len(index) - len(rows))], strict=True):
         checksums = []
         for number, parts in enumerate(_chunks(array, row)):
+            in_memory = number * chunk_bytes if codec == "none" else 0
+            gap = (in_memory - size) % ALIGNMENT
+            append(bytes(gap))
+            size += gap
             num_bytes, checksum = _append_chunk(_encoded(parts, array, codec), append)
             place[number] = size, num_bytes
             checksums.append((number, checksum))

@@ -4,9 +4,10 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from mfd.cache.format.arrays import open_arrays
-from mfd.cache.format.chunks import read_row
+from mfd.cache.format.chunks import ArrayFile, read_row
 from mfd.cache.format.index import is_recorded, read_index
 from mfd.cache.format.layout import ArrayLayout
 from mfd.cache.format.profiles import UNIT
@@ -163,23 +164,37 @@ def _unit_damage(
     except StoreError as error:
         return [Damage(str(error), unit, tuple(ids[first : first + UNIT]))], True
     damage = []
-    for name, faults in unit_faults(journal.store, manifest, unit, record):
-        what = f"{journal.store / name} {next(iter(faults.values()))}"
-        damage.append(Damage(what, unit, tuple(ids[row] for row in faults if ids)))
+    for fault in unit_faults(journal.store, manifest, unit, record):
+        lost = tuple(ids[row] for row in fault.rows if ids)
+        damage.append(Damage(f"{journal.store / fault.file} {fault.what}", unit, lost))
     return damage, all(file.rows is not None for file in record.files.values())
+
+
+class FileFault(NamedTuple):
+    """A file that is not as it was committed: what is wrong with it, and which rows are lost."""
+
+    file: str
+    what: str
+    rows: Sequence[int]
 
 
 def unit_faults(
     path: Path, manifest: Manifest, unit: int, record: UnitRecord
-) -> Iterator[tuple[str, dict[int, str]]]:
-    """The files of a unit that are not as recorded, with what is wrong with each of their rows."""
+) -> Iterator[FileFault]:
+    """The files of a unit that are not as recorded."""
     first = unit * UNIT
     for array in manifest.data_arrays:
         for start in range(first, first + UNIT, array.rows_per_file):
-            committed = record.files.get(array.file(start))
+            name = array.file(start)
+            committed = record.files.get(name)
             stop = min(start + array.rows_per_file, manifest.num_images)
             if faults := _row_faults(path, array, manifest, range(start, stop), committed):
-                yield array.file(start), faults
+                yield FileFault(name, next(iter(faults.values())), tuple(faults))
+            elif committed is not None:
+                try:
+                    ArrayFile(f"{path}/{name}", array).require_gaps()
+                except (ValueError, OSError) as error:
+                    yield FileFault(name, _said(error), ())
 
 
 def _row_faults(

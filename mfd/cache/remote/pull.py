@@ -147,7 +147,7 @@ def _fetch_unit(
     place: Place, path: Path, manifest: Manifest, unit: int, record: UnitRecord
 ) -> None:
     """Fetch the files of a unit that are not here as they were committed, and verify them."""
-    wrong = [name for name, _ in unit_faults(path, manifest, unit, record)]
+    wrong = [fault.file for fault in unit_faults(path, manifest, unit, record)]
     for name in set(wrong) - set(record.files):
         (path / name).unlink()
     fetched = [name for name in wrong if name in record.files]
@@ -155,8 +155,8 @@ def _fetch_unit(
     for name in fetched:
         sync(path / name)
         sync((path / name).parent)
-    for name, faults in unit_faults(path, manifest, unit, record):
-        raise StoreError(f"{place.url}/{name} {next(iter(faults.values()))}; {_SEND_AGAIN}")
+    for fault in unit_faults(path, manifest, unit, record):
+        raise StoreError(f"{place.url}/{fault.file} {fault.what}; {_SEND_AGAIN}")
 
 
 def _is_same(here: Path, there: Path) -> bool:

@@ -72,8 +72,8 @@ class _Push:
         ]
         if sent_before and not wrong:
             return
-        for file, faults in unit_faults(self._path, self._manifest, unit, record):
-            raise StoreError(f"{self._path / file} {next(iter(faults.values()))}; {REPAIR}")
+        for fault in unit_faults(self._path, self._manifest, unit, record):
+            raise StoreError(f"{self._path / fault.file} {fault.what}; {REPAIR}")
         self._withdraw()
         if name in self._there:
             self._place.remove(name)
