@@ -1,7 +1,6 @@
 """Files and folders that are either whole or absent, also after a power cut."""
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -11,15 +10,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from mfd.errors import ConfigError, DiskError, MfdError
+from mfd.errors import DiskError, MfdError
 
 _NOT_OURS = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS}
-_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 _CALL = 256 << 10  # bytes of a write; for more, Linux looks for large pages, which may take longer
 _MAX_VIEWS = 1024  # in one call (IOV_MAX of Linux and macOS)
-_locking = {"wanted": True}
 
 
 def write_atomically(path: Path, *content: Any) -> None:
@@ -198,66 +193,6 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def use_locks(wanted: bool) -> None:
-    """Whether `exclusive_lock` locks, from now on and in this process.
-
-    Without, the user sees to it that no two processes write the same units of a store, or run.
-    """
-    _locking["wanted"] = wanted
-
-
-def locks_wanted() -> bool:
-    """What `use_locks` was told last."""
-    return _locking["wanted"]
-
-
-@contextmanager
-def exclusive_lock(lock: Path, refusal: MfdError) -> Iterator[None]:
-    """A lock on the file `lock`, created if absent, that ends with the process; tried once.
-
-    Raises:
-        MfdError: `refusal`, if another process has it.
-        ConfigError: the file system has no locks; see `use_locks`.
-        OSError: the file cannot be created.
-    """
-    if not _locking["wanted"]:
-        yield
-        return
-    with _tried(lock, refusal):
-        held = FileLock(lock, thread_local=False, fallback_to_soft=False).acquire(blocking=False)
-    with held:
-        yield
-
-
-@contextmanager
-def shared_lock(lock: Path, refusal: MfdError) -> Iterator[None]:
-    """As `exclusive_lock`, but others may share it; it keeps away those who want it alone."""
-    if not _locking["wanted"]:
-        yield
-        return
-    with lock.open("ab") as file:
-        with _tried(lock, refusal):
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # filelock's are of this kind
-        yield
-
-
-@contextmanager
-def _tried(lock: Path, refusal: MfdError) -> Iterator[None]:
-    """What the attempt to lock a file comes to, in words."""
-    try:
-        yield
-    except (Timeout, BlockingIOError) as error:
-        raise refusal from error
-    except (OSError, NotImplementedError) as error:
-        if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
-            raise
-        raise ConfigError(
-            f"the file system of {lock.parent} has no locks, which keep two processes from writing "
-            "the same; see to that yourself and pass --no-file-locks, or set file_locks = false in "
-            "mfd.toml"
-        ) from error
 
 
 def nearest_folder(path: Path) -> Path:

@@ -15,7 +15,7 @@ ROOT = Path(mfd.__file__).parent
 # What a room may import: everything on the lines above its own, but not its neighbours.
 FLOORS = (
     {"errors"},
-    {"text", "files", "placeholders", "memory", "prefetch", "stopping"},
+    {"text", "files", "locks", "placeholders", "memory", "prefetch", "stopping"},
     {"distributed"},
     {"progress", "console"},
     {"settings"},

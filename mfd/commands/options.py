@@ -17,7 +17,7 @@ import typer
 
 from mfd.config import Project, load_project
 from mfd.errors import ConfigError
-from mfd.files import use_locks
+from mfd.locks import use_locks
 from mfd.settings import Setting, declared, expanded, from_json
 
 

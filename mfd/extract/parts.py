@@ -8,7 +8,7 @@ from mfd.cache import StoreWriter
 from mfd.distributed import launched
 from mfd.errors import ConfigError
 from mfd.extract.features import WINDOW_UNITS
-from mfd.files import locks_wanted
+from mfd.locks import locks_wanted
 
 
 @dataclass(frozen=True)

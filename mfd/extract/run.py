@@ -16,8 +16,8 @@ from mfd.errors import ConfigError, DataError
 from mfd.extract.config import ExtractConfig
 from mfd.extract.features import WINDOW_UNITS, encoded_features, load_stored
 from mfd.extract.parts import Part, claimed_windows
-from mfd.files import locks_wanted
 from mfd.images import LoadedImage, parse_view
+from mfd.locks import locks_wanted
 from mfd.prefetch import prefetch
 from mfd.progress import progress
 from mfd.text import some

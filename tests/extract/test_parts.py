@@ -10,7 +10,7 @@ from mfd.detectors import Detector, load_detector
 from mfd.errors import ConfigError, StoreError
 from mfd.extract import ExtractConfig, Extraction, Part, extract, image_digests, store_identity
 from mfd.extract.parts import claimed_windows, windows
-from mfd.files import use_locks
+from mfd.locks import use_locks
 from tests.builders import tiny
 from tests.builders.features import features_of
 from tests.builders.tiny import make_dataset

@@ -14,7 +14,7 @@ from mfd.cache.store.journal import FOLDER
 from mfd.cache.store.lock import writer_lock
 from mfd.cache.store.trash import delete, hide, holds_nothing, strangers
 from mfd.errors import StoreError
-from mfd.files import exclusive_lock
+from mfd.locks import exclusive_lock
 
 _DAY = 86400.0
 _HALF_MADE = re.compile(r"\.trash-.+-[0-9a-f]{32}|\..+-[0-9a-f]{8}(-.+)?\.tmp-[0-9a-f]{32}")

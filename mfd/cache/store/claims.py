@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from mfd.errors import StoreError
-from mfd.files import exclusive_lock
+from mfd.locks import exclusive_lock
 
 
 class Claims:

@@ -8,7 +8,7 @@ from pathlib import Path
 from mfd.cache.store.disk import disk_errors
 from mfd.cache.store.journal import FOLDER
 from mfd.errors import StoreError
-from mfd.files import exclusive_lock, shared_lock
+from mfd.locks import exclusive_lock, shared_lock
 
 
 @contextmanager

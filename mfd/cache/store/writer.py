@@ -25,7 +25,8 @@ from mfd.cache.store.trash import discard_empty
 from mfd.config import Codec
 from mfd.detectors import ImageFeatures
 from mfd.errors import StoreError
-from mfd.files import atomic_file, exclusive_lock, file_sha256
+from mfd.files import atomic_file, file_sha256
+from mfd.locks import exclusive_lock
 
 
 class StoreWriter:

@@ -20,7 +20,7 @@ from torch import nn
 
 from mfd.detectors import Detector, DetectorSpec
 from mfd.errors import ConfigError, TrainingError
-from mfd.files import exclusive_lock, write_json
+from mfd.files import write_json
 from mfd.headtrain.head.model import MaskHead
 from mfd.headtrain.runs.config import RunConfig, read_config, read_object
 from mfd.headtrain.runs.detector import DETECTOR_FILE, trained_detector, trained_spec
@@ -33,6 +33,7 @@ from mfd.headtrain.runs.names import (
     run_dirs,
 )
 from mfd.headtrain.runs.weights import read_weights, write_weights
+from mfd.locks import exclusive_lock
 from mfd.text import first_line
 
 

@@ -17,11 +17,12 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 from mfd.cache import Store, derived_dir
 from mfd.coco import CocoDataset
 from mfd.errors import DataError, StoreError
-from mfd.files import disk_errors, exclusive_lock, json_sha256, new_folder
+from mfd.files import disk_errors, json_sha256, new_folder
 from mfd.headtrain.targets.match import CLASS_COST, GIOU_COST, L1_COST
 from mfd.headtrain.targets.objects import TargetCounts
 from mfd.headtrain.targets.read import ARRAYS, TARGETS_SCHEMA, Targets, array_sha256, image_rows
 from mfd.headtrain.targets.workers import each_images_targets
+from mfd.locks import exclusive_lock
 from mfd.progress import progress
 
 RUNS_PER_CHUNK = 2**14  # of some ten COCO images

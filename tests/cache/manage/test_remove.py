@@ -18,7 +18,7 @@ from mfd.cache import (
 )
 from mfd.cache.store.lock import writer_lock
 from mfd.errors import StoreError
-from mfd.files import exclusive_lock
+from mfd.locks import exclusive_lock
 from tests.builders.features import features_of, make_identity, make_store
 
 

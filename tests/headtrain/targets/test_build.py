@@ -11,11 +11,11 @@ import zarr
 
 from mfd.coco import Annotations, mask_runs, read_dataset
 from mfd.errors import DataError, StoreError
-from mfd.files import exclusive_lock
 from mfd.headtrain.targets import build as building
 from mfd.headtrain.targets.build import build_targets
 from mfd.headtrain.targets.image import image_targets
 from mfd.headtrain.targets.read import Targets
+from mfd.locks import exclusive_lock
 from tests.builders.runs import make_dataset, make_store
 
 
