@@ -1,6 +1,5 @@
 """What `mfd doctor` finds: the faults that would otherwise cost a night of extraction."""
 
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -9,39 +8,14 @@ from typing import Any
 
 import pytest
 import torch
-from PIL import Image
 
 from mfd.coco import read_dataset, split_paths
 from mfd.config import Project
-from mfd.demo import generate
 from mfd.detectors import load_detector
 from mfd.doctor.agreement import examine_repeats
 from mfd.doctor.examine import examine
 from mfd.errors import DetectorError
-
-Edit = Callable[[dict[str, Any]], None]
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    generate(folder, num_train=5, num_val=9, seed=4)
-    return folder
-
-
-@pytest.fixture
-def faults(data: Path, tmp_path: Path) -> Callable[..., str]:
-    """The lines that are not good for the demo's detector and val images, annotations edited."""
-
-    def faults(edit: Edit, images: Path = data / "val2017", detector: str = "demo") -> str:
-        content = json.loads((data / "annotations/instances_val2017.json").read_text())
-        edit(content)
-        (tmp_path / "edited.json").write_text(json.dumps(content))
-        project = Project(stores=tmp_path / "stores", detector=detector)
-        found = examine(project, None, images, tmp_path / "edited.json")
-        return "\n".join(finding.text for finding in found if not finding.good)
-
-    return faults
+from tests.doctor.conftest import Edit
 
 
 def renumber(shift: int) -> Edit:
@@ -198,15 +172,9 @@ def test_a_detector_whose_boxes_have_nothing_to_do_with_the_images_is_named(
         assert "weights are loaded" not in faults(edit)
 
 
-def copied(data: Path, folder: Path) -> Path:
-    return Path(shutil.copytree(data / "val2017", folder / "images"))
-
-
 def test_files_of_equal_content_are_found_whatever_their_names(
-    faults: Callable[..., str], data: Path, tmp_path: Path
+    faults: Callable[..., str], images: Path
 ) -> None:
-    images = copied(data, tmp_path)
-
     def add_copies(content: dict[str, Any]) -> None:
         for image in content["images"][:2]:
             copy = f"copy-{image['file_name']}"
@@ -222,52 +190,12 @@ def test_files_of_equal_content_are_found_whatever_their_names(
 
 
 def test_a_pipe_among_the_images_is_named_and_not_opened(
-    faults: Callable[..., str], data: Path, tmp_path: Path
+    faults: Callable[..., str], images: Path
 ) -> None:
-    images = copied(data, tmp_path)
     first = min(images.iterdir())
     first.unlink()
     os.mkfifo(first)
     assert f"{first} is a pipe, expected an image file" in faults(lambda content: None, images)
-
-
-def turn(path: Path, way: int, stored: Image.Transpose) -> None:
-    """Store the image turned, with the EXIF orientation that makes it upright again."""
-    exif = Image.Exif()
-    exif[0x0112] = way
-    Image.open(path).transpose(stored).save(path, exif=exif, quality=97)
-
-
-def test_labels_of_upright_pixels_are_known_by_what_the_detector_finds(
-    faults: Callable[..., str], data: Path, tmp_path: Path
-) -> None:
-    images = copied(data, tmp_path)
-    for path in sorted(images.iterdir())[:4]:
-        turn(path, 3, Image.Transpose.ROTATE_180)
-    found = faults(lambda content: None, images)
-    assert "4 of 9 images tried are stored turned" in found
-    assert "their labels belong to the upright pixels" in found
-    assert 'set exif = "apply"' in found
-
-
-def test_labels_of_stored_pixels_are_left_alone(
-    faults: Callable[..., str], data: Path, tmp_path: Path
-) -> None:
-    images = copied(data, tmp_path)
-    for path in sorted(images.iterdir())[:4]:
-        exif = Image.Exif()
-        exif[0x0112] = 3
-        Image.open(path).save(path, exif=exif, quality=97)
-    assert faults(lambda content: None, images) == ""
-
-
-def test_labels_of_turned_sizes_name_the_switch(
-    faults: Callable[..., str], data: Path, tmp_path: Path
-) -> None:
-    images = copied(data, tmp_path)
-    for path in images.iterdir():
-        turn(path, 6, Image.Transpose.ROTATE_90)
-    assert 'belong to the upright pixels; set exif = "apply"' in faults(lambda c: None, images)
 
 
 def test_categories_in_another_order_are_no_fault_if_ids_mean_the_same(

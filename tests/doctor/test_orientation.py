@@ -1,5 +1,6 @@
 """To which pixels labels belong, by sizes or by what a detector finds on either."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -118,3 +119,35 @@ def test_without_a_detector_labels_of_the_same_size_stay_unclear(tmp_path: Path)
     )
     (line,) = report
     assert "is not clear: no detector was tried on them" in line.text
+
+
+def turn(path: Path, way: int, stored: Image.Transpose) -> None:
+    """Store the image turned, with the EXIF orientation that makes it upright again."""
+    exif = Image.Exif()
+    exif[0x0112] = way
+    Image.open(path).transpose(stored).save(path, exif=exif, quality=97)
+
+
+def test_labels_of_upright_pixels_are_known_by_what_the_detector_finds(
+    faults: Callable[..., str], images: Path
+) -> None:
+    for path in sorted(images.iterdir())[:4]:
+        turn(path, 3, Image.Transpose.ROTATE_180)
+    found = faults(lambda content: None, images)
+    assert "4 of 9 images tried are stored turned" in found
+    assert "their labels belong to the upright pixels" in found
+    assert 'set exif = "apply"' in found
+
+
+def test_labels_of_stored_pixels_are_left_alone(faults: Callable[..., str], images: Path) -> None:
+    for path in sorted(images.iterdir())[:4]:
+        exif = Image.Exif()
+        exif[0x0112] = 3
+        Image.open(path).save(path, exif=exif, quality=97)
+    assert faults(lambda content: None, images) == ""
+
+
+def test_labels_of_turned_sizes_name_the_switch(faults: Callable[..., str], images: Path) -> None:
+    for path in images.iterdir():
+        turn(path, 6, Image.Transpose.ROTATE_90)
+    assert 'belong to the upright pixels; set exif = "apply"' in faults(lambda c: None, images)
