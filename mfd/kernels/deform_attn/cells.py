@@ -97,9 +97,8 @@ def hats(distance, size):
 
 
 @triton.jit
-def slope(distance, size, first, second):
+def slope(distance, first, second):
     """Derivative of hat(d) * first + hat(d - 1) * second, at a kink the one to the right."""
-    second = tl.where(size > 1, second, 0.0)
     rising = tl.where(distance < 0.0, first, second - first)
     slope = tl.where(distance < 1.0, rising, -second)
     return tl.where((distance >= -1.0) & (distance < 2.0), slope, 0.0)

@@ -168,8 +168,8 @@ def points_grad_kernel(
             lower = dot_10 * left_hat + dot_11 * right_hat
             first = dot_00 * up_hat + dot_10 * down_hat
             second = dot_01 * up_hat + dot_11 * down_hat
-            x_grad = cells.slope(x, 2, first, second) * weight
-            y_grad = cells.slope(y, 2, upper, lower) * weight
+            x_grad = cells.slope(x, first, second) * weight
+            y_grad = cells.slope(y, upper, lower) * weight
             if not FUSED:
                 x_grad *= width
                 y_grad *= height
