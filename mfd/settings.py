@@ -167,7 +167,8 @@ def _resolver(field: Setting) -> Callable[[str | Path, Path | None], str | Path]
     """How a field's values are resolved; None if they name no places."""
     if field.type is Path or Path in get_args(field.type):
         return resolved
-    return {"name or path": _named, "path or URL": _checkpoint}.get(field.extra.get("text", ""))
+    by_hint = {NAME_OR_PATH["text"]: _named, PATH_OR_URL["text"]: _checkpoint}
+    return by_hint.get(field.extra.get("text"))
 
 
 def _checkpoint(value: str | Path, folder: Path | None) -> str:

@@ -1,7 +1,7 @@
 """Making the files of an array: the standard zarr format, without zarr.
 
 zarr-python would copy all values twice and compare them with zeros. Here values without a codec
-are not copied at all: a file is a list of pieces, most of them the detector's own arrays.
+are not copied at all: a file is written in pieces, most of them the detector's own arrays.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -95,10 +95,8 @@ def _single_layers(
         return Size(parameters, sum(flops.get(name, {}).values()) // 2)
 
     whole = size(head, "Global")
-    projected, unasked = (
-        _keys_and_values_macs(head, num_boxes, flops),
-        _coarse_queries_macs(head, batch),
-    )
+    projected = _keys_and_values_macs(head, num_boxes, flops)
+    unasked = _coarse_queries_macs(head, batch)
     layers = {
         name: size(module, f"MaskHead.{name}")
         for name, module in head.named_modules()
