@@ -1,5 +1,6 @@
 """An extraction from images to a finished store, interrupted and disturbed."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -199,15 +200,24 @@ def test_features_that_are_not_finite_stop_the_run_naming_the_image(
 def test_an_error_leaves_finished_units_and_no_store_without_any(
     detector: Any, open_writer: Callable[..., StoreWriter], tmp_path: Path
 ) -> None:
-    def spoil(detector: Any, output: Any) -> None:
-        output.boxes[0, 0] = float("nan")
-
     dataset = make_dataset(tmp_path / "more", WINDOW + 1)
-    for good, kept in ((0, False), (WINDOW, True)):
+
+    def attempt(good: int) -> StoreWriter:
+        writer = open_writer(detector, dataset)
+
+        def spoil(detector: Any, output: Any) -> None:
+            while writer.num_images_done < good:  # units whose writing has not begun are dropped
+                time.sleep(0.001)
+            output.boxes[0, 0] = float("nan")
+
         disturbed = Disturbed(detector, TRIALS + good + 1, spoil).eval()
-        with pytest.raises(StoreError, match="image"), open_writer(detector, dataset) as writer:
+        with pytest.raises(StoreError, match="image"), writer:
             extract(disturbed, dataset, writer, ExtractConfig(batch_size=1))
-        assert writer.path.exists() == kept
+        return writer
+
+    assert not attempt(good=0).path.exists()
+    writer = attempt(good=WINDOW)
+    assert writer.path.exists()
     assert len(writer.todo) == 1
 
 
